@@ -1,0 +1,121 @@
+// SPDX-License-Identifier: GPL-2.0-only
+
+//! What a chip can do, and which flows it therefore takes.
+
+use super::{
+    flow::{
+        Encap,
+        Flow,
+        Tuple, //
+    },
+    reject::Reject,
+    table::Count, //
+};
+
+/// What the byte counter of an entry's MIB counts.
+///
+/// Frames are counted as they arrive, before the engine changes their headers.
+/// Padding of short frames is not counted: no chip's documents say that it is, and an
+/// engine that took its length from the wire would have to be told apart here.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum MibUnit {
+    /// From the IP header on: what conntrack counts.
+    Layer3,
+    /// From the Ethernet header on.
+    Layer2 {
+        /// With the frame check sequence of 4 bytes.
+        fcs: bool,
+    },
+}
+
+impl MibUnit {
+    /// Bytes that the MIB counts in front of the IP header and behind the payload, for
+    /// each frame that arrives with `encap`.
+    pub const fn overhead(self, encap: &Encap) -> u8 {
+        match self {
+            Self::Layer3 => 0,
+            Self::Layer2 { fcs } => {
+                let fcs = if fcs { 4 } else { 0 };
+                encap.len().saturating_add(14).saturating_add(fcs)
+            }
+        }
+    }
+
+    /// A reading of the MIB in conntrack's unit: the same packets, and their bytes from
+    /// the IP header on. A reading with fewer bytes than its packets' headers have (no
+    /// engine should give one) counts as no bytes.
+    pub const fn layer3(self, raw: Count, encap: &Encap) -> Count {
+        let headers = raw.packets.saturating_mul(self.overhead(encap) as u64);
+        Count {
+            packets: raw.packets,
+            bytes: raw.bytes.saturating_sub(headers),
+        }
+    }
+}
+
+/// What a chip can do.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Caps {
+    /// Forwards IPv4.
+    pub ipv4: bool,
+    /// Forwards IPv6.
+    pub ipv6: bool,
+    /// Changes IPv4 addresses and ports.
+    pub nat44: bool,
+    /// Changes IPv6 addresses and ports.
+    pub nat66: bool,
+    /// Sends frames out of the port they came in at.
+    pub hairpin: bool,
+    /// 802.1Q tags that it takes off or puts on.
+    pub vlan_tags: u8,
+    /// Puts on a PPPoE header.
+    pub pppoe: bool,
+    /// Headers in all (tags and PPPoE) that it puts on.
+    pub headers: u8,
+    /// What the entries' counters count; `None` if there are none.
+    pub mib: Option<MibUnit>,
+}
+
+impl Caps {
+    /// A chip that can do nothing: what a new chip starts from.
+    pub const NONE: Self = Self {
+        ipv4: false,
+        ipv6: false,
+        nat44: false,
+        nat66: false,
+        hairpin: false,
+        vlan_tags: 0,
+        pppoe: false,
+        headers: 0,
+        mib: None,
+    };
+}
+
+/// Whether a chip with `caps` can forward `flow`.
+pub fn admit(flow: &Flow, caps: &Caps) -> Result<(), Reject> {
+    let (family, nat, no_nat) = match (&flow.tuple, &flow.new) {
+        (Tuple::V4 { .. }, Tuple::V4 { .. }) => (caps.ipv4, caps.nat44, Reject::Nat44),
+        (Tuple::V6 { .. }, Tuple::V6 { .. }) => (caps.ipv6, caps.nat66, Reject::Nat66),
+        _ => return Err(Reject::MixedFamily),
+    };
+    if !family {
+        return Err(Reject::Family);
+    }
+    if flow.is_nat() && !nat {
+        return Err(no_nat);
+    }
+    if flow.ingress == flow.egress && !caps.hairpin {
+        return Err(Reject::Hairpin);
+    }
+    let tags = flow.in_encap.tags().max(flow.out_encap.tags());
+    if tags > 0 && caps.vlan_tags == 0 {
+        return Err(Reject::Vlan);
+    }
+    if (flow.in_encap.pppoe.is_some() || flow.out_encap.pppoe.is_some()) && !caps.pppoe {
+        return Err(Reject::Pppoe);
+    }
+    if tags > caps.vlan_tags || flow.out_encap.headers() > caps.headers {
+        return Err(Reject::VlanDepth);
+    }
+    Ok(())
+}

@@ -1,0 +1,51 @@
+// SPDX-License-Identifier: GPL-2.0-only
+
+//! The pure core of nft_offload: what a flow is, which flows a packet processing
+//! engine (PPE) takes, how an entry of its table looks, and which flow has which
+//! slot.
+//!
+//! ```text
+//! Match, Action --RuleParser--> Flow --admit--> Flow or Reject --Format--> Entry --Table--> Hw
+//! ```
+//!
+//! Nothing here knows the kernel: slices and plain values go in, values come out.
+//! Only `core` is used, nothing is allocated, nothing panics, nothing is `unsafe`.
+//! So the same sources compile as `mod ppe;` of the kernel module and, by cargo, as
+//! a library whose tests run on the host.
+//!
+//! Refer to siblings by `super::`: `crate::` is another crate in each of the two
+//! builds.
+
+#![cfg_attr(not(MODULE), no_std)]
+#![forbid(unsafe_code)]
+#![deny(
+    clippy::arithmetic_side_effects,
+    clippy::cast_possible_truncation,
+    clippy::cast_possible_wrap,
+    clippy::cast_sign_loss,
+    clippy::expect_used,
+    clippy::indexing_slicing,
+    clippy::panic,
+    clippy::todo,
+    clippy::unimplemented,
+    clippy::unreachable,
+    clippy::unwrap_used
+)]
+// In the kernel's build this is a private module of the root crate, so that no `pub`
+// is reachable and what only the host uses is dead there. In the host's build it is
+// the crate itself.
+#![allow(unreachable_pub)]
+#![cfg_attr(MODULE, allow(dead_code))]
+
+pub mod caps;
+pub mod flow;
+pub mod format;
+pub mod reject;
+pub mod rule;
+pub mod table;
+
+#[cfg(test)]
+extern crate std;
+
+#[cfg(test)]
+mod tests;
