@@ -1,0 +1,71 @@
+# SPDX-License-Identifier: GPL-2.0
+# shellcheck shell=bash
+#
+# What the scripts share: where things lie, how they speak, how they lock.
+# Source it; it changes nothing by itself.
+
+# Kernel series the module's rust/ supports, newest first. The only list.
+SUPPORTED_SERIES="7.3 7.2"
+# Chips the module and the emulated engine support. The only list.
+# shellcheck disable=SC2034
+SUPPORTED_CHIPS="mt7986"
+
+REPO=$(cd -- "$(dirname -- "${BASH_SOURCE[0]}")/.." && pwd -P)
+CACHE=${NFT_OFFLOAD_CHOSEN_CACHE:-${NFT_OFFLOAD_CACHE:-/var/cache/nft-offload}}
+PROG=${0##*/}
+
+say() { printf '%s: %s\n' "$PROG" "$*" >&2; }
+die() { say "$*"; exit 1; }
+# A wrong argument or value, as opposed to work that failed.
+refuse() { say "$*"; exit 2; }
+
+inside_root() { [ -e /etc/nft-offload-root ]; }
+
+# The same path names the cache inside the tool root and outside of it, and
+# Kbuild can take neither blanks nor colons in a path.
+check_cache_path() {
+	case $CACHE in
+	/*) ;;
+	*) refuse "NFT_OFFLOAD_CACHE=$CACHE: give an absolute path" ;;
+	esac
+	case $CACHE in
+	*[[:space:]:\"\'\\\$\#]*) refuse "NFT_OFFLOAD_CACHE=$CACHE: kernel builds cannot work below a path with blanks or any of : \" ' \\ \$ #; choose another" ;;
+	esac
+}
+
+need_root() {
+	[ "$(id -u)" = 0 ] ||
+		die "this needs root (a Debian root is made and entered): run it with sudo"
+}
+
+# need_cmd COMMAND PACKAGE
+need_cmd() {
+	command -v "$1" >/dev/null 2>&1 ||
+		die "$1 is missing: install it with 'apt-get install $2'"
+}
+
+# need_space DIR GIGABYTES WHAT
+need_space() {
+	local free
+	free=$(df --output=avail -k -- "$1" | tail -n 1 | tr -d ' ')
+	[ "$free" -ge $(($2 * 1024 * 1024)) ] ||
+		die "$3 needs $2 GB free below $1, there are $((free / 1024 / 1024)) GB: free some, or name another place with NFT_OFFLOAD_CACHE="
+}
+
+# lock NAME: waits for and holds the lock until this process ends. Children
+# that outlive us hold it too, which is right: they still write.
+lock() {
+	mkdir -p -- "$CACHE/lock"
+	exec 9>"$CACHE/lock/$1"
+	if ! flock -n 9; then
+		say "another run is making $1: waiting for it"
+		flock 9
+	fi
+}
+
+# remove_tree DIR…: never crosses into a mounted file system.
+remove_tree() { rm -rf --one-file-system -- "$@"; }
+
+hash_of() { sha256sum | cut -c 1-12; }
+
+elapsed() { printf '%d:%02d min' $((SECONDS / 60)) $((SECONDS % 60)); }
