@@ -60,6 +60,19 @@ ADDR6 = {"lan": ("2001:db8:1::1", "2001:db8:1::2"), "wan": ("2001:db8:2::1", "20
 MGMT_HOST, MGMT_GUEST = "198.18.0.1", "198.18.0.2"
 GUEST_PORT, HOST_PORT = 7000, 7001
 
+
+
+def topology() -> dict[str, str]:
+    """The names under which tests know the addresses."""
+    names = {"SELFTESTS_DIR": str(TOP / "selftests")}
+    for port in PORTS:
+        up = port.upper()
+        names |= {f"{up}_ROUTER4": ADDR4[port][0], f"{up}_HOST4": ADDR4[port][1],
+                  f"{up}_ROUTER6": ADDR6[port][0], f"{up}_HOST6": ADDR6[port][1],
+                  f"{up}_PORT_MAC": PORT_MAC[port], f"{up}_HOST_MAC": HOST_MAC[port]}
+    return names
+
+
 # What a healthy kernel never says.
 BAD_LOG = re.compile(
     r"BUG:|WARNING:|Oops|Call Trace|possible circular locking|possible recursive locking"
@@ -350,6 +363,8 @@ class Supervisor:
                     return
                 if target in PORTS:
                     argv = in_netns(target, *argv)
+                elif target == "hosts":
+                    pass
                 elif target == "vppectl":
                     argv = [str(vppe_program()), "ctl", "--control", str(self.run / "vppe"), *argv]
                 else:
@@ -384,7 +399,7 @@ class Supervisor:
     def spawn(self, conn: socket.socket, argv: list[str]) -> None:
         """A command among the hosts; ended when whoever asked goes away."""
         child = subprocess.Popen(argv, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE,
-                                 start_new_session=True, cwd=self.hosts)
+                                 start_new_session=True, cwd=self.hosts, env={**os.environ, **topology()})
         assert child.stdin and child.stdout and child.stderr
         pidfd = os.pidfd_open(child.pid)
         outputs = {child.stdout.fileno(): b"O", child.stderr.fileno(): b"E"}
@@ -469,9 +484,31 @@ class Supervisor:
         elif verb == "link":
             # The cable of a port: up or down.
             self.qmp("set_link", json.dumps({"name": f"nic-{args[0]}", "up": args[1] == "up"}))
+        elif verb == "engine":
+            return self.engine_lines(*args)
         elif verb not in ("down", "ping"):
-            raise LabError(f"no such verb: {verb} (unplug, plug, link PORT up|down, log, ping, down)")
+            raise LabError(f"no such verb: {verb} (unplug, plug, link PORT up|down, engine CMD…, log, ping, down)")
         return ""
+
+    def engine_lines(self, *args: str) -> str:
+        """`vppe ctl` as lines of a dotted key and a value: a shell can read those."""
+        done = subprocess.run([vppe_program(), "ctl", "--control", self.run / "vppe", *args],
+                              capture_output=True, text=True, timeout=20)
+        if done.returncode:
+            raise LabError(done.stderr.strip() or f"vppe ctl: status {done.returncode}")
+
+        def walk(at: str, value: Any) -> Iterator[str]:
+            if isinstance(value, dict):
+                for key, inner in value.items():
+                    yield from walk(f"{at}.{key}" if at else key, inner)
+            elif isinstance(value, list):
+                for n, inner in enumerate(value):
+                    name = inner.get("name", n) if isinstance(inner, dict) else n
+                    yield from walk(f"{at}.{name}" if at else str(name), inner)
+            else:
+                yield f"{at} {json.dumps(value) if isinstance(value, bool) else value}"
+
+        return "".join(f"{line}\n" for line in walk("", json.loads(done.stdout)))
 
     # Life.
 
@@ -738,6 +775,7 @@ def push_tests(lab: Lab) -> None:
     items: dict[str, Path | bytes] = {}
     if (TOP / "selftests").is_dir():
         items[GUEST_TESTS] = TOP / "selftests"
+        items[f"{GUEST_TESTS}/topology.sh"] = "".join(f"{k}={v}\n" for k, v in topology().items()).encode()
     helpers, module = ktap_helpers(), module_file()
     if helpers:
         items[f"{GUEST_TESTS}/ktap_helpers.sh"] = helpers
@@ -820,8 +858,8 @@ def cmd_run(args: argparse.Namespace) -> int:
 
 
 def cmd_exec(args: argparse.Namespace) -> int:
-    if args.where not in ("router", *PORTS, "vppectl", "qmp", "lab"):
-        raise LabError(f"{args.where}: where? router, lan, wan, vppectl, qmp or lab")
+    if args.where not in ("router", *PORTS, "hosts", "vppectl", "qmp", "lab"):
+        raise LabError(f"{args.where}: where? router, lan, wan, hosts, vppectl, qmp or lab")
     if not args.argv:
         raise LabError("exec: what?")
     stdin = None if sys.stdin.isatty() else sys.stdin.buffer.read() if args.stdin else None
@@ -903,8 +941,9 @@ def add_lab_options(parser: argparse.ArgumentParser) -> None:
 def parser() -> argparse.ArgumentParser:
     top = argparse.ArgumentParser(
         prog="scripts/lab", description="A router in QEMU with the emulated engine, between a lan and a wan host.",
-        epilog="In the router, `lan CMD…` and `wan CMD…` run CMD on the hosts, `vppectl …` asks the engine, "
-               "`qmp CMD [JSON]` QEMU, `lab unplug|plug|link PORT up|down` the lab. Logs: build/lab/NAME.")
+        epilog="In the router, `lan CMD…` and `wan CMD…` run CMD on the hosts, `hosts CMD…` beside them, "
+               "`vppectl …` asks the engine, `qmp CMD [JSON]` QEMU, `lab unplug|plug|link PORT up|down|engine CMD…` "
+               "the lab. Logs: build/lab/NAME.")
     top.add_argument("--name", help="which lab (default: `default`; `run` makes a lab of its own)")
     # Also after the command word, where people write it.
     common = argparse.ArgumentParser(add_help=False)
@@ -921,10 +960,10 @@ def parser() -> argparse.ArgumentParser:
     p.add_argument("files", nargs="+", metavar="FILE", help="script in the repository, or - for standard input")
     p.add_argument("--timeout", type=float, default=300, metavar="S", help="for each script (default: %(default)s)")
     add_lab_options(p)
-    p = command("exec", cmd_exec, "run one command: exec router|lan|wan|vppectl|qmp|lab ARG…")
+    p = command("exec", cmd_exec, "run one command: exec router|lan|wan|hosts|vppectl|qmp|lab ARG…")
     p.add_argument("-i", dest="stdin", action="store_true", help="pass standard input on")
     p.add_argument("--timeout", type=float, default=0, metavar="S", help="default: none")
-    p.add_argument("where", help="router, lan, wan, vppectl, qmp or lab")
+    p.add_argument("where", help="router, lan, wan, hosts (outside both), vppectl, qmp or lab")
     p.add_argument("argv", nargs=argparse.REMAINDER, metavar="ARG")
     p = command("shell", cmd_shell, "a shell in the router")
     p.add_argument("where", nargs="?", default="router", choices=("router", *PORTS), help="default: %(default)s")

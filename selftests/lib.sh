@@ -1,0 +1,362 @@
+# SPDX-License-Identifier: GPL-2.0-only
+# shellcheck shell=bash
+#
+# What the selftests share. They run in the lab's router; the hosts are reached
+# with `lan`, `wan` and `hosts`, the engine with `lab engine` (see
+# Documentation/testing.md). Output is KTAP by the kernel's own helpers, which
+# the lab takes from the kernel tree.
+
+here=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)
+# shellcheck source=/dev/null
+. "$here/topology.sh"
+if [ ! -e "$here/ktap_helpers.sh" ]; then
+	echo "Bail out! the kernel tree has no tools/testing/selftests/kselftest/ktap_helpers.sh"
+	exit 1
+fi
+# shellcheck source=/dev/null
+. "$here/ktap_helpers.sh"
+
+MODULE=/root/nft_offload.ko
+DEBUGFS=/sys/kernel/debug/nft_offload
+ENGINE=			# debugfs folder of the engine, once the module is loaded
+OUT=/tmp/check.out
+FLOWTABLE_TIMEOUT=3	# seconds; the kernel's 30 would make tests long
+
+# --- results -------------------------------------------------------------------
+
+# check DESCRIPTION COMMAND…: one test point; what COMMAND printed shows on failure
+check()
+{
+	local what=$1
+	shift
+	if "$@" >"$OUT" 2>&1; then
+		ktap_test_pass "$what"
+	else
+		ktap_test_fail "$what"
+		echo "#   failed: $*"
+		sed 's/^/#   /' "$OUT" | head -n 20
+	fi
+}
+
+note()
+{
+	ktap_print_msg "$@"
+}
+
+# wait_for SECONDS COMMAND…
+wait_for()
+{
+	local tenths=$(($1 * 10)) n=0
+	shift
+	while ! "$@" >/dev/null 2>&1; do
+		n=$((n + 1))
+		if [ $n -gt $tenths ]; then
+			echo "waited $((tenths / 10)) s in vain for: $*"
+			"$@"
+			return 1
+		fi
+		usleep 100000
+	done
+}
+
+not()
+{
+	! "$@"
+}
+
+# equal WHAT GOT WANTED
+equal()
+{
+	echo "$1: got $2, want $3"
+	[ "$2" = "$3" ]
+}
+
+# --- begin and end -----------------------------------------------------------------
+
+# begin POINTS [none]: the plan, the hosts, and the module unless told `none`
+begin()
+{
+	ktap_print_header
+	ktap_set_plan "$1"
+	trap cleanup EXIT
+	trap 'exit 1' INT TERM
+
+	sysctl -qw net.netfilter.nf_conntrack_acct=1 2>/dev/null || {
+		modprobe nf_conntrack && sysctl -qw net.netfilter.nf_conntrack_acct=1
+	} || ktap_exit_fail_msg "no conntrack accounting"
+	modprobe -a nf_flow_table nft_flow_offload || ktap_exit_fail_msg "no flowtables in this kernel"
+	flowtable_timeout "$FLOWTABLE_TIMEOUT"
+	LOG_START=$(dmesg | wc -l)
+
+	coproc PEER { exec hosts -i python3 "$SELFTESTS_DIR/traffic.py"; }
+	# A coprocess's own descriptors do not reach subshells.
+	exec 7>&"${PEER[1]}" 8<&"${PEER[0]}"
+	peer capture >"$OUT" || ktap_exit_fail_msg "no traffic between the hosts: $PEER_SAYS"
+	warm_up
+	[ "${2-}" = none ] || load
+}
+
+cleanup()
+{
+	local status=$?
+	exec 7>&- 8<&-
+	nft flush ruleset 2>/dev/null
+	[ -d /sys/module/nft_offload ] && rmmod nft_offload
+	conntrack -F >/dev/null 2>&1
+	ip link del dummy0 2>/dev/null
+	exit $status
+}
+
+# Neighbours known on all sides: a flow is offered once, with its first packet.
+warm_up()
+{
+	lan ping -c 1 -W 2 "$WAN_HOST4" >/dev/null 2>&1
+	lan ping -c 1 -W 2 "$WAN_HOST6" >/dev/null 2>&1
+}
+
+finish()
+{
+	ktap_finished
+}
+
+flowtable_timeout()
+{
+	sysctl -qw net.netfilter.nf_flowtable_tcp_timeout="$1" net.netfilter.nf_flowtable_udp_timeout="$1"
+}
+
+log_clean()
+{
+	! dmesg | tail -n +$((LOG_START + 1)) |
+		grep -E 'BUG:|WARNING:|Oops|Call Trace|refcount_t|general protection|KASAN|unregister_netdevice: waiting'
+}
+
+# log_has COUNT PATTERN: so many lines since the test began
+log_has()
+{
+	local n
+	n=$(dmesg | tail -n +$((LOG_START + 1)) | grep -cE "$2")
+	equal "log lines with '$2'" "$n" "$1"
+}
+
+# --- module and engine -----------------------------------------------------------------
+
+load()
+{
+	[ -e "$MODULE" ] || ktap_exit_fail_msg "no nft_offload.ko: build it with 'make modules'"
+	insmod "$MODULE" "$@" || ktap_exit_fail_msg "insmod failed"
+	find_engine || ktap_exit_fail_msg "the module found no engine"
+}
+
+find_engine()
+{
+	ENGINE=$(find "$DEBUGFS" -mindepth 1 -maxdepth 1 -type d 2>/dev/null | head -n 1)
+	[ -n "$ENGINE" ]
+}
+
+# stat KEY, reject REASON: a count in debugfs
+stat_of()
+{
+	awk -v key="$1" '$1 == key { print $2; found = 1 } END { exit !found }' "$ENGINE/stats"
+}
+
+reject_of()
+{
+	awk -v key="$1" '$1 == key { print $2; found = 1 } END { exit !found }' "$ENGINE/rejects"
+}
+
+# bound [PATTERN]: how many entries of the module are bound
+bound()
+{
+	grep -cE "BND.*${1-}" "$ENGINE/bind"
+}
+
+bound_is()
+{
+	local n
+	n=$(bound "${2-}")
+	equal "bound entries ${2-}" "$n" "$1"
+}
+
+# engine KEY: a value of the engine's own, e.g. ports.lan.wire_rx_frames
+engine()
+{
+	lab engine stats | awk -v key="$1" '$1 == key { print $2; found = 1 } END { exit !found }'
+}
+
+engine_bound()
+{
+	lab engine stats | awk '$1 ~ /^ppe\.[0-9a-z]+\.bound$/ { n += $2 } END { print n + 0 }'
+}
+
+engine_bound_is()
+{
+	equal "entries bound in the engine" "$(engine_bound)" "$1"
+}
+
+# --- ruleset -----------------------------------------------------------------------------
+
+# ruleset none|software|hardware: the form of OpenWrt's fw4. DEVICES, MASQ=1 and
+# DNAT (a rule) come from the environment of the call; RULES is put into forward.
+ruleset()
+{
+	local flowtable='' offload='' flags='' srcnat='' dstnat=''
+	[ "$1" = hardware ] && flags='flags offload;'
+	if [ "$1" != none ]; then
+		flowtable="flowtable ft {
+			hook ingress priority 0;
+			devices = { ${DEVICES-\"lan\", \"wan\"} };
+			counter;
+			$flags
+		}"
+		offload='meta l4proto { tcp, udp } flow offload @ft;'
+	fi
+	[ "${MASQ-}" ] && srcnat='meta nfproto ipv4 oifname "wan" masquerade'
+	[ "${DNAT-}" ] && dstnat=$DNAT
+	{
+		echo 'table inet fw4'
+		echo 'flush table inet fw4'
+		if nft list flowtable inet fw4 ft >/dev/null 2>&1; then
+			echo 'delete flowtable inet fw4 ft'
+		fi
+		echo "table inet fw4 {
+			$flowtable
+			chain forward {
+				type filter hook forward priority filter; policy drop;
+				$offload
+				${RULES-}
+				ct state vmap { established : accept, related : accept }
+				iifname { \"lan\", \"wan\" } accept
+			}
+			chain dstnat {
+				type nat hook prerouting priority dstnat; policy accept;
+				$dstnat
+			}
+			chain srcnat {
+				type nat hook postrouting priority srcnat; policy accept;
+				$srcnat
+			}
+		}"
+	} | nft -f -
+}
+
+# The question fw4 asks before it chooses hardware.
+probe()
+{
+	nft -c '
+		add table inet fw4-hw-offload-test;
+		add flowtable inet fw4-hw-offload-test ft {
+			hook ingress priority 0;
+			devices = { "lan", "wan" };
+			flags offload;
+		}
+	'
+}
+
+# --- traffic -------------------------------------------------------------------------------
+
+# peer COMMAND…: asks traffic.py; its answer is in PEER_SAYS
+peer()
+{
+	echo "$*" >&7
+	if ! IFS= read -r -t 60 PEER_SAYS <&8; then
+		PEER_SAYS='fail: the hosts do not answer'
+	fi
+	echo "$* -> $PEER_SAYS"
+	[ "${PEER_SAYS%% *}" = ok ]
+}
+
+# field KEY: of the last answer
+field()
+{
+	local word
+	for word in $PEER_SAYS; do
+		[ "${word%%=*}" = "$1" ] && echo "${word#*=}"
+	done
+}
+
+# frames HOST in|out FILTER…
+frames()
+{
+	peer count "$@" >/dev/null && field frames
+}
+
+# same_frames FROM "FILTER…" TO "FILTER…": everything that FROM sent came out at
+# TO once, routed as a router does it: the port's and the host's MAC addresses,
+# one hop less, valid checksums, the same IP bytes.
+same_frames()
+{
+	local from=$1 out=$2 to=$3 in=$4 sent sent_bytes port_mac host_mac
+	port_mac=${to^^}_PORT_MAC host_mac=${to^^}_HOST_MAC
+	# shellcheck disable=SC2086 # words
+	peer count "$from" out $out || return 1
+	sent=$(field frames) sent_bytes=$(field bytes)
+	# shellcheck disable=SC2086 # words
+	peer count "$to" in $in || return 1
+	equal "frames that came out" "$(field frames)" "$sent" || return 1
+	# shellcheck disable=SC2086 # words
+	peer count "$to" in $in ttl=63 csum=ok "smac=${!port_mac}" "dmac=${!host_mac}" || return 1
+	equal "frames that are right" "$(field frames)" "$sent" ||
+		{ peer show "$to" in $in; return 1; }
+	equal "their bytes" "$(field bytes)" "$sent_bytes" || return 1
+	[ "$sent" -gt 0 ]
+}
+
+# Frames that the router's ports have received: what the CPU saw.
+router_rx()
+{
+	echo $(($(cat /sys/class/net/lan/statistics/rx_packets) + $(cat /sys/class/net/wan/statistics/rx_packets)))
+}
+
+# offloaded FLOW PATTERN: traffic until both directions are bound
+offloaded()
+{
+	local n
+	for n in 1 2 3 4 5 6 7 8 9 10; do
+		peer send "$1" both 1 100 || return 1
+		wait_for 1 bound_is 2 "$2" >/dev/null && return 0
+	done
+	echo "not bound after $n tries:"
+	cat "$ENGINE/bind" "$ENGINE/rejects"
+	return 1
+}
+
+# accounted PROTO FILTER: conntrack's counters, both directions, as one line:
+# packets bytes packets bytes
+accounted()
+{
+	conntrack -L -p "$1" 2>/dev/null | grep -E "$2" |
+		sed -nE 's/.*packets=([0-9]+) bytes=([0-9]+).*packets=([0-9]+) bytes=([0-9]+).*/\1 \2 \3 \4/p' | head -n 1
+}
+
+# exact PROTO CT_FILTER FROM "FILTER…" TO "FILTER…": conntrack says what the hosts
+# put on the wire, to the byte
+exact()
+{
+	local up down
+	# shellcheck disable=SC2086 # words
+	peer count "$3" out $4 || return 1
+	up="$(field frames) $(field bytes)"
+	# shellcheck disable=SC2086 # words
+	peer count "$5" out $6 || return 1
+	down="$(field frames) $(field bytes)"
+	wait_for 8 accounted_is "$1" "$2" "$up $down"
+}
+
+accounted_is()
+{
+	equal "packets and bytes, both ways" "$(accounted "$1" "$2")" "$3"
+}
+
+# few_reach_router FLOW COUNT: of that much traffic each way, under one frame in a
+# hundred is seen by the router's ports
+few_reach_router()
+{
+	local before wire seen
+	peer capture
+	before=$(router_rx)
+	peer send "$1" both "$2" 200 || return 1
+	wire=$(($(frames lan out) + $(frames wan out)))
+	seen=$(($(router_rx) - before))
+	echo "$seen of $wire frames reached the router"
+	[ "$wire" -ge $((2 * $2)) ] && [ $((seen * 100)) -lt "$wire" ]
+}

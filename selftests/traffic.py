@@ -1,0 +1,434 @@
+#!/usr/bin/env python3
+# SPDX-License-Identifier: GPL-2.0-only
+"""Both hosts of a selftest: opens flows between them, moves data, and looks at
+every frame on either wire.
+
+It is one process with sockets in both network namespaces, so that a test can
+say "send this, and tell me whether it arrived" without two programs having to
+find each other. It reads one command a line and answers each with one line:
+`ok` and key=value words, or `fail` and why.
+
+  open FLOW udp|tcp FROM DST DPORT [at=ADDR] [port=P] [sport=S]
+       from host FROM to DST:DPORT; the other host listens at ADDR:P, which
+       differs from DST:DPORT where the router translates
+  send FLOW up|down|both COUNT SIZE [gap=MS]   and wait until all has arrived
+  stream FLOW up|down PPS SIZE | halt FLOW     the same in the background
+  close FLOW | reset FLOW                      FIN from both sides, or RST
+  raw HOST KIND FLOW                           one odd frame of an open flow
+  capture                                      start to look at the wires (again)
+  count HOST in|out [KEY=VALUE…]               frames since, and their IP bytes
+  show HOST in|out [KEY=VALUE…]                the first of them, as read
+"""
+
+from __future__ import annotations
+
+import os
+import select
+import shlex
+import socket
+import struct
+import sys
+import threading
+import time
+from typing import Any, Callable
+
+TIMEOUT = 5.0
+ETH_P_ALL = 3
+PACKET_OUTGOING = 4
+SO_RCVBUFFORCE = 33  # the module socket does not know it
+
+
+class Failure(Exception):
+    pass
+
+
+class Netns:
+    """Sockets are born in the namespace that their thread is in."""
+
+    home = os.open("/proc/self/ns/net", os.O_RDONLY)
+    lock = threading.Lock()
+
+    def __init__(self, name: str) -> None:
+        try:
+            self.fd = os.open(f"/run/netns/{name}", os.O_RDONLY)
+        except OSError:
+            raise Failure(f"no host {name}") from None
+
+    def socket(self, *args: Any) -> socket.socket:
+        with self.lock:
+            os.setns(self.fd, os.CLONE_NEWNET)
+            try:
+                return socket.socket(*args)
+            finally:
+                os.setns(self.home, os.CLONE_NEWNET)
+
+
+def checksum(data: bytes) -> int:
+    if len(data) % 2:
+        data += b"\0"
+    total = sum(struct.unpack(f">{len(data) // 2}H", data))
+    while total >> 16:
+        total = (total & 0xFFFF) + (total >> 16)
+    return total
+
+
+def mac_text(raw: bytes) -> str:
+    return raw.hex(":")
+
+
+def parse(frame: bytes) -> dict[str, Any]:
+    """What a test may ask of a frame. csum is ok, bad or (nothing to check) none."""
+    f: dict[str, Any] = {"dmac": mac_text(frame[:6]), "smac": mac_text(frame[6:12]), "len": len(frame), "bytes": 0,
+                         "csum": "none", "proto": "other"}
+    ethertype, at = struct.unpack(">H", frame[12:14])[0], 14
+    while ethertype in (0x8100, 0x88A8) and len(frame) >= at + 4:
+        f["vlan"] = struct.unpack(">H", frame[at:at + 2])[0] & 0xFFF
+        ethertype, at = struct.unpack(">H", frame[at + 2:at + 4])[0], at + 4
+    f["ethertype"] = f"{ethertype:04x}"
+    ip = frame[at:]
+    fragment = False
+    if ethertype == 0x0800 and len(ip) >= 20:
+        size = (ip[0] & 15) * 4
+        f["bytes"] = struct.unpack(">H", ip[2:4])[0]
+        f["ttl"], proto = ip[8], ip[9]
+        f["src"], f["dst"] = socket.inet_ntop(socket.AF_INET, ip[12:16]), socket.inet_ntop(socket.AF_INET, ip[16:20])
+        f["options"] = int(size > 20)
+        f["tos"] = ip[1]
+        fragment = bool(struct.unpack(">H", ip[6:8])[0] & 0x3FFF)
+        good = checksum(ip[:size]) == 0xFFFF
+        pseudo = ip[12:20]
+        ip = ip[:f["bytes"]]
+        l4 = ip[size:]
+    elif ethertype == 0x86DD and len(ip) >= 40:
+        f["bytes"] = struct.unpack(">H", ip[4:6])[0] + 40
+        f["ttl"], proto = ip[7], ip[6]
+        f["src"], f["dst"] = socket.inet_ntop(socket.AF_INET6, ip[8:24]), socket.inet_ntop(socket.AF_INET6, ip[24:40])
+        good = True
+        pseudo = ip[8:40]
+        ip = ip[:f["bytes"]]
+        l4 = ip[40:]
+    else:
+        return f
+    f["fragment"] = int(fragment)
+    f["proto"] = {6: "tcp", 17: "udp", 1: "icmp", 58: "icmp6"}.get(proto, str(proto))
+    if proto in (6, 17) and len(l4) >= 8 and not fragment:
+        f["sport"], f["dport"] = struct.unpack(">HH", l4[:4])
+        if proto == 6:
+            f["flags"] = "".join(c for bit, c in enumerate("FSRPAU") if l4[13] >> bit & 1)
+        if not (proto == 17 and l4[6:8] == b"\0\0" and ethertype == 0x0800):
+            good = good and checksum(pseudo + struct.pack(">HH", proto, len(l4)) + l4) == 0xFFFF
+    f["csum"] = "ok" if good else "bad"
+    return f
+
+
+class Capture:
+    """All frames at a host's NIC, both ways."""
+
+    def __init__(self, host: str, netns: Netns) -> None:
+        self.host = host
+        self.sock = netns.socket(socket.AF_PACKET, socket.SOCK_RAW, 0)
+        self.sock.setsockopt(socket.SOL_SOCKET, SO_RCVBUFFORCE, 64 << 20)
+        self.sock.bind(("eth0", ETH_P_ALL))
+        self.frames: list[tuple[bool, bytes]] = []
+        self.lock = threading.Lock()
+        threading.Thread(target=self.loop, daemon=True).start()
+
+    def loop(self) -> None:
+        while True:
+            data, addr = self.sock.recvfrom(65536)
+            with self.lock:
+                self.frames.append((addr[2] == PACKET_OUTGOING, data))
+
+    def settle(self) -> None:
+        """Until everything that is on the wire has been read."""
+        while True:
+            before = len(self.frames)
+            time.sleep(0.02)
+            if len(self.frames) == before and not select.select([self.sock], [], [], 0)[0]:
+                return
+
+    def restart(self) -> None:
+        self.settle()
+        with self.lock:
+            self.frames.clear()
+
+    def select(self, direction: str, wanted: dict[str, str]) -> list[dict[str, Any]]:
+        if direction not in ("in", "out"):
+            raise Failure(f"{direction}: in or out")
+        self.settle()
+        with self.lock:
+            frames = [parse(data) for outgoing, data in self.frames if outgoing == (direction == "out")]
+        return [f for f in frames if all(matches(f, key, value) for key, value in wanted.items())]
+
+
+def matches(frame: dict[str, Any], key: str, value: str) -> bool:
+    if key.endswith("!"):
+        return str(frame.get(key[:-1])) != value
+    if key == "has":
+        return all(c in frame.get("flags", "") for c in value)
+    return str(frame.get(key)) == value
+
+
+class Flow:
+    def __init__(self, hosts: dict[str, Netns], proto: str, source: str, dst: str, dport: int,
+                 at: str, port: int, sport: int) -> None:
+        other = "wan" if source == "lan" else "lan"
+        family = socket.AF_INET6 if ":" in dst else socket.AF_INET
+        kind = socket.SOCK_DGRAM if proto == "udp" else socket.SOCK_STREAM
+        self.proto, self.stop = proto, threading.Event()
+        self.thread: threading.Thread | None = None
+        self.sent = self.got = 0
+        self.server: socket.socket
+        listener = hosts[other].socket(family, kind)
+        listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        listener.bind((at, port))
+        self.client = hosts[source].socket(family, kind)
+        self.client.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        if sport:
+            self.client.bind(("", sport))
+        self.client.settimeout(TIMEOUT)
+        listener.settimeout(TIMEOUT)
+        try:
+            if proto == "tcp":
+                listener.listen(4)
+                self.client.connect((dst, dport))
+                self.server, self.peer = listener.accept()[0:2]
+                listener.close()
+                for s in (self.client, self.server):
+                    s.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+            else:
+                self.server = listener
+                self.client.connect((dst, dport))
+                # A conntrack entry is established once both sides have spoken.
+                self.client.send(b"hello")
+                _, self.peer = listener.recvfrom(64)
+                listener.connect(self.peer)
+                listener.send(b"hello")
+                self.client.recv(64)
+        except OSError as e:
+            listener.close()
+            self.client.close()
+            raise Failure(f"{proto} from {source} to {dst}:{dport}: {e}") from None
+        for s in (self.client, self.server):
+            s.settimeout(TIMEOUT)
+            s.setsockopt(socket.SOL_SOCKET, SO_RCVBUFFORCE, 16 << 20)
+
+    def ends(self, direction: str) -> tuple[socket.socket, socket.socket]:
+        if direction not in ("up", "down"):
+            raise Failure(f"{direction}: up, down or both")
+        return (self.client, self.server) if direction == "up" else (self.server, self.client)
+
+    def send(self, direction: str, count: int, size: int, gap: float) -> None:
+        source, sink = self.ends(direction)
+        body = bytes(i * 7 % 256 for i in range(max(size, 4)))
+        if self.proto == "udp":
+            missing = set(range(count))
+            for n in range(count):
+                source.send(struct.pack(">I", n) + body[4:size])
+                # A router on an emulated processor takes what comes slowly.
+                if gap:
+                    time.sleep(gap)
+                while select.select([sink], [], [], 0)[0]:
+                    self.take(sink, body, size, missing)
+            end = time.monotonic() + TIMEOUT
+            while missing and time.monotonic() < end:
+                if select.select([sink], [], [], 0.1)[0]:
+                    self.take(sink, body, size, missing)
+            if missing:
+                raise Failure(f"{len(missing)} of {count} datagrams did not arrive")
+            return
+        writer = threading.Thread(target=self.write_all, args=(source, body[:size], count, gap), daemon=True)
+        writer.start()
+        left, at = count * size, 0
+        while left:
+            try:
+                data = sink.recv(min(left, 65536))
+            except OSError as e:
+                raise Failure(f"{left} of {count * size} bytes did not arrive: {e}") from None
+            if not data:
+                raise Failure(f"closed with {left} bytes to come")
+            # The stream repeats the body.
+            offset = at % size
+            want = (body[:size] * (len(data) // size + 2))[offset:offset + len(data)]
+            if data != want:
+                raise Failure("the bytes that arrived are not those sent")
+            at += len(data)
+            left -= len(data)
+        writer.join(TIMEOUT)
+
+    @staticmethod
+    def take(sink: socket.socket, body: bytes, size: int, missing: set[int]) -> None:
+        data = sink.recv(65536)
+        if len(data) != size or data[4:] != body[4:size]:
+            raise Failure("a datagram arrived changed")
+        missing.discard(struct.unpack(">I", data[:4])[0])
+
+    @staticmethod
+    def write_all(source: socket.socket, body: bytes, count: int, gap: float) -> None:
+        try:
+            for _ in range(count):
+                source.sendall(body)
+                if gap:
+                    time.sleep(gap)
+        except OSError:
+            pass  # The reader says what is missing.
+
+    def stream(self, direction: str, pps: float, size: int) -> None:
+        source, sink = self.ends(direction)
+        self.stop.clear()
+        self.sent = self.got = 0
+
+        def run() -> None:
+            due = time.monotonic()
+            while not self.stop.is_set():
+                try:
+                    if time.monotonic() >= due:
+                        source.send(b"s" * size)
+                        self.sent += 1
+                        due += 1 / pps
+                    if select.select([sink], [], [], max(0.0, min(due - time.monotonic(), 0.1)))[0]:
+                        self.got += 1 if sink.recv(65536) else 0
+                except OSError:
+                    # A network that is away for a moment is what some tests make.
+                    time.sleep(0.01)
+                    due = max(due, time.monotonic())
+            end = time.monotonic() + 1
+            while time.monotonic() < end and self.got < self.sent:
+                if select.select([sink], [], [], 0.1)[0]:
+                    self.got += 1 if sink.recv(65536) else 0
+
+        self.thread = threading.Thread(target=run, daemon=True)
+        self.thread.start()
+
+    def halt(self) -> dict[str, Any]:
+        self.stop.set()
+        if self.thread:
+            self.thread.join(TIMEOUT)
+        self.thread = None
+        return {"sent": self.sent, "got": self.got}
+
+    def close(self, reset: bool) -> None:
+        self.halt()
+        if reset:
+            self.client.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+            self.client.close()
+            time.sleep(0.05)
+            self.server.close()
+            return
+        if self.proto == "tcp":
+            # FIN each way and wait for it, so that both are on the wire.
+            for a, b in ((self.client, self.server), (self.server, self.client)):
+                try:
+                    a.shutdown(socket.SHUT_WR)
+                    while b.recv(65536):
+                        pass
+                except OSError as e:
+                    raise Failure(f"no orderly end: {e}") from None
+            time.sleep(0.05)
+        self.client.close()
+        self.server.close()
+
+
+def ipv4_packet(src: str, dst: str, proto: int, payload: bytes, ttl: int = 64, options: bytes = b"",
+                fragment: int = 0) -> bytes:
+    size = 20 + len(options)
+    head = struct.pack(">BBHHHBBH4s4s", 0x40 | size // 4, 0, size + len(payload), 7, fragment, ttl, proto, 0,
+                       socket.inet_aton(src), socket.inet_aton(dst)) + options
+    return head[:10] + struct.pack(">H", 0xFFFF ^ checksum(head)) + head[12:] + payload
+
+
+class Program:
+    def __init__(self) -> None:
+        self.hosts = {name: Netns(name) for name in ("lan", "wan")}
+        self.flows: dict[str, Flow] = {}
+        self.captures = {name: Capture(name, ns) for name, ns in self.hosts.items()}
+
+    def flow(self, name: str) -> Flow:
+        if name not in self.flows:
+            raise Failure(f"no flow {name}")
+        return self.flows[name]
+
+    def do_open(self, name: str, proto: str, source: str, dst: str, dport: str, *options: str) -> dict[str, Any]:
+        opt = dict(o.split("=", 1) for o in options)
+        self.flows[name] = flow = Flow(self.hosts, proto, source, dst, int(dport), opt.get("at", dst),
+                                       int(opt.get("port", dport)), int(opt.get("sport", "0")))
+        return {"sport": flow.client.getsockname()[1], "peer": flow.peer[0], "peerport": flow.peer[1]}
+
+    def do_send(self, name: str, direction: str, count: str, size: str, *options: str) -> dict[str, Any]:
+        opt = dict(o.split("=", 1) for o in options)
+        for d in ("up", "down") if direction == "both" else (direction,):
+            self.flow(name).send(d, int(count), int(size), float(opt.get("gap", "0")) / 1000)
+        return {}
+
+    def do_stream(self, name: str, direction: str, pps: str, size: str) -> dict[str, Any]:
+        self.flow(name).stream(direction, float(pps), int(size))
+        return {}
+
+    def do_halt(self, name: str) -> dict[str, Any]:
+        return self.flow(name).halt()
+
+    def do_close(self, name: str) -> dict[str, Any]:
+        self.flow(name).close(False)
+        del self.flows[name]
+        return {}
+
+    def do_reset(self, name: str) -> dict[str, Any]:
+        self.flow(name).close(True)
+        del self.flows[name]
+        return {}
+
+    def do_raw(self, host: str, kind: str, name: str) -> dict[str, Any]:
+        """An IPv4 UDP frame with the addresses of an open flow, from its client."""
+        flow = self.flow(name)
+        (src, sport), (dst, dport) = flow.client.getsockname()[:2], flow.client.getpeername()[:2]
+        payload = kind.encode().ljust(20, b".")
+        udp = struct.pack(">HHHH", sport, dport, 8 + len(payload), 0)
+        pseudo = socket.inet_aton(src) + socket.inet_aton(dst) + struct.pack(">HH", 17, len(udp) + len(payload))
+        udp = udp[:6] + struct.pack(">H", 0xFFFF ^ checksum(pseudo + udp + payload)) + payload
+        packet = {
+            "plain": lambda: ipv4_packet(src, dst, 17, udp),
+            "ttl1": lambda: ipv4_packet(src, dst, 17, udp, ttl=1),
+            # Four no-operations: options, and nothing that asks for anything.
+            "options": lambda: ipv4_packet(src, dst, 17, udp, options=b"\1\1\1\0"),
+            "fragment": lambda: ipv4_packet(src, dst, 17, udp[:24], fragment=0x2000),
+            "badcsum": lambda: ipv4_packet(src, dst, 17, udp[:6] + b"\x12\x34" + udp[8:]),
+        }.get(kind)
+        if not packet:
+            raise Failure(f"no kind of frame {kind}")
+        out = self.hosts[host].socket(socket.AF_PACKET, socket.SOCK_RAW, 0)
+        out.bind(("eth0", 0))
+        neighbour = os.environ[f"{host.upper()}_PORT_MAC"]
+        out.send(bytes.fromhex(neighbour.replace(":", "")) + out.getsockname()[4] + b"\x08\x00" + packet())
+        out.close()
+        return {}
+
+    def do_capture(self) -> dict[str, Any]:
+        for capture in self.captures.values():
+            capture.restart()
+        return {}
+
+    def do_count(self, host: str, direction: str, *wanted: str) -> dict[str, Any]:
+        frames = self.captures[host].select(direction, dict(w.split("=", 1) for w in wanted))
+        return {"frames": len(frames), "bytes": sum(f["bytes"] for f in frames)}
+
+    def do_show(self, host: str, direction: str, *wanted: str) -> dict[str, Any]:
+        frames = self.captures[host].select(direction, dict(w.split("=", 1) for w in wanted))
+        return frames[0] if frames else {"frames": 0}
+
+    def run(self) -> None:
+        for line in sys.stdin:
+            words = shlex.split(line)
+            if not words:
+                continue
+            action: Callable[..., dict[str, Any]] | None = getattr(self, f"do_{words[0]}", None)
+            try:
+                if not action:
+                    raise Failure(f"no command {words[0]}")
+                result = action(*words[1:])
+                print("ok", *(f"{k}={v}" for k, v in result.items()), flush=True)
+            except (Failure, OSError, TypeError, ValueError, KeyError) as e:
+                print(f"fail {words[0]}: {e}", flush=True)
+
+
+if __name__ == "__main__":
+    Program().run()
