@@ -37,6 +37,7 @@
 #![allow(unreachable_pub)]
 #![cfg_attr(MODULE, allow(dead_code))]
 
+pub mod bits;
 pub mod caps;
 pub mod flow;
 pub mod format;

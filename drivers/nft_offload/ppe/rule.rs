@@ -7,6 +7,10 @@
 //! to. Keys may come in any order, actions in the rule's.
 
 use super::{
+    bits::{
+        lower,
+        upper, //
+    },
     flow::{
         Encap,
         Flow,
@@ -607,18 +611,6 @@ fn patch(mut address: [u8; 16], words: &[Option<[u8; 4]>; 4]) -> [u8; 16] {
         }
     }
     address
-}
-
-/// Bits 31:16.
-const fn upper(word: u32) -> u16 {
-    let [a, b, _, _] = word.to_be_bytes();
-    u16::from_be_bytes([a, b])
-}
-
-/// Bits 15:0.
-const fn lower(word: u32) -> u16 {
-    let [_, _, a, b] = word.to_be_bytes();
-    u16::from_be_bytes([a, b])
 }
 
 /// Whether an Ethernet address is a group address.

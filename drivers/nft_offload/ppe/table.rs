@@ -1,15 +1,22 @@
 // SPDX-License-Identifier: GPL-2.0-only
 
-//! Which flow has which slot.
+//! Which flow has which slot, what it has counted, and when it was last used.
+//!
+//! The caller provides storage, the hardware ([`Hw`]) and the lock around both.
 
 use core::ops::DerefMut;
 
 use super::{
-    caps::Caps,
+    caps::{
+        admit,
+        Caps, //
+    },
     flow::Flow,
     format::{
         Entry,
-        Format, //
+        Format,
+        State,
+        MAX_WORDS, //
     },
     reject::Reject, //
 };
@@ -21,6 +28,22 @@ pub struct Count {
     pub packets: u64,
     /// Bytes.
     pub bytes: u64,
+}
+
+impl Count {
+    /// Nothing.
+    pub const ZERO: Self = Self {
+        packets: 0,
+        bytes: 0,
+    };
+
+    /// The sum. What does not fit stays at the greatest number.
+    pub const fn plus(self, other: Self) -> Self {
+        Self {
+            packets: self.packets.saturating_add(other.packets),
+            bytes: self.bytes.saturating_add(other.bytes),
+        }
+    }
 }
 
 /// The engine does not answer.
@@ -76,14 +99,22 @@ pub struct Record {
     pub flow: Flow,
     /// Whether the engine forwarded it when last looked at.
     pub bound: bool,
-    used: bool,
-    next: u16,
     /// Counted and not yet reported, layer-3 bytes.
     pub unreported: Count,
     /// All that was counted, layer-3 bytes.
     pub total: Count,
-    /// Time of the last packet.
+    /// Time of the last packet, see [`Table::stats`].
     pub last_used_ms: u64,
+    /// Time of the last look.
+    polled_ms: u64,
+    /// The entry's timestamp at the last look.
+    seen: u16,
+    /// Next slot in the chain of the index.
+    next: u16,
+    /// Whether there is a flow.
+    used: bool,
+    /// Whether it is being removed.
+    leaving: bool,
 }
 
 impl Record {
@@ -94,17 +125,14 @@ impl Record {
         owner: Owner(0),
         flow: Flow::NONE,
         bound: false,
-        used: false,
-        next: 0,
-        unreported: Count {
-            packets: 0,
-            bytes: 0,
-        },
-        total: Count {
-            packets: 0,
-            bytes: 0,
-        },
+        unreported: Count::ZERO,
+        total: Count::ZERO,
         last_used_ms: 0,
+        polled_ms: 0,
+        seen: 0,
+        next: NIL,
+        used: false,
+        leaving: false,
     };
 }
 
@@ -182,12 +210,40 @@ pub struct TableStats {
     pub hw_errors: u64,
 }
 
+/// End of a chain in the index.
+const NIL: u16 = u16::MAX;
+
+/// Most slots a table can have.
+const MAX_SLOTS: usize = 1 << 15;
+
 /// Flows by slot, over storage of the caller's.
+///
+/// The record of a flow lives at the number of the flow's slot; a hash index leads from
+/// owner and cookie there. So the cost of all but [`Table::remove_where`] is independent
+/// of the number of flows.
+///
+/// The table, and not the engine, decides what is bound: the engine may learn flows of
+/// its own accord (entries in state unbound) and may let bound ones go (ageing), but
+/// never binds.
+///
+/// # When the engine does not answer
+///
+/// Removal ends with the flow removed here in any case, the counts as far as they are
+/// known. Anything else leaves the flow as it was before, save that it is no longer
+/// called bound once its entry was touched.
 pub struct Table<R, I> {
     records: R,
     index: I,
     limit: u32,
     stats: TableStats,
+}
+
+/// Elements of the index for a table of `capacity` slots.
+pub const fn index_len(capacity: usize) -> usize {
+    match capacity.checked_next_power_of_two() {
+        Some(len) => len,
+        None => 0,
+    }
 }
 
 impl<R, I> Table<R, I>
@@ -197,16 +253,22 @@ where
 {
     /// A table over `records`, one for each of the engine's slots, and `index`, of
     /// [`index_len`] elements. What they hold is overwritten. `None` if the lengths do
-    /// not fit: the number of slots must be a power of two from 1 to 32768.
-    pub fn new(records: R, index: I) -> Option<Self> {
-        (records.len().is_power_of_two() && index.len() == index_len(records.len())).then_some(
-            Self {
-                records,
-                index,
-                limit: u32::MAX,
-                stats: TableStats::default(),
-            },
-        )
+    /// not fit: the number of slots must be a power of two of at most 32768.
+    pub fn new(mut records: R, mut index: I) -> Option<Self> {
+        if !records.len().is_power_of_two()
+            || records.len() > MAX_SLOTS
+            || index.len() != index_len(records.len())
+        {
+            return None;
+        }
+        records.fill(Record::EMPTY);
+        index.fill(NIL);
+        Some(Self {
+            records,
+            index,
+            limit: u32::MAX,
+            stats: TableStats::default(),
+        })
     }
 
     /// Limits the number of flows. Those that are there stay.
@@ -235,16 +297,27 @@ where
     pub fn iter(&self) -> impl Iterator<Item = (u16, &Record)> {
         (0..=u16::MAX)
             .zip(self.records.iter())
-            .filter(|(_, r)| r.used)
+            .filter(|(_, record)| record.used)
     }
 
     /// The slot of a flow.
     pub fn find(&self, owner: Owner, cookie: u64) -> Option<u16> {
-        let _ = (owner, cookie);
+        let mut slot = self.index.get(self.chain(owner, cookie)).copied()?;
+        while let Some(record) = self.get(slot) {
+            if record.cookie == cookie && record.owner == owner {
+                return Some(slot);
+            }
+            slot = record.next;
+        }
         None
     }
 
-    /// Binds a flow, or makes sure that it is bound as it should.
+    /// Binds a flow, or makes sure that it is bound as it should. To offer a flow again
+    /// under the same owner and cookie is harmless.
+    ///
+    /// The flow is bound if and only if this is `Ok`. Counts survive whatever happens to
+    /// the entry: when a flow that is there is refused in its new form, its old entry is
+    /// taken out and its record stays until [`Table::destroy`].
     pub fn replace<H: Hw + ?Sized>(
         &mut self,
         hw: &mut H,
@@ -254,11 +327,89 @@ where
         tag: u64,
         flow: &Flow,
     ) -> Result<Replaced, Reject> {
-        let _ = (hw, chip, owner, cookie, tag, flow);
-        Err(Reject::EngineDead)
+        let own = self.find(owner, cookie);
+        let replaced = match own {
+            None => Replaced::Bound,
+            Some(slot) => {
+                let word0 = hw.read_word0(slot);
+                let word0 = self.answer(word0)?;
+                let record = self.record(slot).ok_or(Reject::EngineDead)?;
+                let same = record.flow == *flow;
+                if same && record.bound && chip.format.is_bound(word0) {
+                    record.tag = tag;
+                    count(&mut self.stats.refreshed);
+                    return Ok(Replaced::Refreshed);
+                }
+                self.let_go(hw, chip, slot, word0)?;
+                if same {
+                    Replaced::Rebound
+                } else {
+                    Replaced::Updated
+                }
+            }
+        };
+
+        admit(flow, chip.caps)?;
+        if own.is_none() && self.stats.flows >= self.limit {
+            count(&mut self.stats.table_full);
+            return Err(Reject::TableFull);
+        }
+        let timestamp = hw.timestamp();
+        let entry = chip.format.encode(flow, timestamp)?;
+        let slot = self.place(hw, chip, flow, own)?;
+        if own != Some(slot) && chip.caps.mib.is_some() {
+            // What a former entry of this slot left behind.
+            let stray = hw.read_mib(slot);
+            if self.answer(stray)? != Count::ZERO {
+                count(&mut self.stats.stray_mib);
+            }
+        }
+        let committed = hw.commit(slot, &entry);
+        if let Err(reject) = self.answer(committed) {
+            // Some of it may have been written.
+            let _ = hw.invalidate(slot);
+            return Err(reject);
+        }
+
+        let now_ms = hw.now_ms();
+        let fresh = own != Some(slot);
+        let old = if fresh {
+            own.and_then(|own| self.clear(own))
+        } else {
+            self.get(slot).copied()
+        };
+        let counted = old.unwrap_or(Record::EMPTY);
+        if let Some(record) = self.records.get_mut(usize::from(slot)) {
+            *record = Record {
+                cookie,
+                tag,
+                owner,
+                flow: *flow,
+                bound: true,
+                unreported: counted.unreported,
+                total: counted.total,
+                last_used_ms: now_ms,
+                polled_ms: now_ms,
+                seen: timestamp & timestamp_mask(chip.format),
+                next: record.next,
+                used: true,
+                leaving: false,
+            };
+        }
+        if fresh {
+            self.link(slot);
+        }
+        self.stats.bound = self.stats.bound.saturating_add(1);
+        match replaced {
+            Replaced::Updated => count(&mut self.stats.updated),
+            Replaced::Rebound => count(&mut self.stats.rebinds),
+            _ => count(&mut self.stats.inserted),
+        }
+        Ok(replaced)
     }
 
-    /// Removes a flow.
+    /// Removes a flow: makes its entry invalid, clears the engine's cache, and reads the
+    /// counters a last time. When this returns, the engine no longer forwards it.
     pub fn destroy<H: Hw + ?Sized>(
         &mut self,
         hw: &mut H,
@@ -266,11 +417,31 @@ where
         owner: Owner,
         cookie: u64,
     ) -> Option<Removed> {
-        let _ = (hw, chip, owner, cookie);
-        None
+        let slot = self.find(owner, cookie)?;
+        let gone = hw.invalidate(slot).and_then(|()| hw.clear_cache());
+        let _ = self.answer(gone);
+        self.take(hw, chip, slot)
     }
 
-    /// Counters and time of last use of a flow; each packet is reported once.
+    /// Counters and time of last use of a flow. Each packet is reported once: a second
+    /// call finds nothing new unless there were more.
+    ///
+    /// If the engine does not answer, what was known before is reported, and the flow is
+    /// not called bound.
+    ///
+    /// # Time of last use
+    ///
+    /// - Never hit: when it was bound.
+    /// - Hit since the last look: the age of the entry's timestamp before now, but not
+    ///   before the last look. The limit makes it right even if the timestamp, a few bits
+    ///   of seconds, has gone round since.
+    /// - Not hit since the last look: as before.
+    /// - Hit since the last look, and let go by the engine since: its timestamp is gone.
+    ///   The last look is the latest time that is sure to be not too late.
+    ///
+    /// A chip with counters knows a hit by them. One without knows it by a changed
+    /// timestamp: a hit in the very second of the one before is not seen, which is an
+    /// error of less than a second.
     pub fn stats<H: Hw + ?Sized>(
         &mut self,
         hw: &mut H,
@@ -278,34 +449,312 @@ where
         owner: Owner,
         cookie: u64,
     ) -> Option<Stats> {
-        let _ = (hw, chip, owner, cookie);
-        None
+        let slot = self.find(owner, cookie)?;
+        let answered = self.poll(hw, chip, slot).is_ok();
+        let record = self.record(slot)?;
+        let delta = core::mem::take(&mut record.unreported);
+        Some(Stats {
+            delta,
+            last_used_ms: record.last_used_ms,
+            bound: record.bound && answered,
+        })
     }
 
-    /// Reads the counters of the flow in a slot into its record, reporting nothing.
+    /// Looks at the flow in a slot as [`Table::stats`] does, but reports nothing: what is
+    /// found is kept for the next report. For those who only want to look.
     pub fn harvest<H: Hw + ?Sized>(
         &mut self,
         hw: &mut H,
         chip: Chip<'_>,
         slot: u16,
     ) -> Option<&Record> {
-        let _ = (hw, chip);
+        let _ = self.poll(hw, chip, slot);
         self.get(slot)
     }
 
-    /// Removes the flows for which `pred` holds.
+    /// Removes the flows for which `pred` holds, each as [`Table::destroy`] does, but with
+    /// the engine's cache cleared once for all of them. Looks at every slot.
     pub fn remove_where<H: Hw + ?Sized>(
         &mut self,
         hw: &mut H,
         chip: Chip<'_>,
-        pred: impl FnMut(&Record) -> bool,
-        on_removed: impl FnMut(Removed),
+        mut pred: impl FnMut(&Record) -> bool,
+        mut on_removed: impl FnMut(Removed),
     ) {
-        let _ = (hw, chip, pred, on_removed);
+        let mut any = false;
+        for (slot, record) in (0..=u16::MAX).zip(self.records.iter_mut()) {
+            if record.used && pred(record) {
+                record.leaving = true;
+                any = true;
+                if hw.invalidate(slot).is_err() {
+                    count(&mut self.stats.hw_errors);
+                }
+            }
+        }
+        if !any {
+            return;
+        }
+        let cleared = hw.clear_cache();
+        let _ = self.answer(cleared);
+        for slot in (0..=u16::MAX).take(self.records.len()) {
+            if self.get(slot).is_some_and(|record| record.leaving) {
+                if let Some(removed) = self.take(hw, chip, slot) {
+                    on_removed(removed);
+                }
+            }
+        }
+    }
+
+    /// Counts and translates an answer of the engine.
+    fn answer<T>(&mut self, answer: Result<T, HwError>) -> Result<T, Reject> {
+        answer.map_err(|HwError| {
+            count(&mut self.stats.hw_errors);
+            Reject::EngineDead
+        })
+    }
+
+    /// The flow in a slot, to change it.
+    fn record(&mut self, slot: u16) -> Option<&mut Record> {
+        self.records
+            .get_mut(usize::from(slot))
+            .filter(|record| record.used)
+    }
+
+    /// Element of the index from which a flow is found.
+    fn chain(&self, owner: Owner, cookie: u64) -> usize {
+        // Cookies are addresses, alike in their upper and in their lowest bits: the
+        // multiplication (by 2^64 over the golden ratio) spreads them over the upper ones.
+        let hash =
+            (cookie ^ u64::from(owner.0).rotate_left(32)).wrapping_mul(0x9e37_79b9_7f4a_7c15);
+        usize::try_from(hash.wrapping_shr(32)).unwrap_or(0) & self.index.len().wrapping_sub(1)
+    }
+
+    /// Makes the flow in a slot, which is not in the index, findable.
+    fn link(&mut self, slot: u16) {
+        let Some(record) = self.get(slot) else {
+            return;
+        };
+        let chain = self.chain(record.owner, record.cookie);
+        if let (Some(head), Some(record)) = (
+            self.index.get_mut(chain),
+            self.records.get_mut(usize::from(slot)),
+        ) {
+            record.next = *head;
+            *head = slot;
+        }
+        self.stats.flows = self.stats.flows.saturating_add(1);
+        self.stats.high_water = self.stats.high_water.max(self.stats.flows);
+    }
+
+    /// Empties a slot and takes its flow out of the index.
+    fn clear(&mut self, slot: u16) -> Option<Record> {
+        let gone = *self.get(slot)?;
+        let chain = self.chain(gone.owner, gone.cookie);
+        let head = self.index.get_mut(chain)?;
+        if *head == slot {
+            *head = gone.next;
+        } else {
+            let mut before = *head;
+            while let Some(record) = self.records.get_mut(usize::from(before)) {
+                if record.next == slot {
+                    record.next = gone.next;
+                    break;
+                }
+                before = record.next;
+            }
+        }
+        if let Some(record) = self.records.get_mut(usize::from(slot)) {
+            *record = Record::EMPTY;
+        }
+        self.stats.flows = self.stats.flows.saturating_sub(1);
+        if gone.bound {
+            self.stats.bound = self.stats.bound.saturating_sub(1);
+        }
+        Some(gone)
+    }
+
+    /// Says that the flow in a slot is no longer bound.
+    fn unbound(&mut self, slot: u16) {
+        if let Some(record) = self.record(slot) {
+            if core::mem::take(&mut record.bound) {
+                self.stats.bound = self.stats.bound.saturating_sub(1);
+            }
+        }
+    }
+
+    /// Takes the entry of a flow that stays out of the engine, keeping what it counted.
+    fn let_go<H: Hw + ?Sized>(
+        &mut self,
+        hw: &mut H,
+        chip: Chip<'_>,
+        slot: u16,
+        word0: u32,
+    ) -> Result<(), Reject> {
+        if self.get(slot).is_some_and(|record| record.bound) && !chip.format.is_bound(word0) {
+            count(&mut self.stats.aged_out);
+        }
+        self.unbound(slot);
+        if matches!(chip.format.state(word0), State::Bound | State::Fin) {
+            let gone = hw.invalidate(slot).and_then(|()| hw.clear_cache());
+            self.answer(gone)?;
+        }
+        self.collect(hw, chip, slot)?;
+        Ok(())
+    }
+
+    /// Adds what the engine has counted for the flow in a slot to its record, and returns
+    /// it.
+    fn collect<H: Hw + ?Sized>(
+        &mut self,
+        hw: &mut H,
+        chip: Chip<'_>,
+        slot: u16,
+    ) -> Result<Count, Reject> {
+        let Some(unit) = chip.caps.mib else {
+            return Ok(Count::ZERO);
+        };
+        let raw = hw.read_mib(slot);
+        let raw = self.answer(raw)?;
+        let Some(record) = self.record(slot) else {
+            return Ok(Count::ZERO);
+        };
+        let delta = unit.layer3(raw, &record.flow.in_encap);
+        record.unreported = record.unreported.plus(delta);
+        record.total = record.total.plus(delta);
+        Ok(delta)
+    }
+
+    /// Looks at the flow in a slot: counters, time of last use, whether it is bound.
+    fn poll<H: Hw + ?Sized>(
+        &mut self,
+        hw: &mut H,
+        chip: Chip<'_>,
+        slot: u16,
+    ) -> Result<(), Reject> {
+        if self.get(slot).is_none() {
+            return Ok(());
+        }
+        // In this order: of a packet that comes in between, the next look sees the count,
+        // and its timestamp is not after the clock.
+        let delta = self.collect(hw, chip, slot)?;
+        let word0 = hw.read_word0(slot);
+        let word0 = self.answer(word0)?;
+        let clock = hw.timestamp();
+        let now_ms = hw.now_ms();
+
+        let Some(record) = self.record(slot) else {
+            return Ok(());
+        };
+        let bound = chip.format.is_bound(word0);
+        let seen = chip.format.timestamp(word0);
+        let hit = match chip.caps.mib {
+            Some(_) => delta.packets > 0,
+            None => bound && seen != record.seen,
+        };
+        if hit {
+            let used_ms = if bound {
+                let age = clock.wrapping_sub(seen) & timestamp_mask(chip.format);
+                now_ms.saturating_sub(u64::from(age).saturating_mul(1000))
+            } else {
+                0
+            };
+            record.last_used_ms = record.last_used_ms.max(record.polled_ms).max(used_ms);
+        }
+        record.polled_ms = now_ms;
+        if bound {
+            record.seen = seen;
+        } else if record.bound {
+            self.unbound(slot);
+            count(&mut self.stats.aged_out);
+        }
+        Ok(())
+    }
+
+    /// Reads the counters of a flow whose entry is gone a last time and removes it.
+    fn take<H: Hw + ?Sized>(&mut self, hw: &mut H, chip: Chip<'_>, slot: u16) -> Option<Removed> {
+        let _ = self.collect(hw, chip, slot);
+        let gone = self.clear(slot)?;
+        count(&mut self.stats.removed);
+        Some(Removed {
+            cookie: gone.cookie,
+            owner: gone.owner,
+            tag: gone.tag,
+            flow: gone.flow,
+            unreported: gone.unreported,
+            total: gone.total,
+        })
+    }
+
+    /// Chooses the slot for a flow, which may have the slot `own`.
+    ///
+    /// An entry that the engine has learned for the same flow comes first: with another
+    /// one bound behind it, the engine would go on finding that. Then its own slot, then
+    /// the first free one.
+    fn place<H: Hw + ?Sized>(
+        &mut self,
+        hw: &mut H,
+        chip: Chip<'_>,
+        flow: &Flow,
+        own: Option<u16>,
+    ) -> Result<u16, Reject> {
+        let capacity = self.records.len();
+        let mut free = None;
+        let mut key_in_use = false;
+        for slot in ways(chip.format, flow, capacity) {
+            match self.get(slot) {
+                _ if own == Some(slot) => free = own,
+                Some(other) => key_in_use |= other.flow.same_key(flow),
+                None => free = free.or(Some(slot)),
+            }
+        }
+        if key_in_use {
+            count(&mut self.stats.key_in_use);
+            return Err(Reject::KeyInUse);
+        }
+        let Some(free) = free else {
+            count(&mut self.stats.bucket_full);
+            return Err(Reject::BucketFull);
+        };
+        for slot in ways(chip.format, flow, capacity) {
+            if own != Some(slot) && self.get(slot).is_some() {
+                continue;
+            }
+            let word0 = hw.read_word0(slot);
+            if chip.format.state(self.answer(word0)?) == State::Invalid {
+                continue;
+            }
+            let mut words = [0; MAX_WORDS];
+            let Some(words) = words.get_mut(..chip.format.key_words()) else {
+                continue;
+            };
+            let read = hw.read_entry(slot, words);
+            self.answer(read)?;
+            if chip.format.same_key(words, flow) {
+                return Ok(slot);
+            }
+        }
+        Ok(free)
     }
 }
 
-/// Elements of the index for a table of `capacity` slots.
-pub const fn index_len(capacity: usize) -> usize {
-    capacity.next_power_of_two()
+/// The slots in which the engine looks for a flow and which it can be given.
+fn ways<'a>(
+    format: &'a dyn Format,
+    flow: &Flow,
+    capacity: usize,
+) -> impl Iterator<Item = u16> + use<'a> {
+    let first = format.bucket(flow, u32::try_from(capacity).unwrap_or(0));
+    (0..format.ways())
+        .filter_map(move |way| first.checked_add(way))
+        .filter(move |slot| usize::from(*slot) < capacity && format.usable(*slot))
+}
+
+/// Adds one.
+fn count(counter: &mut u64) {
+    *counter = counter.saturating_add(1);
+}
+
+/// The bits of a timestamp.
+fn timestamp_mask(format: &dyn Format) -> u16 {
+    u16::MAX.wrapping_shr(16_u32.wrapping_sub(format.timestamp_bits()))
 }

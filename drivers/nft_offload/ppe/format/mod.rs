@@ -244,11 +244,10 @@ pub trait Format: Sync {
     /// Engine ticks at the last frame of an entry with this word 0, `timestamp_bits` wide.
     fn timestamp(&self, word0: u32) -> u16;
 
-    /// Whether the engine would find `words` for frames of `flow`.
-    fn same_key(&self, words: &[u32], flow: &Flow) -> bool {
-        let entry = self.decode(words);
-        entry.l4 == flow.l4
-            && entry.orig == Some(flow.tuple)
-            && matches!(entry.kind, Kind::V4Napt | Kind::V6Route5)
-    }
+    /// How many words of an entry, from word 0 on, [`Format::same_key`] has to be given.
+    fn key_words(&self) -> usize;
+
+    /// Whether the entry that `words` begins, in any state but invalid, is one that the
+    /// engine would find for frames of `flow`.
+    fn same_key(&self, words: &[u32], flow: &Flow) -> bool;
 }

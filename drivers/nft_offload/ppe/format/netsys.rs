@@ -1,11 +1,42 @@
 // SPDX-License-Identifier: GPL-2.0-only
 
-//! Entries of MediaTek's NETSYS.
+//! Entries of the PPE in MediaTek's NETSYS, the network block of the MT76xx and MT79xx
+//! router chips.
+//!
+//! All generations share the places of key, translation and layer-2 fields; they differ
+//! in length and ways, and in the bits of the two information blocks IB1 (word 0) and
+//! IB2. [`Layout`] holds what differs, so that a generation is a constant.
+//!
+//! | word, IPv4 | word, IPv6 | bits 31:16 | bits 15:0 |
+//! |---|---|---|---|
+//! | 0 | 0 | IB1 | |
+//! | 1 | 1 to 4 | source address | |
+//! | 2 | 5 to 8 | destination address | |
+//! | 3 | 9 | source port | destination port |
+//! | 4 | 14 | IB2 | |
+//! | 5 | - | new source address | |
+//! | 6 | - | new destination address | |
+//! | 7 | - | new source port | new destination port |
+//! | 11 | 15 | EtherType | outer VLAN ID |
+//! | 12 | 16 | destination Ethernet address, bytes 0 to 3 | |
+//! | 13 | 17 | destination Ethernet address, bytes 4 and 5 | inner VLAN ID |
+//! | 14 | 18 | source Ethernet address, bytes 0 to 3 | |
+//! | 15 | 19 | source Ethernet address, bytes 4 and 5 | PPPoE session ID |
+//!
+//! Words are numbers: the first byte of an address is in bits 31:24. The CPU of every
+//! such chip is little-endian, and so are the words in memory.
 
 use super::super::{
+    bits::{
+        lower,
+        upper,
+        word,
+        Field, //
+    },
     flow::{
         Flow,
         PsePort,
+        Tuple,
         L4, //
     },
     reject::Reject, //
@@ -18,51 +49,436 @@ use super::{
     State, //
 };
 
-/// A NETSYS table format.
-pub struct Netsys;
+/// IB1, all generations: state (0 invalid, 1 unbound, 2 bound, 3 FIN).
+const IB1_STATE: Field = Field::new(29, 28);
+/// IB1, all generations: UDP and not TCP.
+const IB1_UDP: Field = Field::bit(30);
+/// IB1 of entries that are not bound, all generations: time of the last frame.
+const IB1_UNBIND_TIMESTAMP: Field = Field::new(7, 0);
 
-/// NETSYS v2: MT7981, MT7986.
-pub static NETSYS_V2: Netsys = Netsys;
+/// State in [`IB1_STATE`].
+const STATE_BIND: u32 = 2;
+
+/// IPv4 with address and port translation (HNAPT). Flows without NAT have this type,
+/// too: the engine finds entries of the type without ports by addresses alone.
+const TYPE_IPV4_HNAPT: u32 = 0;
+/// IPv6 by addresses, ports and protocol.
+const TYPE_IPV6_5T: u32 = 5;
+
+/// EtherType of IPv4.
+const ETH_P_IP: u16 = 0x0800;
+/// EtherType of IPv6.
+const ETH_P_IPV6: u16 = 0x86dd;
+/// EtherType of PPPoE session frames.
+const ETH_P_PPP_SES: u16 = 0x8864;
+
+/// Words of the key in entries of all types: IB1 and an IPv6 tuple.
+const KEY_WORDS: usize = 10;
+
+/// Where the fields are that all types have.
+struct Places {
+    /// Ports.
+    ports: usize,
+    /// IB2.
+    ib2: usize,
+    /// First word of the layer-2 fields.
+    l2: usize,
+}
+
+/// Word of the source address, all types.
+const SRC: usize = 1;
+/// Word of the destination address, IPv4.
+const V4_DST: usize = 2;
+/// Word of the destination address, IPv6.
+const V6_DST: usize = 5;
+/// Words of the addresses and ports after translation, IPv4.
+const V4_NEW: [usize; 3] = [5, 6, 7];
+
+/// Places in entries of the IPv4 types.
+const V4: Places = Places {
+    ports: 3,
+    ib2: 4,
+    l2: 11,
+};
+
+/// Places in entries of the IPv6 types and of tunnels.
+const V6: Places = Places {
+    ports: 9,
+    ib2: 14,
+    l2: 15,
+};
+
+impl Places {
+    /// The places of the layer-2 fields, one after the other.
+    const fn l2(&self) -> [usize; 5] {
+        let at = self.l2;
+        [
+            at,
+            at.wrapping_add(1),
+            at.wrapping_add(2),
+            at.wrapping_add(3),
+            at.wrapping_add(4),
+        ]
+    }
+}
+
+/// Fields of IB1 in a bound entry that differ between generations.
+#[derive(Clone, Copy, Debug)]
+struct Ib1 {
+    /// Time of the last frame, in seconds of the engine's clock.
+    timestamp: Field,
+    /// Number of tags to put on.
+    vlan_layer: Field,
+    /// A PPPoE header is put on.
+    pppoe: Field,
+    /// The tags are 802.1Q tags, and not a switch's own.
+    vlan_tag: Field,
+    /// The engine may keep the entry in its cache.
+    cache: Field,
+    /// TTL or hop limit is decremented.
+    ttl: Field,
+    /// Type.
+    kind: Field,
+}
+
+/// Fields of IB2 that differ between generations.
+#[derive(Clone, Copy, Debug)]
+struct Ib2 {
+    /// Queue of the transmit DMA engine (QDMA).
+    qid: Field,
+    /// Frames go through the queue.
+    pse_qos: Field,
+    /// PSE port at which frames leave.
+    dest_port: Field,
+    /// Frames are counted in the entry's MIB.
+    mib_cnt: Field,
+    /// What every entry has besides: the accounting group that stands for none
+    /// (PORT_AG).
+    preset: u32,
+}
+
+/// What differs between generations.
+#[derive(Clone, Copy, Debug)]
+pub struct Layout {
+    words: usize,
+    ways: u16,
+    mib: bool,
+    ib1: Ib1,
+    ib2: Ib2,
+}
+
+/// IB1 from NETSYS v2 on.
+const IB1_V2: Ib1 = Ib1 {
+    timestamp: Field::new(7, 0),
+    vlan_layer: Field::new(16, 14),
+    pppoe: Field::bit(17),
+    vlan_tag: Field::bit(18),
+    cache: Field::bit(20),
+    ttl: Field::bit(22),
+    kind: Field::new(27, 23),
+};
+
+/// IB2 from NETSYS v2 on.
+const IB2_V2: Ib2 = Ib2 {
+    qid: Field::new(6, 0),
+    pse_qos: Field::bit(8),
+    dest_port: Field::new(12, 9),
+    mib_cnt: Field::bit(15),
+    preset: Field::new(23, 20).put(0xf),
+};
+
+/// NETSYS v2: entries of 96 bytes, four ways, with counters.
+const LAYOUT_V2: Layout = Layout {
+    words: 24,
+    ways: 4,
+    mib: true,
+    ib1: IB1_V2,
+    ib2: IB2_V2,
+};
+
+/// A table format of NETSYS.
+#[derive(Clone, Copy, Debug)]
+pub struct Netsys {
+    layout: Layout,
+}
+
+/// NETSYS v2: MT7981 and MT7986.
+pub static NETSYS_V2: Netsys = Netsys { layout: LAYOUT_V2 };
+
+/// The word at `at`, 0 if there is none.
+fn at(words: &[u32], at: usize) -> u32 {
+    words.get(at).copied().unwrap_or(0)
+}
+
+/// The four words of an IPv6 address.
+const fn v6_words(address: [u8; 16]) -> [u32; 4] {
+    let [a, b, c, d, e, f, g, h, i, j, k, l, m, n, o, p] = address;
+    [
+        u32::from_be_bytes([a, b, c, d]),
+        u32::from_be_bytes([e, f, g, h]),
+        u32::from_be_bytes([i, j, k, l]),
+        u32::from_be_bytes([m, n, o, p]),
+    ]
+}
+
+/// The IPv6 address in the four words from `first` on.
+fn v6_address(words: &[u32], first: usize) -> [u8; 16] {
+    let mut address = [0; 16];
+    let words = words.iter().skip(first);
+    for (bytes, word) in address.chunks_exact_mut(4).zip(words) {
+        bytes.copy_from_slice(&word.to_be_bytes());
+    }
+    address
+}
+
+/// Ethernet address bytes 0 to 3 as a word, and 4 and 5 as half of one.
+const fn mac_parts(mac: [u8; 6]) -> (u32, u16) {
+    let [a, b, c, d, e, f] = mac;
+    (u32::from_be_bytes([a, b, c, d]), u16::from_be_bytes([e, f]))
+}
+
+/// The Ethernet address of the two parts.
+const fn mac(high: u32, low: u16) -> [u8; 6] {
+    let [a, b, c, d] = high.to_be_bytes();
+    let [e, f] = low.to_be_bytes();
+    [a, b, c, d, e, f]
+}
+
+/// The words by which the engine finds an entry, in the entry's order from word 1 on,
+/// and how many they are.
+fn key(tuple: &Tuple) -> ([u32; 9], usize) {
+    match *tuple {
+        Tuple::V4 {
+            src,
+            dst,
+            sport,
+            dport,
+        } => {
+            let (src, dst) = (u32::from_be_bytes(src), u32::from_be_bytes(dst));
+            ([src, dst, word(sport, dport), 0, 0, 0, 0, 0, 0], 3)
+        }
+        Tuple::V6 {
+            src,
+            dst,
+            sport,
+            dport,
+        } => {
+            let ([a, b, c, d], [e, f, g, h]) = (v6_words(src), v6_words(dst));
+            ([a, b, c, d, e, f, g, h, word(sport, dport)], 9)
+        }
+    }
+}
+
+/// The engine's hash of a tuple (hash mode 1, seed 0), before it is cut to the number of
+/// buckets.
+fn hash(tuple: &Tuple) -> u32 {
+    let (hv1, hv2, hv3) = match (*tuple, key(tuple).0) {
+        (Tuple::V4 { .. }, [src, dst, ports, ..]) => (ports, dst, src),
+        (Tuple::V6 { .. }, [s0, s1, s2, s3, d0, d1, d2, d3, ports]) => {
+            (s3 ^ d3 ^ ports, s2 ^ d2 ^ d0, s1 ^ d1 ^ s0)
+        }
+    };
+    let mut hash = (hv1 & hv2) | (!hv1 & hv3);
+    hash = hash.rotate_left(8);
+    hash ^= hv1 ^ hv2 ^ hv3;
+    hash ^ hash.wrapping_shr(16)
+}
+
+impl Netsys {
+    /// The type in word 0.
+    fn kind(&self, ib1: u32) -> Kind {
+        match self.layout.ib1.kind.get(ib1) {
+            TYPE_IPV4_HNAPT => Kind::V4Napt,
+            1 => Kind::V4Route,
+            2 => Kind::Bridge,
+            3 => Kind::DsLite,
+            4 => Kind::V6Route3,
+            TYPE_IPV6_5T => Kind::V6Route5,
+            7 => Kind::SixRd,
+            other => Kind::Unknown(u8::try_from(other).unwrap_or(u8::MAX)),
+        }
+    }
+}
 
 impl Format for Netsys {
     fn entry_words(&self) -> usize {
-        24
+        self.layout.words
     }
+
     fn ways(&self) -> u16 {
-        4
+        self.layout.ways
     }
+
     fn timestamp_bits(&self) -> u32 {
-        8
+        self.layout.ib1.timestamp.width()
     }
-    fn bucket(&self, _flow: &Flow, _capacity: u32) -> u16 {
-        0
+
+    fn bucket(&self, flow: &Flow, capacity: u32) -> u16 {
+        // A power of two, so that this is its logarithm.
+        let shift = self.layout.ways.trailing_zeros();
+        lower(hash(&flow.tuple).wrapping_shl(shift) & capacity.wrapping_sub(1))
     }
-    fn encode(&self, _flow: &Flow, _timestamp: u16) -> Result<Entry, Reject> {
-        Ok(Entry::new(self.entry_words()))
+
+    fn encode(&self, flow: &Flow, timestamp: u16) -> Result<Entry, Reject> {
+        let Layout {
+            words,
+            mib,
+            ib1,
+            ib2,
+            ..
+        } = &self.layout;
+        let mut entry = Entry::new(*words);
+
+        let (places, kind, mut etype) = match (&flow.tuple, &flow.new) {
+            (Tuple::V4 { .. }, Tuple::V4 { .. }) => (&V4, TYPE_IPV4_HNAPT, ETH_P_IP),
+            (Tuple::V6 { .. }, Tuple::V6 { .. }) if flow.is_nat() => return Err(Reject::Nat66),
+            (Tuple::V6 { .. }, Tuple::V6 { .. }) => (&V6, TYPE_IPV6_5T, ETH_P_IPV6),
+            _ => return Err(Reject::MixedFamily),
+        };
+        let (words, len) = key(&flow.tuple);
+        for (at, word) in (SRC..).zip(words.iter().take(len)) {
+            entry.set(at, *word);
+        }
+        if let ([src, dst, ports, ..], 3) = key(&flow.new) {
+            let [new_src, new_dst, new_ports] = V4_NEW;
+            entry.set(new_src, src);
+            entry.set(new_dst, dst);
+            entry.set(new_ports, ports);
+        }
+
+        let [outer, inner] = flow.out_encap.vlan;
+        let tags = flow.out_encap.tags();
+        if flow.out_encap.pppoe.is_some() {
+            etype = ETH_P_PPP_SES;
+        }
+        let (dmac_high, dmac_low) = mac_parts(flow.dmac);
+        let (smac_high, smac_low) = mac_parts(flow.smac);
+        let l2 = [
+            word(etype, outer.unwrap_or(0)),
+            dmac_high,
+            word(dmac_low, inner.unwrap_or(0)),
+            smac_high,
+            word(smac_low, flow.out_encap.pppoe.unwrap_or(0)),
+        ];
+        for (at, word) in places.l2().iter().zip(l2) {
+            entry.set(*at, word);
+        }
+
+        // Port 0 is the CPU's. Each of the others has the queue before its number.
+        let port = u32::from(flow.egress.0);
+        let queue = port.checked_sub(1).ok_or(Reject::ForeignEgress)?;
+        if port > ib2.dest_port.max() || queue > ib2.qid.max() {
+            return Err(Reject::ForeignEgress);
+        }
+        entry.set(
+            places.ib2,
+            ib2.preset
+                | ib2.dest_port.put(port)
+                | ib2.qid.put(queue)
+                | ib2.pse_qos.put(1)
+                | ib2.mib_cnt.put((*mib).into()),
+        );
+
+        entry.set(
+            0,
+            IB1_STATE.put(STATE_BIND)
+                | IB1_UDP.put((flow.l4 == L4::Udp).into())
+                | ib1.kind.put(kind)
+                | ib1.cache.put(1)
+                | ib1.ttl.put(1)
+                | ib1.vlan_layer.put(tags.into())
+                | ib1.vlan_tag.put((tags > 0).into())
+                | ib1.pppoe.put(flow.out_encap.pppoe.is_some().into())
+                | ib1.timestamp.put(timestamp.into()),
+        );
+        Ok(entry)
     }
-    fn decode(&self, _words: &[u32]) -> Decoded {
+
+    fn decode(&self, words: &[u32]) -> Decoded {
+        let Layout { ib1, ib2, .. } = &self.layout;
+        let word0 = at(words, 0);
+        let kind = self.kind(word0);
+        let places = match kind {
+            Kind::V4Napt | Kind::V4Route | Kind::Bridge => &V4,
+            _ => &V6,
+        };
+
+        let v4 = |src, dst, ports: u32| Tuple::V4 {
+            src: at(words, src).to_be_bytes(),
+            dst: at(words, dst).to_be_bytes(),
+            sport: upper(ports),
+            dport: lower(ports),
+        };
+        let v6 = |ports: u32| Tuple::V6 {
+            src: v6_address(words, SRC),
+            dst: v6_address(words, V6_DST),
+            sport: upper(ports),
+            dport: lower(ports),
+        };
+        let [new_src, new_dst, new_ports] = V4_NEW;
+        let (orig, new) = match kind {
+            Kind::V4Napt => (
+                Some(v4(SRC, V4_DST, at(words, V4.ports))),
+                Some(v4(new_src, new_dst, at(words, new_ports))),
+            ),
+            Kind::V4Route => (Some(v4(SRC, V4_DST, 0)), None),
+            Kind::DsLite => (Some(v4(SRC, V4_DST, at(words, V4.ports))), None),
+            Kind::V6Route3 => (Some(v6(0)), None),
+            Kind::V6Route5 | Kind::SixRd => (Some(v6(at(words, V6.ports))), None),
+            Kind::Bridge | Kind::Unknown(_) => (None, None),
+        };
+
+        let [etype_vlan, dmac_high, dmac_vlan, smac_high, smac_pppoe] =
+            places.l2().map(|place| at(words, place));
+        let info2 = at(words, places.ib2);
         Decoded {
-            state: State::Invalid,
-            kind: Kind::Unknown(0),
-            l4: L4::Tcp,
-            orig: None,
-            new: None,
-            smac: [0; 6],
-            dmac: [0; 6],
-            etype: 0,
-            vlan: [0; 2],
-            vlan_layers: 0,
-            pppoe: None,
-            egress: PsePort(0),
-            timestamp: 0,
-            ib1: 0,
-            ib2: 0,
+            state: self.state(word0),
+            kind,
+            l4: if IB1_UDP.get(word0) == 1 {
+                L4::Udp
+            } else {
+                L4::Tcp
+            },
+            orig,
+            new,
+            smac: mac(smac_high, upper(smac_pppoe)),
+            dmac: mac(dmac_high, upper(dmac_vlan)),
+            etype: upper(etype_vlan),
+            vlan: [lower(etype_vlan), lower(dmac_vlan)],
+            vlan_layers: u8::try_from(ib1.vlan_layer.get(word0)).unwrap_or(u8::MAX),
+            pppoe: (ib1.pppoe.get(word0) == 1).then_some(lower(smac_pppoe)),
+            egress: PsePort(u8::try_from(ib2.dest_port.get(info2)).unwrap_or(u8::MAX)),
+            timestamp: self.timestamp(word0),
+            ib1: word0,
+            ib2: info2,
         }
     }
-    fn state(&self, _word0: u32) -> State {
-        State::Invalid
+
+    fn state(&self, word0: u32) -> State {
+        match IB1_STATE.get(word0) {
+            0 => State::Invalid,
+            1 => State::Unbound,
+            STATE_BIND => State::Bound,
+            _ => State::Fin,
+        }
     }
-    fn timestamp(&self, _word0: u32) -> u16 {
-        0
+
+    fn timestamp(&self, word0: u32) -> u16 {
+        lower(match self.state(word0) {
+            State::Bound => self.layout.ib1.timestamp.get(word0),
+            _ => IB1_UNBIND_TIMESTAMP.get(word0),
+        })
+    }
+
+    fn key_words(&self) -> usize {
+        KEY_WORDS
+    }
+
+    fn same_key(&self, words: &[u32], flow: &Flow) -> bool {
+        // The type is left out: in the word of an unbound entry its bits are shared with
+        // the engine's count of frames.
+        let (key, len) = key(&flow.tuple);
+        (IB1_UDP.get(at(words, 0)) == 1) == (flow.l4 == L4::Udp)
+            && words.iter().skip(SRC).take(len).eq(key.iter().take(len))
     }
 }
