@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0
-# shellcheck shell=bash
+# shellcheck shell=bash disable=SC2034
 #
 # What the scripts share: where things lie, how they speak, how they lock.
 # Source it; it changes nothing by itself.
@@ -7,12 +7,13 @@
 # Kernel series the module's rust/ supports, newest first. The only list.
 SUPPORTED_SERIES="7.3 7.2"
 # Chips the module and the emulated engine support. The only list.
-# shellcheck disable=SC2034
 SUPPORTED_CHIPS="mt7986"
 
 REPO=$(cd -- "$(dirname -- "${BASH_SOURCE[0]}")/.." && pwd -P)
 CACHE=${NFT_OFFLOAD_CHOSEN_CACHE:-${NFT_OFFLOAD_CACHE:-/var/cache/nft-offload}}
 PROG=${0##*/}
+# Where depmod and its kin are, also for users whose PATH leaves it out.
+PATH=$PATH:/usr/sbin:/sbin
 
 say() { printf '%s: %s\n' "$PROG" "$*" >&2; }
 die() { say "$*"; exit 1; }

@@ -1,0 +1,98 @@
+# SPDX-License-Identifier: GPL-2.0
+#
+# The front door. What each door does stands in scripts/; the objects of the
+# module are listed in Kbuild, which kbuild reads instead of this file.
+
+# Variables a caller may set; anything else on the command line is a typing
+# error that would otherwise pass unnoticed.
+KNOWN := KDIR KERNEL CHIP TESTS JOBS V W CLIPPY ARCH CROSS_COMPILE LLVM CC HOSTCC \
+	RUSTC BINDGEN INSTALL_MOD_PATH INSTALL_MOD_STRIP NFT_OFFLOAD_CACHE LAB_% DEMO_%
+given := $(strip $(foreach v,$(.VARIABLES),$(if $(findstring command,$(origin $v)),$v)))
+unknown := $(filter-out $(KNOWN),$(given))
+ifneq ($(unknown),)
+$(error unknown variable $(firstword $(unknown))=: 'make help' lists those there are)
+endif
+
+SHELL := /bin/bash
+
+ifneq ($(CHIP),)
+chips := $(shell . scripts/lib.sh && echo $$SUPPORTED_CHIPS)
+ifeq ($(filter $(CHIP),$(chips)),)
+$(error CHIP=$(CHIP): no such chip; there is: $(chips))
+endif
+endif
+
+# Values reach the scripts by the environment: no quoting to get wrong. Of
+# those that every make has, only the ones given here go on to kbuild.
+export KBUILD_GIVEN := $(filter ARCH CROSS_COMPILE LLVM CC HOSTCC RUSTC BINDGEN,$(given))
+unexport MAKEFLAGS
+
+# -jN given to this make is handed on; the doors themselves run one by one,
+# since each keeps all cores busy.
+jobs = $(patsubst -j%,%,$(filter -j%,$(MAKEFLAGS)))
+.NOTPARALLEL:
+
+.PHONY: all modules vppe demo check check-host lint selftests lab-shell \
+	install uninstall clean distclean help
+all: modules
+
+help:
+	@sed -n 's/^## //p' Makefile
+
+## make               builds build/module/nft_offload.ko for Debian's kernel
+## make demo          offloads real connections on an emulated router, shows the gain
+## make check         runs every lint and test
+##
+## make vppe          builds the emulated engine, build/vppe/release/vppe
+## make check-host    lints and tests that need no router
+## make lint          formatter, lints and documentation only
+## make selftests     tests in the router; TESTS="name …" picks some
+## make lab-shell     boots a router between two hosts and gives a shell in it
+## make install       puts the built module below /lib/modules (sudo)
+## make uninstall     takes it away again
+## make clean         removes build/
+## make distclean     removes the cached tool root and kernel trees as well
+##
+## KERNEL=7.2         another kernel: a series, a version or a release
+## KDIR=/path         builds with this machine's tools against that prepared tree
+## CHIP=mt7986        the chip that is emulated
+## CLIPPY=1           lints the module instead of building it
+## W=1 V=1            as in the kernel's own build
+## INSTALL_MOD_PATH=  where to install; INSTALL_MOD_STRIP=1 leaves debug data out
+## NFT_OFFLOAD_CACHE= where tools and kernels are kept (/var/cache/nft-offload)
+
+modules:
+	@JOBS="$(or $(JOBS),$(jobs))" scripts/module $(if $(CLIPPY),clippy,build)
+
+vppe:
+	@scripts/vppe
+
+demo: modules vppe
+	@scripts/demo
+
+check:
+	@scripts/check all
+
+check-host:
+	@scripts/check lint host
+
+lint:
+	@scripts/check lint
+
+selftests:
+	@scripts/check selftests
+
+lab-shell: modules vppe
+	@scripts/lab up && { scripts/lab shell; scripts/lab down; }
+
+install:
+	@scripts/module install
+
+uninstall:
+	@scripts/module uninstall
+
+clean:
+	@rm -rf build || { echo "some of build/ was made as root: sudo make clean" >&2; exit 1; }
+
+distclean: clean
+	@scripts/cache purge
