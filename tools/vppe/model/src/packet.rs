@@ -1,0 +1,232 @@
+// SPDX-License-Identifier: GPL-2.0-only
+//! From a frame to the key of its flow.
+
+use etherparse::{
+    EtherType, Ethernet2HeaderSlice, IpNumber, Ipv4HeaderSlice, Ipv6HeaderSlice,
+    SingleVlanHeaderSlice, TcpHeaderSlice, UdpHeaderSlice,
+};
+
+use crate::csum;
+use crate::entry::Key;
+use crate::CpuReason;
+
+/// Ethertype of PPPoE sessions.
+pub const ETHERTYPE_PPPOE: u16 = 0x8864;
+/// PPP protocol number of IPv4.
+pub const PPP_IPV4: u16 = 0x0021;
+/// PPP protocol number of IPv6.
+pub const PPP_IPV6: u16 = 0x0057;
+/// Bytes of a PPPoE session header with the PPP protocol number.
+pub const PPPOE_LEN: usize = 8;
+/// Tags that are looked through.
+const MAX_TAGS: usize = 2;
+
+/// A TCP or UDP packet that the table may have a flow for.
+#[derive(Debug, Clone, Copy)]
+pub struct Packet {
+    /// The 5-tuple.
+    pub key: Key,
+    /// Offset of the IP header in the frame.
+    pub l3: usize,
+    /// Offset of the TCP or UDP header in the frame.
+    pub l4: usize,
+    /// Offset behind the IP packet.
+    pub end: usize,
+    /// TTL or hop limit.
+    pub ttl: u8,
+    /// TCP with SYN or RST.
+    pub syn_rst: bool,
+    /// TCP with FIN.
+    pub fin: bool,
+}
+
+impl Packet {
+    /// Length of the IP packet.
+    pub fn ip_len(&self) -> usize {
+        self.end - self.l3
+    }
+}
+
+/// Why a frame is not looked up.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Unfit {
+    /// It is the CPU's.
+    Cpu(CpuReason),
+    /// Its IPv4 header checksum is wrong.
+    BadIpChecksum,
+    /// Its TCP or UDP checksum is wrong.
+    BadL4Checksum,
+    /// TTL or hop limit 0.
+    TtlZero,
+}
+
+fn word(bytes: &[u8]) -> u32 {
+    u32::from_be_bytes([bytes[0], bytes[1], bytes[2], bytes[3]])
+}
+
+fn words(bytes: [u8; 16]) -> [u32; 4] {
+    [
+        word(&bytes),
+        word(&bytes[4..]),
+        word(&bytes[8..]),
+        word(&bytes[12..]),
+    ]
+}
+
+const NO_FLOW: Unfit = Unfit::Cpu(CpuReason::NoFlow);
+
+/// Looks at a frame that came in at a port with MAC address `mac`.
+///
+/// **Assumption**: frames to another unicast address are bridged by the CPU and not
+/// looked up; two 802.1Q or 802.1ad tags and one PPPoE session header are looked
+/// through; IPv4 fragments, options and IPv6 extension headers go to the CPU whatever
+/// `FLOW_CFG` says; a frame shorter than its IP header says goes to the CPU.
+pub fn parse(frame: &[u8], mac: &[u8; 6]) -> Result<Packet, Unfit> {
+    let eth = Ethernet2HeaderSlice::from_slice(frame).map_err(|_| NO_FLOW)?;
+    let dst = eth.destination();
+    if dst[0] & 1 != 0 {
+        return Err(Unfit::Cpu(CpuReason::MulticastToCpu));
+    }
+    if dst != *mac {
+        return Err(Unfit::Cpu(CpuReason::PpeBypass));
+    }
+    let mut ethertype = eth.ether_type();
+    let mut l3 = 14;
+    for _ in 0..MAX_TAGS {
+        if !matches!(
+            ethertype,
+            EtherType::VLAN_TAGGED_FRAME | EtherType::PROVIDER_BRIDGING
+        ) {
+            break;
+        }
+        let tag = SingleVlanHeaderSlice::from_slice(&frame[l3..]).map_err(|_| NO_FLOW)?;
+        ethertype = tag.ether_type();
+        l3 += 4;
+    }
+    if ethertype.0 == ETHERTYPE_PPPOE {
+        let header = frame.get(l3..l3 + PPPOE_LEN).ok_or(NO_FLOW)?;
+        if header[0] != 0x11 || header[1] != 0 {
+            return Err(NO_FLOW);
+        }
+        ethertype = match u16::from_be_bytes([header[6], header[7]]) {
+            PPP_IPV4 => EtherType::IPV4,
+            PPP_IPV6 => EtherType::IPV6,
+            _ => return Err(NO_FLOW),
+        };
+        l3 += PPPOE_LEN;
+    }
+    match ethertype {
+        EtherType::IPV4 => parse_v4(frame, l3),
+        EtherType::IPV6 => parse_v6(frame, l3),
+        _ => Err(NO_FLOW),
+    }
+}
+
+fn parse_v4(frame: &[u8], l3: usize) -> Result<Packet, Unfit> {
+    let ip = Ipv4HeaderSlice::from_slice(&frame[l3..]).map_err(|_| NO_FLOW)?;
+    if !csum::verify(0, ip.slice()) {
+        return Err(Unfit::BadIpChecksum);
+    }
+    if ip.ttl() == 0 {
+        return Err(Unfit::TtlZero);
+    }
+    if ip.ihl() != 5 {
+        return Err(Unfit::Cpu(CpuReason::OptionHeader));
+    }
+    if ip.is_fragmenting_payload() {
+        return Err(Unfit::Cpu(CpuReason::Ipv4Frag));
+    }
+    let end = l3 + usize::from(ip.total_len());
+    let l4 = l3 + 20;
+    let payload = frame.get(l4..end).ok_or(NO_FLOW)?;
+    let mut packet = Packet {
+        key: Key {
+            v6: false,
+            src: [word(&ip.source()), 0, 0, 0],
+            dst: [word(&ip.destination()), 0, 0, 0],
+            ..Key::default()
+        },
+        l3,
+        l4,
+        end,
+        ttl: ip.ttl(),
+        syn_rst: false,
+        fin: false,
+    };
+    parse_l4(
+        &mut packet,
+        payload,
+        ip.protocol(),
+        &frame[l3 + 12..l3 + 20],
+    )?;
+    Ok(packet)
+}
+
+fn parse_v6(frame: &[u8], l3: usize) -> Result<Packet, Unfit> {
+    let ip = Ipv6HeaderSlice::from_slice(&frame[l3..]).map_err(|_| NO_FLOW)?;
+    if ip.hop_limit() == 0 {
+        return Err(Unfit::TtlZero);
+    }
+    let next = ip.next_header();
+    if next.is_ipv6_ext_header_value() {
+        return Err(Unfit::Cpu(CpuReason::OptionHeader));
+    }
+    let l4 = l3 + 40;
+    let end = l4 + usize::from(ip.payload_length());
+    let payload = frame.get(l4..end).ok_or(NO_FLOW)?;
+    let mut packet = Packet {
+        key: Key {
+            v6: true,
+            src: words(ip.source()),
+            dst: words(ip.destination()),
+            ..Key::default()
+        },
+        l3,
+        l4,
+        end,
+        ttl: ip.hop_limit(),
+        syn_rst: false,
+        fin: false,
+    };
+    parse_l4(&mut packet, payload, next, &frame[l3 + 8..l3 + 40])?;
+    Ok(packet)
+}
+
+fn parse_l4(
+    packet: &mut Packet,
+    payload: &[u8],
+    protocol: IpNumber,
+    addresses: &[u8],
+) -> Result<(), Unfit> {
+    let (source, dest, covered, checked) = match protocol {
+        IpNumber::TCP => {
+            let tcp = TcpHeaderSlice::from_slice(payload).map_err(|_| NO_FLOW)?;
+            packet.syn_rst = tcp.syn() || tcp.rst();
+            packet.fin = tcp.fin();
+            (tcp.source_port(), tcp.destination_port(), payload, true)
+        }
+        IpNumber::UDP => {
+            let udp = UdpHeaderSlice::from_slice(payload).map_err(|_| NO_FLOW)?;
+            packet.key.udp = true;
+            let len = usize::from(udp.length());
+            if len < 8 {
+                return Err(NO_FLOW);
+            }
+            let covered = payload.get(..len).ok_or(NO_FLOW)?;
+            let checked = udp.checksum() != 0;
+            if !checked && packet.key.v6 {
+                return Err(Unfit::BadL4Checksum);
+            }
+            (udp.source_port(), udp.destination_port(), covered, checked)
+        }
+        _ => return Err(NO_FLOW),
+    };
+    if checked {
+        let pseudo = csum::pseudo(addresses, protocol.0, covered.len() as u32);
+        if !csum::verify(pseudo, covered) {
+            return Err(Unfit::BadL4Checksum);
+        }
+    }
+    packet.key.ports = u32::from(source) << 16 | u32::from(dest);
+    Ok(())
+}

@@ -1,0 +1,289 @@
+// SPDX-License-Identifier: GPL-2.0-only
+//! The command line.
+
+use std::path::PathBuf;
+use std::str::FromStr;
+
+use clap::{Args, Parser, Subcommand, ValueEnum};
+use log::LevelFilter;
+use serde_json::{json, Value};
+use vppe_model::chip::{self, Chip};
+use vppe_model::Faults;
+
+const EXAMPLES: &str = "\
+Examples:
+  An MT7986 with two ports; QEMU connects to the three sockets:
+
+    vppe run --chip mt7986 --vfio-user run/vfio --control run/ctl \\
+        --port name=lan,mac=02:00:00:00:01:01,tap=lan0,nic=run/lan.nic \\
+        --port name=wan,mac=02:00:00:00:01:02,tap=wan0,nic=run/wan.nic
+
+  The part of QEMU's command line that belongs to it:
+
+    -machine q35,memory-backend=mem
+    -object memory-backend-memfd,id=mem,size=512M,share=on
+    -device '{\"driver\":\"vfio-user-pci\",\"socket\":{\"path\":\"run/vfio\",\"type\":\"unix\"}}'
+    -netdev stream,id=lan,server=off,addr.type=unix,addr.path=run/lan.nic
+    -device virtio-net-pci,netdev=lan,mac=02:00:00:00:01:01,romfile=
+
+  What it counted; the bound entries; a chip that stops answering:
+
+    vppe ctl --control run/ctl stats
+    vppe ctl --control run/ctl entries
+    vppe ctl --control run/ctl fault dead on";
+
+/// The emulated packet processing engine.
+#[derive(Debug, Parser)]
+#[command(version, after_help = EXAMPLES)]
+pub struct Cli {
+    /// What to do.
+    #[command(subcommand)]
+    pub command: Command,
+}
+
+/// What to do.
+#[derive(Debug, Subcommand)]
+pub enum Command {
+    /// Be a chip until SIGTERM or SIGINT.
+    ///
+    /// Prints one line of JSON, {"event":"ready","pid":…}, as soon as all sockets are
+    /// there. Messages go to stderr.
+    #[command(after_help = EXAMPLES)]
+    Run(RunOptions),
+    /// Ask a running vppe, and print its answer (JSON).
+    Ctl(CtlOptions),
+}
+
+/// Options of `vppe run`.
+#[derive(Debug, Args)]
+pub struct RunOptions {
+    /// Chip to be: mt7986.
+    #[arg(long, value_parser = parse_chip)]
+    pub chip: &'static Chip,
+
+    /// Socket at which QEMU's vfio-user-pci finds the device.
+    #[arg(long, value_name = "PATH")]
+    pub vfio_user: PathBuf,
+
+    /// Socket for `vppe ctl`.
+    #[arg(long, value_name = "PATH")]
+    pub control: PathBuf,
+
+    /// A port: name=NAME,mac=MAC,tap=IFNAME,nic=PATH[,pse=N].
+    ///
+    /// IFNAME is the TAP interface to make, PATH the socket to which QEMU's
+    /// `-netdev stream` connects. Without pse= the first port is the chip's first GDM, the
+    /// second its second; further ports need it.
+    #[arg(long = "port", value_name = "PORT", required = true)]
+    pub ports: Vec<PortOption>,
+
+    /// Frames that wait for a guest's NIC, at most; more are dropped.
+    #[arg(long, value_name = "N", default_value_t = 512)]
+    pub cpu_queue: usize,
+
+    /// Register reads for which a serial MIB read stays busy.
+    #[arg(long, value_name = "N", default_value_t = 3)]
+    pub mib_busy_reads: u32,
+
+    /// Magic in the board description, for tests of a driver's refusals.
+    #[arg(long, value_name = "HEX", value_parser = parse_hex, default_value = "45505056")]
+    pub board_magic: u32,
+
+    /// Layout version in the board description, for tests of a driver's refusals.
+    #[arg(long, value_name = "HEX", value_parser = parse_hex, default_value = "1")]
+    pub board_version: u32,
+
+    /// Chip number in the board description, for tests of a driver's refusals.
+    #[arg(long, value_name = "HEX", value_parser = parse_hex)]
+    pub board_chip: Option<u32>,
+
+    /// Messages to print: off, error, warn, info, debug, trace. RUST_LOG goes before it.
+    #[arg(long, value_name = "LEVEL", default_value = "info")]
+    pub log: LevelFilter,
+}
+
+/// The value of `--port`.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct PortOption {
+    /// Name in statistics and messages.
+    pub name: String,
+    /// MAC address.
+    pub mac: [u8; 6],
+    /// TAP interface.
+    pub tap: String,
+    /// Socket of the guest's NIC.
+    pub nic: PathBuf,
+    /// PSE port, if not the chip's next one.
+    pub pse: Option<u8>,
+}
+
+impl FromStr for PortOption {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        let (mut name, mut mac, mut tap, mut nic, mut pse) = (None, None, None, None, None);
+        for pair in text.split(',') {
+            let (key, value) = pair
+                .split_once('=')
+                .ok_or_else(|| format!("'{pair}' is not of the form key=value"))?;
+            if value.is_empty() {
+                return Err(format!("{key}= is empty"));
+            }
+            match key {
+                "name" => name = Some(value.to_owned()),
+                "mac" => mac = Some(parse_mac(value)?),
+                "tap" if value.len() < 16 && !value.contains('/') => tap = Some(value.to_owned()),
+                "tap" => return Err(format!("'{value}' cannot be an interface's name")),
+                "nic" => nic = Some(PathBuf::from(value)),
+                "pse" => match value.parse() {
+                    Ok(n @ 1..=15) => pse = Some(n),
+                    _ => return Err(format!("pse={value}: not a PSE port (1 to 15)")),
+                },
+                _ => return Err(format!("unknown key '{key}' (name, mac, tap, nic, pse)")),
+            }
+        }
+        Ok(Self {
+            name: name.ok_or("name= is missing")?,
+            mac: mac.ok_or("mac= is missing")?,
+            tap: tap.ok_or("tap= is missing")?,
+            nic: nic.ok_or("nic= is missing")?,
+            pse,
+        })
+    }
+}
+
+/// Options of `vppe ctl`.
+#[derive(Debug, Args)]
+pub struct CtlOptions {
+    /// Control socket of the running vppe.
+    #[arg(long, value_name = "PATH")]
+    pub control: PathBuf,
+
+    /// What to ask.
+    #[command(subcommand)]
+    pub request: Request,
+}
+
+/// What to ask a running vppe.
+#[derive(Debug, Subcommand)]
+pub enum Request {
+    /// Print what was counted.
+    Stats,
+    /// Print the bound entries.
+    Entries,
+    /// Switch a fault.
+    Fault {
+        /// stuck-busy, mib-stuck, dead or lost-writes.
+        #[arg(value_parser = parse_fault)]
+        name: String,
+        /// on or off.
+        switch: Switch,
+        /// Number of writes to lose, for lost-writes.
+        #[arg(default_value_t = 1)]
+        count: u32,
+    },
+    /// Set what was counted to 0.
+    ResetStats,
+}
+
+/// On or off.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub enum Switch {
+    /// On.
+    On,
+    /// Off.
+    Off,
+}
+
+impl Request {
+    /// The request as JSON.
+    pub fn to_json(&self) -> Value {
+        match self {
+            Request::Stats => json!({"cmd": "stats"}),
+            Request::Entries => json!({"cmd": "entries"}),
+            Request::Fault {
+                name,
+                switch,
+                count,
+            } => json!({
+                "cmd": "fault", "name": name, "on": *switch == Switch::On, "count": count,
+            }),
+            Request::ResetStats => json!({"cmd": "reset-stats"}),
+        }
+    }
+}
+
+fn parse_chip(name: &str) -> Result<&'static Chip, String> {
+    chip::by_name(name).ok_or_else(|| {
+        let known: Vec<_> = chip::CHIPS.iter().map(|chip| chip.name).collect();
+        format!("unknown chip; there are: {}", known.join(", "))
+    })
+}
+
+fn parse_hex(text: &str) -> Result<u32, String> {
+    let digits = text.strip_prefix("0x").unwrap_or(text);
+    u32::from_str_radix(digits, 16).map_err(|_| "not a hexadecimal number of 32 bits".to_owned())
+}
+
+fn parse_fault(name: &str) -> Result<String, String> {
+    if Faults::NAMES.contains(&name) {
+        Ok(name.to_owned())
+    } else {
+        Err(format!(
+            "unknown fault; there are: {}",
+            Faults::NAMES.join(", ")
+        ))
+    }
+}
+
+fn parse_mac(text: &str) -> Result<[u8; 6], String> {
+    let error = || format!("'{text}' is not a MAC address");
+    let mut mac = [0; 6];
+    let mut parts = text.split(':');
+    for byte in &mut mac {
+        let part = parts
+            .next()
+            .filter(|part| part.len() == 2)
+            .ok_or_else(error)?;
+        *byte = u8::from_str_radix(part, 16).map_err(|_| error())?;
+    }
+    if parts.next().is_some() {
+        return Err(error());
+    }
+    if mac[0] & 1 != 0 {
+        return Err(format!("'{text}' is a multicast address"));
+    }
+    Ok(mac)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn command_line_is_consistent() {
+        use clap::CommandFactory;
+        Cli::command().debug_assert();
+    }
+
+    #[test]
+    fn ports_are_parsed() {
+        let port: PortOption = "name=lan,mac=02:00:00:00:01:0a,tap=lan0,nic=/x/y z,pse=3"
+            .parse()
+            .unwrap();
+        assert_eq!(port.mac, [2, 0, 0, 0, 1, 10]);
+        assert_eq!(port.nic, PathBuf::from("/x/y z"));
+        assert_eq!(port.pse, Some(3));
+        for bad in [
+            "name=lan",
+            "lan",
+            "name=l,mac=02:00:00:00:01,tap=t,nic=n",
+            "name=l,mac=01:00:00:00:01:01,tap=t,nic=n",
+            "name=l,mac=02:00:00:00:01:01,tap=t,nic=n,pse=0",
+            "name=l,mac=02:00:00:00:01:01,tap=far-too-long-a-name,nic=n",
+            "name=l,mac=02:00:00:00:01:01,tap=t,nic=n,what=x",
+        ] {
+            assert!(bad.parse::<PortOption>().is_err(), "{bad}");
+        }
+    }
+}

@@ -1,0 +1,66 @@
+// SPDX-License-Identifier: GPL-2.0-only
+//! The chip and the guest's memory, shared by the threads.
+
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::time::Instant;
+
+use vppe_model::FrameEngine;
+
+use crate::memory::GuestMemory;
+
+/// Value of the timestamp when the program starts: the eight bits that an entry holds
+/// wrap 16 s later, in every run.
+const FIRST_TICK: u32 = 240;
+
+/// The chip and what it needs.
+pub struct Core {
+    /// The chip.
+    pub engine: FrameEngine,
+    /// The guest's memory.
+    pub memory: GuestMemory,
+}
+
+/// [`Core`] behind a lock. Threads hold it for a batch of frames or one register access.
+pub struct Shared {
+    core: Mutex<Core>,
+    connected: AtomicBool,
+    start: Instant,
+}
+
+impl Shared {
+    /// A chip without a guest.
+    pub fn new(engine: FrameEngine) -> Self {
+        Self {
+            core: Mutex::new(Core {
+                engine,
+                memory: GuestMemory::default(),
+            }),
+            connected: AtomicBool::new(false),
+            start: Instant::now(),
+        }
+    }
+
+    /// Locks the chip; its time is the present.
+    pub fn lock(&self) -> MutexGuard<'_, Core> {
+        let mut core = self.core.lock().unwrap_or_else(PoisonError::into_inner);
+        let elapsed = self.start.elapsed().as_secs() as u32;
+        core.engine.set_time(FIRST_TICK.wrapping_add(elapsed));
+        core
+    }
+
+    /// When the program started.
+    pub fn start(&self) -> Instant {
+        self.start
+    }
+
+    /// Whether a vfio-user client uses the device.
+    pub fn connected(&self) -> bool {
+        self.connected.load(Ordering::Relaxed)
+    }
+
+    /// Says whether a vfio-user client uses the device.
+    pub fn set_connected(&self, connected: bool) {
+        self.connected.store(connected, Ordering::Relaxed);
+    }
+}

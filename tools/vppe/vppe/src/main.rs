@@ -1,0 +1,19 @@
+// SPDX-License-Identifier: GPL-2.0-only
+//! `vppe`: see `vppe --help`.
+
+use clap::Parser;
+use vppe::cli::{Cli, Command};
+
+fn main() -> anyhow::Result<()> {
+    let cli = Cli::parse();
+    match cli.command {
+        Command::Run(options) => {
+            env_logger::Builder::new()
+                .filter_level(options.log)
+                .parse_default_env()
+                .init();
+            vppe::run::run(&options)
+        }
+        Command::Ctl(options) => vppe::control::client(&options),
+    }
+}
