@@ -1,0 +1,8 @@
+// SPDX-License-Identifier: GPL-2.0-only
+
+//! MediaTek's PPE, part of the frame engine (FE) of the chips' network subsystem (NETSYS).
+
+mod netsys_v2;
+mod regs;
+
+pub(super) use netsys_v2::MT7986;

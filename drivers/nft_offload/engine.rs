@@ -1,0 +1,777 @@
+// SPDX-License-Identifier: GPL-2.0-only
+
+//! One engine: its ports, its flows, and the flowtables that brought them.
+//!
+//! Locking: everything that changes is behind [`Engine::state`], a mutex that nests inside `RTNL`,
+//! `flow_indr_block_lock` and `flow_block_lock`. Conntrack is called with it held.
+
+use crate::{
+    chip::{
+        Chip,
+        Tables, //
+    },
+    debugfs::Files,
+    parse,
+    ppe::{
+        caps,
+        flow::{
+            Flow,
+            PsePort,
+            Tuple, //
+        },
+        format::Entry,
+        reject::{
+            ErrnoClass,
+            Reject, //
+        },
+        table::{
+            self,
+            index_len,
+            Count,
+            Hw,
+            HwError,
+            Owner,
+            Record,
+            Removed,
+            Replaced,
+            Table,
+            TableStats, //
+        }, //
+    },
+    rust::{
+        conntrack::{
+            self,
+            Addresses,
+            Connection, //
+        },
+        dma::{
+            write_barrier,
+            WordTable, //
+        },
+        flow_offload::{
+            self,
+            BlockOps,
+            Cookie,
+            FlowTable,
+            FlowTableId, //
+        },
+        flow_rule::FlowRule,
+        mmio::Registers,
+        netdev::{
+            Event,
+            Name,
+            Net,
+            NetDevice,
+            NetId,
+            NotifierRegistration,
+            Notify, //
+        },
+        time, //
+    }, //
+};
+use kernel::{
+    device::{
+        Bound,
+        Device, //
+    },
+    new_mutex,
+    prelude::*,
+    sync::{
+        aref::ARef,
+        Arc,
+        Mutex, //
+    }, //
+};
+
+/// MTU while no port has a device.
+const DEFAULT_MTU: u32 = 1500;
+
+/// A port of the engine, and the network device that is behind it.
+pub(crate) struct Port {
+    /// The engine's number of the port.
+    pub(crate) pse: PsePort,
+    /// The permanent address of its device.
+    pub(crate) mac: [u8; 6],
+    /// The device, once there is one.
+    pub(crate) dev: Option<PortDevice>,
+}
+
+/// What is known of the network device of a port.
+#[derive(Clone, Copy)]
+pub(crate) struct PortDevice {
+    ifindex: i32,
+    net: NetId,
+    mtu: u32,
+    /// The name it has.
+    pub(crate) name: Name,
+    /// Whether it is up and has a carrier.
+    pub(crate) up: bool,
+}
+
+impl Port {
+    /// A port without device.
+    pub(crate) fn new(pse: PsePort, mac: [u8; 6]) -> Self {
+        Self {
+            pse,
+            mac,
+            dev: None,
+        }
+    }
+
+    fn is(&self, ifindex: i32, net: NetId) -> bool {
+        self.dev
+            .is_some_and(|dev| dev.ifindex == ifindex && dev.net == net)
+    }
+}
+
+/// The ports as a rule of a flowtable in one namespace sees them.
+struct PortsIn<'a> {
+    ports: &'a [Port],
+    net: NetId,
+}
+
+impl PortsIn<'_> {
+    fn find(&self, ifindex: i32, net: NetId) -> Option<PsePort> {
+        let port = self.ports.iter().find(|port| port.is(ifindex, net))?;
+        Some(port.pse)
+    }
+}
+
+impl parse::Ports for PortsIn<'_> {
+    fn by_ifindex(&self, ifindex: i32) -> Option<PsePort> {
+        self.find(ifindex, self.net)
+    }
+
+    fn by_device(&self, dev: &NetDevice) -> Option<PsePort> {
+        self.find(dev.ifindex(), dev.net().id())
+    }
+}
+
+/// A flowtable that has at least one of our ports.
+struct Block {
+    table: FlowTableId,
+    owner: Owner,
+    /// Its bindings, in the order they came. A rule arrives once for each of them; the first one
+    /// handles it, so that everything counts once.
+    bindings: KVec<u64>,
+}
+
+/// A device bound to a flowtable.
+pub(crate) struct Binding {
+    id: u64,
+    owner: Owner,
+    port: PsePort,
+    counter: bool,
+}
+
+/// What was done, by counts.
+#[derive(Clone, Copy, Default)]
+pub(crate) struct Counters {
+    /// Rules offered, each refresh of a flow included.
+    pub(crate) offered: u64,
+    /// Rules refused.
+    pub(crate) rejected: u64,
+    /// Flows that ended by the kernel's word.
+    pub(crate) destroyed: u64,
+    /// Flows taken out because flowtable, device or engine went away.
+    pub(crate) flushed: u64,
+    /// Packets and layer-3 bytes forwarded by the engine, as far as they were read.
+    pub(crate) forwarded: Count,
+    /// Of these, what the kernel never asked for and was handed to conntrack at the flow's end.
+    pub(crate) tail: Count,
+    /// Flows whose remainder could not be handed to conntrack: it did not know them any more.
+    pub(crate) tail_lost: u64,
+    /// Devices in flowtables that are no port of this engine.
+    pub(crate) foreign_devices: u64,
+    /// Times the engine stopped answering.
+    pub(crate) quarantined: u64,
+}
+
+impl Counters {
+    /// Hands what the kernel will not ask for any more to conntrack.
+    fn settle(&mut self, net: &Net, removed: &Removed) {
+        let Count { packets, bytes } = removed.unreported;
+        self.forwarded.packets += packets;
+        self.forwarded.bytes += bytes;
+        // Flows of flowtables without `counter` have no tag.
+        if removed.tag == 0 || packets == 0 {
+            return;
+        }
+        match Connection::find(net, conntrack_tuple(&removed.flow)) {
+            Some(ct) if ct.id().to_u64() == removed.tag => {
+                ct.account(packets, bytes);
+                self.tail.packets += packets;
+                self.tail.bytes += bytes;
+            }
+            _ => self.tail_lost += 1,
+        }
+    }
+}
+
+/// The engine's hardware, as the table policy sees it.
+struct Ppe {
+    chip: &'static dyn Chip,
+    regs: Registers,
+    entries: WordTable,
+    mib: WordTable,
+    /// No register is accessed any more, as the engine did not answer. Its table in memory still
+    /// is: a word of it can always be made invalid.
+    dead: bool,
+}
+
+impl Ppe {
+    fn entry_words(&self) -> usize {
+        self.chip.format().entry_words()
+    }
+
+    fn at(&self, slot: u16, word: usize) -> usize {
+        usize::from(slot) * self.entry_words() + word
+    }
+
+    /// Runs `f` unless the engine is dead, and remembers if that was the end of it.
+    fn with<T>(
+        &mut self,
+        f: impl FnOnce(&'static dyn Chip, &Registers) -> Result<T, HwError>,
+    ) -> Result<T, HwError> {
+        if self.dead {
+            return Err(HwError);
+        }
+        f(self.chip, &self.regs).inspect_err(|_| self.dead = true)
+    }
+}
+
+impl Hw for Ppe {
+    fn read_entry(&mut self, slot: u16, out: &mut [u32]) -> Result<(), HwError> {
+        for (word, out) in out.iter_mut().enumerate() {
+            *out = self.entries.read(self.at(slot, word)).ok_or(HwError)?;
+        }
+        Ok(())
+    }
+
+    fn read_word0(&mut self, slot: u16) -> Result<u32, HwError> {
+        self.entries.read(self.at(slot, 0)).ok_or(HwError)
+    }
+
+    fn commit(&mut self, slot: u16, entry: &Entry) -> Result<(), HwError> {
+        if self.dead {
+            return Err(HwError);
+        }
+        for (index, &word) in entry.body().iter().enumerate() {
+            if !self.entries.write(self.at(slot, index + 1), word) {
+                return Err(HwError);
+            }
+        }
+        // The engine may look at any time, and must not find word 0 with an old body.
+        write_barrier();
+        if !self.entries.write(self.at(slot, 0), entry.word0()) {
+            return Err(HwError);
+        }
+        self.clear_cache()
+    }
+
+    fn invalidate(&mut self, slot: u16) -> Result<(), HwError> {
+        if self.entries.write(self.at(slot, 0), 0) {
+            Ok(())
+        } else {
+            Err(HwError)
+        }
+    }
+
+    fn clear_cache(&mut self) -> Result<(), HwError> {
+        self.with(|chip, regs| chip.clear_cache(regs))
+    }
+
+    fn read_mib(&mut self, slot: u16) -> Result<Count, HwError> {
+        self.with(|chip, regs| chip.read_mib(regs, slot))
+    }
+
+    fn timestamp(&mut self) -> u16 {
+        self.with(|chip, regs| chip.timestamp(regs)).unwrap_or(0)
+    }
+
+    fn now_ms(&self) -> u64 {
+        time::now_ms()
+    }
+}
+
+/// What changes, under the engine's lock.
+pub(crate) struct State {
+    ppe: Ppe,
+    table: Table<VVec<Record>, VVec<u16>>,
+    pub(crate) ports: KVec<Port>,
+    blocks: KVec<Block>,
+    next_id: u64,
+    pub(crate) counters: Counters,
+    pub(crate) rejects: [u64; Reject::COUNT],
+}
+
+impl State {
+    /// Whether the engine answers.
+    pub(crate) fn alive(&self) -> bool {
+        !self.ppe.dead
+    }
+
+    /// The table's own counters.
+    pub(crate) fn table_stats(&self) -> &TableStats {
+        self.table.table_stats()
+    }
+
+    /// Number of flowtables that are bound.
+    pub(crate) fn flowtables(&self) -> usize {
+        self.blocks.len()
+    }
+
+    /// Reads entry `slot` of the hardware into `words`, and the counters of the flow that has it.
+    /// Reporting nothing, this takes no count from conntrack.
+    pub(crate) fn read_slot(&mut self, slot: u16, words: &mut [u32]) -> Count {
+        let _ = self.ppe.read_entry(slot, words);
+        let chip = self.chip();
+        if !self.ppe.dead && self.table.get(slot).is_some() {
+            self.table.harvest(&mut self.ppe, chip, slot);
+        }
+        self.table
+            .get(slot)
+            .map_or(Count::default(), |record| record.total)
+    }
+
+    /// Reads word 0 of entry `slot` of the hardware.
+    pub(crate) fn read_word0(&mut self, slot: u16) -> u32 {
+        self.ppe.read_word0(slot).unwrap_or(0)
+    }
+
+    fn chip(&self) -> table::Chip<'static> {
+        table::Chip {
+            format: self.ppe.chip.format(),
+            caps: self.ppe.chip.caps(),
+        }
+    }
+
+    fn new_id(&mut self) -> u64 {
+        self.next_id += 1;
+        self.next_id
+    }
+
+    /// Whether `binding` is the one that handles the rules of its flowtable.
+    fn is_first(&self, binding: &Binding) -> bool {
+        self.blocks
+            .iter()
+            .find(|block| block.owner == binding.owner)
+            .and_then(|block| block.bindings.first())
+            .is_some_and(|&id| id == binding.id)
+    }
+
+    fn port_up(&self, pse: PsePort) -> bool {
+        self.ports
+            .iter()
+            .any(|port| port.pse == pse && port.dev.is_some_and(|dev| dev.up))
+    }
+
+    /// The largest packet that every port takes.
+    fn mtu(&self) -> u32 {
+        self.ports
+            .iter()
+            .filter_map(|port| port.dev)
+            .map(|dev| dev.mtu)
+            .min()
+            .unwrap_or(DEFAULT_MTU)
+    }
+
+    fn update_mtu(&mut self) {
+        let mtu = self.mtu();
+        let _ = self.ppe.with(|chip, regs| chip.set_mtu(regs, mtu));
+    }
+
+    /// Takes the flows out for which `pred` holds. `net` is the namespace they are in.
+    fn flush(&mut self, net: &Net, pred: impl Fn(&Record) -> bool) {
+        let chip = self.chip();
+        let counters = &mut self.counters;
+        self.table
+            .remove_where(&mut self.ppe, chip, pred, |removed| {
+                counters.flushed += 1;
+                counters.settle(net, &removed);
+            });
+    }
+}
+
+/// The tuple by which conntrack knows the direction that `flow` is.
+fn conntrack_tuple(flow: &Flow) -> conntrack::Tuple {
+    let (sport, dport) = flow.tuple.ports();
+    conntrack::Tuple {
+        addrs: match flow.tuple {
+            Tuple::V4 { src, dst, .. } => Addresses::V4 { src, dst },
+            Tuple::V6 { src, dst, .. } => Addresses::V6 { src, dst },
+        },
+        protocol: flow.l4.ip_proto(),
+        sport,
+        dport,
+    }
+}
+
+/// An engine.
+#[pin_data]
+pub(crate) struct Engine {
+    dev: ARef<Device>,
+    /// The chip.
+    pub(crate) chip: &'static dyn Chip,
+    /// The bus it was found on.
+    pub(crate) bus: &'static str,
+    /// See the module's documentation.
+    #[pin]
+    pub(crate) state: Mutex<State>,
+}
+
+impl Engine {
+    fn new(
+        dev: &Device<Bound>,
+        chip: &'static dyn Chip,
+        regs: Registers,
+        ports: KVec<Port>,
+        bus: &'static str,
+    ) -> Result<Arc<Self>> {
+        let slots = chip.entries();
+        let words = chip.format().entry_words();
+        let entries = WordTable::new(dev, slots * words)?;
+        let mib = WordTable::new(dev, slots * chip.mib_words().max(1))?;
+        let table = Table::new(
+            VVec::from_elem(Record::EMPTY, slots, GFP_KERNEL)?,
+            VVec::from_elem(0u16, index_len(slots), GFP_KERNEL)?,
+        )
+        .ok_or(EINVAL)?;
+
+        let ppe = Ppe {
+            chip,
+            regs,
+            entries,
+            mib,
+            dead: false,
+        };
+        let tables = Tables {
+            entries: ppe.entries.dma_address(),
+            mib: ppe.mib.dma_address(),
+        };
+        chip.set_mtu(&ppe.regs, DEFAULT_MTU)
+            .and_then(|()| chip.start(&ppe.regs, tables))
+            .map_err(|_| {
+                dev_err!(dev, "the engine does not answer\n");
+                EIO
+            })?;
+
+        Arc::pin_init(
+            pin_init!(Self {
+                dev: dev.into(),
+                chip,
+                bus,
+                state <- new_mutex!(
+                    State {
+                        ppe,
+                        table,
+                        ports,
+                        blocks: KVec::new(),
+                        next_id: 0,
+                        counters: Counters::default(),
+                        rejects: [0; Reject::COUNT],
+                    },
+                    "nft_offload::Engine"
+                ),
+            }),
+            GFP_KERNEL,
+        )
+    }
+
+    /// Runs `f` with the state. If the engine stopped answering meanwhile, it is put into
+    /// quarantine: no entry of its table stays valid, and it is not asked again.
+    pub(crate) fn with<T>(&self, f: impl FnOnce(&mut State) -> T) -> T {
+        let mut state = self.state.lock();
+        let alive = state.alive();
+        let result = f(&mut state);
+        if alive && !state.alive() {
+            state.counters.quarantined += 1;
+            dev_err!(
+                self.dev,
+                "the {} engine does not answer any more: its flows go on in software\n",
+                self.chip.name()
+            );
+            for slot in 0..self.chip.entries() {
+                if let Ok(slot) = u16::try_from(slot) {
+                    let _ = state.ppe.invalidate(slot);
+                }
+            }
+        }
+        result
+    }
+
+    fn offer(
+        state: &mut State,
+        binding: &Binding,
+        net: &Net,
+        cookie: Cookie,
+        rule: &FlowRule,
+    ) -> Result<Replaced, Reject> {
+        if !state.alive() {
+            return Err(Reject::EngineDead);
+        }
+        let ports = PortsIn {
+            ports: &state.ports,
+            net: net.id(),
+        };
+        let flow = parse::parse(rule, &ports)?;
+        caps::admit(&flow, state.ppe.chip.caps())?;
+        if !state.port_up(flow.ingress) || !state.port_up(flow.egress) {
+            return Err(Reject::PortDown);
+        }
+        let tag = if binding.counter {
+            Connection::find(net, conntrack_tuple(&flow))
+                .filter(Connection::is_offloaded)
+                .map_or(0, |ct| ct.id().to_u64())
+        } else {
+            0
+        };
+        let chip = state.chip();
+        state
+            .table
+            .replace(&mut state.ppe, chip, binding.owner, cookie.0, tag, &flow)
+    }
+}
+
+#[vtable]
+impl BlockOps for Engine {
+    type Binding = Binding;
+
+    fn bind(&self, dev: &NetDevice, table: &FlowTable) -> Result<Binding> {
+        self.with(|state| {
+            let net = dev.net().id();
+            let ifindex = dev.ifindex();
+            let Some(port) = state.ports.iter().find(|port| port.is(ifindex, net)) else {
+                state.counters.foreign_devices += 1;
+                return Err(EOPNOTSUPP);
+            };
+            let port = port.pse;
+
+            let id = state.new_id();
+            let known = state
+                .blocks
+                .iter()
+                .position(|block| block.table == table.id());
+            let owner = match known.and_then(|index| state.blocks.get_mut(index)) {
+                Some(block) => {
+                    block.bindings.push(id, GFP_KERNEL)?;
+                    block.owner
+                }
+                None => {
+                    // Numbers are given out by BIND, which takes far more than 2^32 of them ever.
+                    let owner = Owner(u32::try_from(id).map_err(|_| EOVERFLOW)?);
+                    let mut bindings = KVec::new();
+                    bindings.push(id, GFP_KERNEL)?;
+                    state.blocks.push(
+                        Block {
+                            table: table.id(),
+                            owner,
+                            bindings,
+                        },
+                        GFP_KERNEL,
+                    )?;
+                    owner
+                }
+            };
+            Ok(Binding {
+                id,
+                owner,
+                port,
+                counter: table.has_counter(),
+            })
+        })
+    }
+
+    fn unbind(&self, binding: &Binding, net: &Net) {
+        self.with(|state| {
+            let owner = binding.owner;
+            let Some(index) = state.blocks.iter().position(|block| block.owner == owner) else {
+                return;
+            };
+            let last = state.blocks.get_mut(index).is_none_or(|block| {
+                block.bindings.retain(|id| *id != binding.id);
+                block.bindings.is_empty()
+            });
+            if last {
+                let _ = state.blocks.remove(index);
+                state.flush(net, |record| record.owner == owner);
+            } else {
+                let port = binding.port;
+                state.flush(net, |record| {
+                    record.owner == owner && uses(&record.flow, port)
+                });
+            }
+        });
+    }
+
+    fn replace(&self, binding: &Binding, net: &Net, cookie: Cookie, rule: &FlowRule) -> Result {
+        self.with(|state| {
+            if !state.is_first(binding) {
+                return Err(EEXIST);
+            }
+            state.counters.offered += 1;
+            let Err(reject) = Self::offer(state, binding, net, cookie, rule) else {
+                return Ok(());
+            };
+            state.counters.rejected += 1;
+            if let Some(count) = state.rejects.get_mut(reject.index()) {
+                *count += 1;
+            }
+            Err(match reject.errno_class() {
+                ErrnoClass::Unsupported => EOPNOTSUPP,
+                ErrnoClass::NoSpace => ENOSPC,
+            })
+        })
+    }
+
+    fn destroy(&self, binding: &Binding, net: &Net, cookie: Cookie) -> Result {
+        self.with(|state| {
+            if !state.is_first(binding) {
+                return Ok(());
+            }
+            let chip = state.chip();
+            let removed = state
+                .table
+                .destroy(&mut state.ppe, chip, binding.owner, cookie.0)
+                .ok_or(ENOENT)?;
+            state.counters.destroyed += 1;
+            state.counters.settle(net, &removed);
+            Ok(())
+        })
+    }
+
+    fn stats(
+        &self,
+        binding: &Binding,
+        _net: &Net,
+        cookie: Cookie,
+        stats: &mut flow_offload::Stats<'_>,
+    ) -> Result {
+        self.with(|state| {
+            if !state.is_first(binding) {
+                return Ok(());
+            }
+            let chip = state.chip();
+            let flow = state
+                .table
+                .stats(&mut state.ppe, chip, binding.owner, cookie.0)
+                .ok_or(ENOENT)?;
+            state.counters.forwarded.packets += flow.delta.packets;
+            state.counters.forwarded.bytes += flow.delta.bytes;
+            let ago = time::now_ms().saturating_sub(flow.last_used_ms);
+            stats.update(flow.delta.packets, flow.delta.bytes, time::jiffies_ago(ago));
+            Ok(())
+        })
+    }
+}
+
+fn uses(flow: &Flow, port: PsePort) -> bool {
+    flow.ingress == port || flow.egress == port
+}
+
+impl Notify for Engine {
+    fn netdev_event(&self, event: Event, dev: &NetDevice) {
+        self.with(|state| {
+            let net = dev.net();
+            let ifindex = dev.ifindex();
+            let index = match event {
+                Event::Register => {
+                    let mac = dev.permanent_address();
+                    state
+                        .ports
+                        .iter()
+                        .position(|port| mac == Some(port.mac) && port.dev.is_none())
+                }
+                _ => state
+                    .ports
+                    .iter()
+                    .position(|port| port.is(ifindex, net.id())),
+            };
+            let Some(port) = index.and_then(|index| state.ports.get_mut(index)) else {
+                return;
+            };
+
+            let pse = port.pse;
+            let was_up = port.dev.is_some_and(|dev| dev.up);
+            port.dev = match event {
+                Event::Unregister => None,
+                _ => Some(PortDevice {
+                    ifindex,
+                    net: net.id(),
+                    mtu: dev.mtu(),
+                    name: dev.copy_name(),
+                    // A device that is going down still says it is running.
+                    up: event != Event::Down && dev.forwards(),
+                }),
+            };
+            let is_up = port.dev.is_some_and(|dev| dev.up);
+            if was_up && !is_up {
+                state.flush(net, |record| uses(&record.flow, pse));
+            }
+            if matches!(
+                event,
+                Event::Register | Event::Unregister | Event::ChangeMtu
+            ) {
+                state.update_mtu();
+            }
+        });
+    }
+}
+
+/// Stops the engine when dropped.
+struct Running(Arc<Engine>);
+
+impl Drop for Running {
+    fn drop(&mut self) {
+        self.0.with(|state| {
+            // A device that was pulled out does not answer, which is no news any more.
+            let quiet = !state.alive();
+            if state.ppe.with(|chip, regs| chip.stop(regs)).is_err() && !quiet {
+                dev_warn!(self.0.dev, "the engine did not stop in time\n");
+            }
+        });
+    }
+}
+
+/// An engine at work: what a bus keeps for a device.
+///
+/// Fields are dropped in this order: first no flow can come any more and those that are there
+/// leave, then the files go, and last the engine stops.
+#[pin_data]
+pub(crate) struct Attached {
+    #[pin]
+    offload: flow_offload::Registration<Engine>,
+    #[pin]
+    notifier: NotifierRegistration<Engine>,
+    #[pin]
+    files: Files,
+    running: Running,
+}
+
+/// Starts the engine of `chip` behind `regs` and offers it to nf_flowtable.
+pub(crate) fn attach<'a>(
+    dev: &'a Device<Bound>,
+    chip: &'static dyn Chip,
+    regs: Registers,
+    ports: KVec<Port>,
+    bus: &'static str,
+) -> impl PinInit<Attached, Error> + 'a {
+    pin_init::pin_init_scope(move || {
+        let engine = Engine::new(dev, chip, regs, ports, bus)?;
+        let running = Running(engine.clone());
+        dev_info!(
+            dev,
+            "{} engine, {} entries, {} ports\n",
+            chip.name(),
+            chip.entries(),
+            engine.state.lock().ports.len()
+        );
+        Ok(try_pin_init!(Attached {
+            running,
+            files <- Files::new(dev.name(), engine.clone()),
+            // Ports have to know their devices before the first of them is bound.
+            notifier <- NotifierRegistration::new(engine.clone()),
+            offload <- flow_offload::Registration::new(engine),
+        }))
+    })
+}

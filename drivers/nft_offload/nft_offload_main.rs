@@ -1,0 +1,59 @@
+// SPDX-License-Identifier: GPL-2.0-only
+
+//! Offload of nf_flowtable's flows to the packet processing engines of router chips.
+//!
+//! ```text
+//! rust/       abstractions over the C interfaces, the only home of `unsafe`
+//! bus/        how an engine is found                       -> registers, ports, chip
+//! chip/       what a chip generation is and how it is run  -> Chip
+//! ppe/        flows, refusals, table formats and policy; knows neither kernel nor chip
+//! engine      one engine: its ports, its flows, the flowtables that brought them
+//! parse       a flow rule in the terms of ppe/
+//! debugfs     what is going on
+//! ```
+
+use kernel::{
+    driver,
+    prelude::*,
+    InPlaceModule, //
+};
+
+mod bus;
+mod chip;
+mod debugfs;
+mod engine;
+mod parse;
+mod ppe;
+#[path = "../../rust/lib.rs"]
+mod rust;
+
+/// The module's version, as `modinfo` and debugfs show it.
+const VERSION: &str = "0.1.0";
+
+#[pin_data]
+struct NftOffload {
+    // Dropped in this order: no engine is left when their directory goes.
+    #[pin]
+    pci: driver::Registration<bus::pci::Adapter>,
+    root: rust::debugfs::Root,
+}
+
+impl InPlaceModule for NftOffload {
+    fn init(module: &'static kernel::ThisModule) -> impl PinInit<Self, Error> {
+        try_pin_init!(Self {
+            root: rust::debugfs::Root::new(<LocalModule as kernel::ModuleMetadata>::NAME)?,
+            pci <- driver::Registration::new(
+                <LocalModule as kernel::ModuleMetadata>::NAME,
+                module,
+            ),
+        })
+    }
+}
+
+module! {
+    type: NftOffload,
+    name: "nft_offload",
+    authors: ["The nft_offload developers"],
+    description: "nf_flowtable hardware offload to packet processing engines",
+    license: "GPL v2",
+}

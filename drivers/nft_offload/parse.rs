@@ -1,0 +1,154 @@
+// SPDX-License-Identifier: GPL-2.0-only
+
+//! A flow rule of the kernel in the terms of the pure core.
+
+use crate::{
+    ppe::{
+        flow::{
+            Flow,
+            PsePort, //
+        },
+        reject::Reject,
+        rule::{
+            Action,
+            AddrType,
+            MangleHeader,
+            Match,
+            RuleParser,
+            VlanKey, //
+        }, //
+    },
+    rust::{
+        flow_rule::{
+            self,
+            FlowRule,
+            MangleBase,
+            Masked, //
+        },
+        netdev::NetDevice, //
+    }, //
+};
+
+/// Says which of the engine's ports a device is.
+pub(crate) trait Ports {
+    /// The port with this interface index, in the namespace of the flowtable.
+    fn by_ifindex(&self, ifindex: i32) -> Option<PsePort>;
+    /// The port that `dev` is.
+    fn by_device(&self, dev: &NetDevice) -> Option<PsePort>;
+}
+
+/// Parses `rule`.
+pub(crate) fn parse(rule: &FlowRule, ports: &impl Ports) -> Result<Flow, Reject> {
+    let mut parser = RuleParser::new();
+    for key in rule.matches() {
+        parser.on_match(to_match(key, ports))?;
+    }
+    for action in rule.actions() {
+        parser.on_action(to_action(action, ports))?;
+    }
+    parser.finish()
+}
+
+fn to_match(key: flow_rule::Match, ports: &impl Ports) -> Match {
+    use flow_rule::Match as M;
+
+    match key {
+        M::Meta { ingress_ifindex } => Match::Meta {
+            ingress: ports.by_ifindex(ingress_ifindex.key),
+            mask: u32::from_ne_bytes(ingress_ifindex.mask.to_ne_bytes()),
+        },
+        M::Control { addr_type, flags } => Match::Control {
+            addr_type: match addr_type {
+                0 => AddrType::None,
+                flow_rule::ADDR_TYPE_IPV4 => AddrType::V4,
+                flow_rule::ADDR_TYPE_IPV6 => AddrType::V6,
+                _ => AddrType::Other,
+            },
+            flags_mask: flags.mask,
+        },
+        M::Basic { n_proto, ip_proto } => Match::Basic {
+            n_proto: n_proto.key,
+            n_proto_mask: n_proto.mask,
+            ip_proto: ip_proto.key,
+            ip_proto_mask: ip_proto.mask,
+        },
+        M::Ipv4(addrs) => Match::Ipv4Addrs {
+            src: addrs.key.src,
+            dst: addrs.key.dst,
+            src_mask: addrs.mask.src,
+            dst_mask: addrs.mask.dst,
+        },
+        M::Ipv6(addrs) => Match::Ipv6Addrs {
+            src: addrs.key.src,
+            dst: addrs.key.dst,
+            src_mask: addrs.mask.src,
+            dst_mask: addrs.mask.dst,
+        },
+        M::Ports(ports) => Match::Ports {
+            sport: ports.key.src,
+            dport: ports.key.dst,
+            sport_mask: ports.mask.src,
+            dport_mask: ports.mask.dst,
+        },
+        M::Tcp(flags) => Match::Tcp {
+            flags: flags.key,
+            mask: flags.mask,
+        },
+        M::Vlan(tag) => Match::Vlan(to_vlan(tag)),
+        M::Cvlan(tag) => Match::Cvlan(to_vlan(tag)),
+        M::Ip { tos, ttl } => Match::Ip {
+            tos: tos.key,
+            tos_mask: tos.mask,
+            ttl: ttl.key,
+            ttl_mask: ttl.mask,
+        },
+        M::EthAddrs(_) => Match::EthAddrs,
+        M::Tunnel => Match::Tunnel,
+        M::Other(key) => Match::Other { key },
+    }
+}
+
+fn to_vlan(tag: Masked<flow_rule::VlanKey>) -> VlanKey {
+    VlanKey {
+        id: tag.key.id,
+        id_mask: tag.mask.id,
+        tpid: tag.key.tpid,
+        tpid_mask: tag.mask.tpid,
+        prio_mask: tag.mask.priority,
+    }
+}
+
+fn to_action(action: flow_rule::Action<'_>, ports: &impl Ports) -> Action {
+    use flow_rule::Action as A;
+
+    match action {
+        A::Mangle {
+            base,
+            offset,
+            mask,
+            val,
+        } => Action::Mangle {
+            header: match base {
+                MangleBase::Eth => MangleHeader::Eth,
+                MangleBase::Ip4 => MangleHeader::Ip4,
+                MangleBase::Ip6 => MangleHeader::Ip6,
+                MangleBase::Tcp => MangleHeader::Tcp,
+                MangleBase::Udp => MangleHeader::Udp,
+                MangleBase::Unspec => MangleHeader::Unspec,
+            },
+            offset,
+            mask,
+            val,
+        },
+        A::VlanPush { vid, proto, prio } => Action::VlanPush { vid, proto, prio },
+        A::VlanPop => Action::VlanPop,
+        A::PppoePush { sid } => Action::PppoePush { sid },
+        A::Csum { flags } => Action::Csum { flags },
+        A::Redirect(dev) => Action::Redirect {
+            egress: dev.and_then(|dev| ports.by_device(dev)),
+        },
+        A::Accept => Action::Accept,
+        A::Tunnel => Action::Tunnel,
+        A::Other(id) => Action::Other { id },
+    }
+}

@@ -1,0 +1,15 @@
+/* SPDX-License-Identifier: GPL-2.0-only */
+/*
+ * The C interfaces that the kernel crate does not cover. Read by bindgen, not
+ * compiled.
+ */
+
+#include <linux/if_ether.h>
+#include <linux/jiffies.h>
+#include <linux/netdevice.h>
+#include <net/flow_dissector.h>
+#include <net/flow_offload.h>
+#include <net/netfilter/nf_conntrack_acct.h>
+#include <net/netfilter/nf_conntrack_tuple.h>
+
+#include "../helpers.h"

@@ -1,0 +1,143 @@
+// SPDX-License-Identifier: GPL-2.0-only
+
+//! Connection tracking: finding a connection, and adding to its counters.
+//!
+//! C header: [`include/net/netfilter/nf_conntrack_core.h`](srctree/include/net/netfilter/nf_conntrack_core.h)
+
+use super::{
+    bindings,
+    netdev::Net, //
+};
+use core::ptr::NonNull;
+
+/// The addresses of one direction of a connection, in network byte order.
+#[derive(Clone, Copy)]
+pub enum Addresses {
+    /// IPv4.
+    V4 {
+        /// Source.
+        src: [u8; 4],
+        /// Destination.
+        dst: [u8; 4],
+    },
+    /// IPv6.
+    V6 {
+        /// Source.
+        src: [u8; 16],
+        /// Destination.
+        dst: [u8; 16],
+    },
+}
+
+/// One direction of a connection.
+#[derive(Clone, Copy)]
+pub struct Tuple {
+    /// Addresses.
+    pub addrs: Addresses,
+    /// `IPPROTO_TCP` or `IPPROTO_UDP`.
+    pub protocol: u8,
+    /// Source port.
+    pub sport: u16,
+    /// Destination port.
+    pub dport: u16,
+}
+
+impl Tuple {
+    fn to_raw(self) -> bindings::nf_conntrack_tuple {
+        // AF_INET and AF_INET6 are the same on all architectures.
+        const AF_INET: u16 = 2;
+        const AF_INET6: u16 = 10;
+
+        // The unused bytes take part in the comparison, so all of them start as zero.
+        let mut raw = bindings::nf_conntrack_tuple::default();
+        match self.addrs {
+            Addresses::V4 { src, dst } => {
+                raw.src.l3num = AF_INET;
+                raw.src.u3.ip = u32::from_ne_bytes(src);
+                raw.dst.u3.ip = u32::from_ne_bytes(dst);
+            }
+            Addresses::V6 { src, dst } => {
+                raw.src.l3num = AF_INET6;
+                raw.src.u3.in6.in6_u.u6_addr8 = src;
+                raw.dst.u3.in6.in6_u.u6_addr8 = dst;
+            }
+        }
+        raw.src.u.all = self.sport.to_be();
+        raw.dst.u.all = self.dport.to_be();
+        raw.dst.protonum = self.protocol;
+        raw
+    }
+}
+
+/// Tells connections apart while they exist. Not a reference: it keeps nothing alive.
+///
+/// A flow of a flowtable holds its connection, so between REPLACE and DESTROY no other connection
+/// can have the same id as the flow's.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub struct ConnectionId(u64);
+
+impl ConnectionId {
+    /// The id as a number, to be stored where this type is not known.
+    pub fn to_u64(self) -> u64 {
+        self.0
+    }
+}
+
+/// A reference to one direction of a tracked connection.
+///
+/// # Invariants
+///
+/// `ct` points to a connection of which this value owns one reference.
+pub struct Connection {
+    ct: NonNull<bindings::nf_conn>,
+    direction: u8,
+}
+
+impl Connection {
+    /// Finds the connection that `tuple` is a direction of, in the default zone of `net`.
+    ///
+    /// A rule does not say in which zone its connection is, so those in others are not found.
+    pub fn find(net: &Net, tuple: Tuple) -> Option<Self> {
+        let raw = tuple.to_raw();
+        let mut direction = 0u8;
+        // SAFETY: `net` lives for the call, and the tuple and the direction are ours.
+        let ct =
+            unsafe { bindings::nft_offload_helper_ct_find(net.as_raw(), &raw, &mut direction) };
+        // INVARIANT: The reference taken by the call is handed over.
+        Some(Self {
+            ct: NonNull::new(ct)?,
+            direction,
+        })
+    }
+
+    /// The connection's id.
+    pub fn id(&self) -> ConnectionId {
+        ConnectionId(self.ct.as_ptr() as u64)
+    }
+
+    /// Whether a flowtable has the connection (`IPS_OFFLOAD`).
+    pub fn is_offloaded(&self) -> bool {
+        // SAFETY: By the type invariant.
+        unsafe { bindings::nft_offload_helper_ct_offloaded(self.ct.as_ptr()) }
+    }
+
+    /// Adds to the counters of this direction, and does nothing where the connection has none.
+    pub fn account(&self, mut packets: u64, mut bytes: u64) {
+        // The C function takes 32 bits of each.
+        while packets != 0 || bytes != 0 {
+            let p = u32::try_from(packets).unwrap_or(u32::MAX);
+            let b = u32::try_from(bytes).unwrap_or(u32::MAX);
+            // SAFETY: By the type invariant.
+            unsafe { bindings::nf_ct_acct_add(self.ct.as_ptr(), self.direction.into(), p, b) };
+            packets = packets.saturating_sub(p.into());
+            bytes = bytes.saturating_sub(b.into());
+        }
+    }
+}
+
+impl Drop for Connection {
+    fn drop(&mut self) {
+        // SAFETY: By the type invariant the reference is ours to give back.
+        unsafe { bindings::nft_offload_helper_ct_put(self.ct.as_ptr()) };
+    }
+}

@@ -1,0 +1,140 @@
+// SPDX-License-Identifier: GPL-2.0-only
+
+#include <linux/etherdevice.h>
+#include <linux/jiffies.h>
+#include <linux/ktime.h>
+#include <linux/netdevice.h>
+#include <linux/timekeeping.h>
+#include <net/flow_offload.h>
+#include <net/net_namespace.h>
+#include <net/netfilter/nf_conntrack.h>
+#include <net/netfilter/nf_conntrack_core.h>
+#include <net/netfilter/nf_conntrack_tuple.h>
+#include <net/netfilter/nf_conntrack_zones.h>
+#include <net/netfilter/nf_flow_table.h>
+
+#include "helpers.h"
+
+int nft_offload_helper_dev_ifindex(const struct net_device *dev)
+{
+	return READ_ONCE(dev->ifindex);
+}
+
+const char *nft_offload_helper_dev_name(const struct net_device *dev)
+{
+	return netdev_name(dev);
+}
+
+unsigned int nft_offload_helper_dev_mtu(const struct net_device *dev)
+{
+	return READ_ONCE(dev->mtu);
+}
+
+bool nft_offload_helper_dev_perm_addr(const struct net_device *dev, u8 *addr)
+{
+	if (dev->addr_len != ETH_ALEN || !is_valid_ether_addr(dev->perm_addr))
+		return false;
+
+	ether_addr_copy(addr, dev->perm_addr);
+	return true;
+}
+
+bool nft_offload_helper_dev_forwards(const struct net_device *dev)
+{
+	return netif_running(dev) && netif_carrier_ok(dev);
+}
+
+struct net *nft_offload_helper_dev_net(const struct net_device *dev)
+{
+	return dev_net(dev);
+}
+
+struct net_device *nft_offload_helper_notifier_dev(void *info)
+{
+	return netdev_notifier_info_to_dev(info);
+}
+
+/*
+ * driver_list is not used, but nf_flow_table_indr_cleanup() deletes it from
+ * whatever list it is in.
+ */
+void nft_offload_helper_block_cb_add(struct flow_block_cb *block_cb,
+				     struct flow_block_offload *bo)
+{
+	INIT_LIST_HEAD(&block_cb->driver_list);
+	flow_block_cb_add(block_cb, bo);
+}
+
+/*
+ * Takes @block_cb off the list that the flowtable's workers walk. They do so
+ * with flow_block_lock held for reading, and the indirect path does not take
+ * it for the driver, so it is taken here. The core frees @block_cb after the
+ * driver has answered; with no release callback left it has no reason to call
+ * into this module again.
+ */
+void nft_offload_helper_block_cb_detach(struct flow_block_cb *block_cb,
+					struct flow_block_offload *bo,
+					struct nf_flowtable *flowtable)
+{
+	down_write(&flowtable->flow_block_lock);
+	flow_indr_block_cb_remove(block_cb, bo);
+	block_cb->release = NULL;
+	up_write(&flowtable->flow_block_lock);
+}
+
+struct net *nft_offload_helper_flowtable_net(const struct nf_flowtable *ft)
+{
+	return read_pnet(&ft->net);
+}
+
+bool nft_offload_helper_flowtable_counter(const struct nf_flowtable *ft)
+{
+	return ft->flags & NF_FLOWTABLE_COUNTER;
+}
+
+void nft_offload_helper_stats_update(struct flow_stats *stats, u64 bytes,
+				     u64 packets, u64 lastused)
+{
+	flow_stats_update(stats, bytes, packets, 0, lastused,
+			  FLOW_ACTION_HW_STATS_DELAYED);
+}
+
+struct nf_conn *
+nft_offload_helper_ct_find(struct net *net,
+			   const struct nf_conntrack_tuple *tuple, u8 *dir)
+{
+	struct nf_conntrack_tuple_hash *h;
+
+	h = nf_conntrack_find_get(net, &nf_ct_zone_dflt, tuple);
+	if (!h)
+		return NULL;
+
+	*dir = NF_CT_DIRECTION(h);
+	return nf_ct_tuplehash_to_ctrack(h);
+}
+
+void nft_offload_helper_ct_put(struct nf_conn *ct)
+{
+	nf_ct_put(ct);
+}
+
+bool nft_offload_helper_ct_offloaded(const struct nf_conn *ct)
+{
+	return test_bit(IPS_OFFLOAD_BIT, &ct->status);
+}
+
+u64 nft_offload_helper_now_ms(void)
+{
+	return ktime_to_ms(ktime_get());
+}
+
+/* The value jiffies had @ms milliseconds ago, as flow_stats::lastused wants. */
+u64 nft_offload_helper_jiffies_ago(u64 ms)
+{
+	return get_jiffies_64() - nsecs_to_jiffies64(ms * NSEC_PER_MSEC);
+}
+
+void nft_offload_helper_dma_wmb(void)
+{
+	dma_wmb();
+}

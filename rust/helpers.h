@@ -1,0 +1,48 @@
+/* SPDX-License-Identifier: GPL-2.0-only */
+/*
+ * Inline functions and macros of the kernel that bindgen cannot bind, and the
+ * few places where a C lock has to be held around them.
+ */
+#ifndef NFT_OFFLOAD_HELPERS_H
+#define NFT_OFFLOAD_HELPERS_H
+
+#include <linux/types.h>
+
+struct flow_block_cb;
+struct flow_block_offload;
+struct flow_stats;
+struct net;
+struct net_device;
+struct nf_conn;
+struct nf_conntrack_tuple;
+struct nf_flowtable;
+
+int nft_offload_helper_dev_ifindex(const struct net_device *dev);
+const char *nft_offload_helper_dev_name(const struct net_device *dev);
+unsigned int nft_offload_helper_dev_mtu(const struct net_device *dev);
+bool nft_offload_helper_dev_perm_addr(const struct net_device *dev, u8 *addr);
+bool nft_offload_helper_dev_forwards(const struct net_device *dev);
+struct net *nft_offload_helper_dev_net(const struct net_device *dev);
+struct net_device *nft_offload_helper_notifier_dev(void *info);
+
+void nft_offload_helper_block_cb_add(struct flow_block_cb *block_cb,
+				     struct flow_block_offload *bo);
+void nft_offload_helper_block_cb_detach(struct flow_block_cb *block_cb,
+					struct flow_block_offload *bo,
+					struct nf_flowtable *flowtable);
+struct net *nft_offload_helper_flowtable_net(const struct nf_flowtable *ft);
+bool nft_offload_helper_flowtable_counter(const struct nf_flowtable *ft);
+void nft_offload_helper_stats_update(struct flow_stats *stats, u64 bytes,
+				     u64 packets, u64 lastused);
+
+struct nf_conn *
+nft_offload_helper_ct_find(struct net *net,
+			   const struct nf_conntrack_tuple *tuple, u8 *dir);
+void nft_offload_helper_ct_put(struct nf_conn *ct);
+bool nft_offload_helper_ct_offloaded(const struct nf_conn *ct);
+
+u64 nft_offload_helper_now_ms(void);
+u64 nft_offload_helper_jiffies_ago(u64 ms);
+void nft_offload_helper_dma_wmb(void);
+
+#endif

@@ -1,0 +1,58 @@
+// SPDX-License-Identifier: GPL-2.0-only
+
+//! Register blocks in I/O memory.
+
+use kernel::{
+    io::{
+        poll::read_poll_timeout,
+        Io, //
+    },
+    prelude::*,
+    time::Delta, //
+};
+
+#[cfg(kernel_7_2)]
+type Bar = kernel::devres::Devres<kernel::pci::Bar<'static>>;
+#[cfg(not(kernel_7_2))]
+type Bar = kernel::pci::DevresBar;
+
+/// A block of 32-bit registers, little-endian on the bus.
+///
+/// The region is claimed for as long as the block is mapped. When the device is unbound, access
+/// fails with [`ENXIO`] from then on.
+pub struct Registers {
+    bar: Bar,
+}
+
+impl Registers {
+    pub(super) fn new(bar: Bar) -> Self {
+        Self { bar }
+    }
+
+    /// Reads the register at byte offset `offset`.
+    pub fn read(&self, offset: usize) -> Result<u32> {
+        self.bar.try_access().ok_or(ENXIO)?.try_read32(offset)
+    }
+
+    /// Writes the register at byte offset `offset`. Writes to coherent memory made before are
+    /// seen by the device before the register's.
+    pub fn write(&self, offset: usize, value: u32) -> Result {
+        self.bar
+            .try_access()
+            .ok_or(ENXIO)?
+            .try_write32(value, offset)
+    }
+
+    /// Reads the register until `done` says so of its value, sleeping in between, for at most
+    /// `timeout_us` microseconds ([`ETIMEDOUT`]).
+    pub fn wait(&self, offset: usize, timeout_us: i32, done: impl Fn(u32) -> bool) -> Result<u32> {
+        const PAUSE_US: i32 = 20;
+
+        read_poll_timeout(
+            || self.read(offset),
+            |&value| done(value),
+            Delta::from_micros(PAUSE_US.into()),
+            Delta::from_micros(timeout_us.into()),
+        )
+    }
+}

@@ -1,0 +1,263 @@
+// SPDX-License-Identifier: GPL-2.0-only
+
+//! Network devices, namespaces, and notifications about devices.
+//!
+//! C header: [`include/linux/netdevice.h`](srctree/include/linux/netdevice.h)
+
+use super::bindings;
+use kernel::{
+    error::to_result,
+    prelude::*,
+    str::CStr,
+    sync::Arc,
+    types::Opaque, //
+};
+
+/// A network namespace.
+#[repr(transparent)]
+pub struct Net(Opaque<bindings::net>);
+
+impl Net {
+    /// # Safety
+    ///
+    /// `ptr` must point to a namespace that lives for `'a`.
+    pub(super) unsafe fn from_raw<'a>(ptr: *mut bindings::net) -> &'a Self {
+        // SAFETY: By the requirement of this function; `Self` is transparent over the C type.
+        unsafe { &*ptr.cast::<Self>() }
+    }
+
+    pub(super) fn as_raw(&self) -> *mut bindings::net {
+        self.0.get()
+    }
+
+    /// A value that tells this namespace from all others that exist at the same time.
+    pub fn id(&self) -> NetId {
+        NetId(self.as_raw() as usize)
+    }
+}
+
+/// Tells namespaces apart. Not a reference: it keeps nothing alive.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub struct NetId(usize);
+
+/// A network device (`struct net_device`).
+///
+/// # Invariants
+///
+/// The device lives as long as the reference. What is read from it can change at any time unless
+/// the caller holds `RTNL`.
+#[repr(transparent)]
+pub struct NetDevice(Opaque<bindings::net_device>);
+
+impl NetDevice {
+    /// # Safety
+    ///
+    /// `ptr` must point to a registered or unregistering device that lives for `'a`.
+    pub(super) unsafe fn from_raw<'a>(ptr: *const bindings::net_device) -> &'a Self {
+        // SAFETY: By the requirement of this function; `Self` is transparent over the C type.
+        unsafe { &*ptr.cast::<Self>() }
+    }
+
+    pub(super) fn as_raw(&self) -> *mut bindings::net_device {
+        self.0.get()
+    }
+
+    /// The interface index: unique within the namespace while the device is registered.
+    pub fn ifindex(&self) -> i32 {
+        // SAFETY: By the type invariant.
+        unsafe { bindings::nft_offload_helper_dev_ifindex(self.as_raw()) }
+    }
+
+    /// The name, as long as `RTNL` keeps it from changing.
+    fn name(&self) -> &CStr {
+        // SAFETY: By the type invariant; the name is terminated within the device's own array.
+        unsafe { CStr::from_char_ptr(bindings::nft_offload_helper_dev_name(self.as_raw())) }
+    }
+
+    /// The name, copied.
+    pub fn copy_name(&self) -> Name {
+        let mut bytes = [0u8; Name::LEN];
+        for (to, from) in bytes.iter_mut().zip(self.name().to_bytes()) {
+            *to = *from;
+        }
+        Name(bytes)
+    }
+
+    /// The largest layer-3 packet, in bytes.
+    pub fn mtu(&self) -> u32 {
+        // SAFETY: By the type invariant.
+        unsafe { bindings::nft_offload_helper_dev_mtu(self.as_raw()) }
+    }
+
+    /// The address the device was made with, or `None` if it has no permanent Ethernet address.
+    ///
+    /// Devices stacked on others (VLAN, bridge) have none, even where they use the address of the
+    /// device below.
+    pub fn permanent_address(&self) -> Option<[u8; 6]> {
+        let mut addr = [0u8; 6];
+        // SAFETY: By the type invariant; `addr` has room for the `ETH_ALEN` bytes written.
+        let valid =
+            unsafe { bindings::nft_offload_helper_dev_perm_addr(self.as_raw(), addr.as_mut_ptr()) };
+        valid.then_some(addr)
+    }
+
+    /// Whether the device is up and has a carrier.
+    pub fn forwards(&self) -> bool {
+        // SAFETY: By the type invariant.
+        unsafe { bindings::nft_offload_helper_dev_forwards(self.as_raw()) }
+    }
+
+    /// The namespace the device is in. A device that moves between namespaces is unregistered in
+    /// between, so a registered device's namespace outlives the reference.
+    pub fn net(&self) -> &Net {
+        // SAFETY: By the type invariant the device is registered or unregistering; its namespace
+        // lives at least as long.
+        unsafe { Net::from_raw(bindings::nft_offload_helper_dev_net(self.as_raw())) }
+    }
+}
+
+/// The name of a device at some moment.
+#[derive(Clone, Copy)]
+pub struct Name([u8; Name::LEN]);
+
+impl Name {
+    /// Longest name, without the terminating zero (`IFNAMSIZ - 1`).
+    pub const LEN: usize = 15;
+}
+
+impl core::fmt::Display for Name {
+    fn fmt(&self, f: &mut core::fmt::Formatter<'_>) -> core::fmt::Result {
+        for &byte in self.0.iter().take_while(|&&byte| byte != 0) {
+            // Names may be any bytes but spaces, slashes and colons.
+            let shown = if byte.is_ascii_graphic() { byte } else { b'?' };
+            core::fmt::Write::write_char(f, shown.into())?;
+        }
+        Ok(())
+    }
+}
+
+/// What happened to a device.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Event {
+    /// It was registered (`NETDEV_REGISTER`), or was there when the notifier was.
+    Register,
+    /// It is going away (`NETDEV_UNREGISTER`), or the notifier is.
+    Unregister,
+    /// It was brought up (`NETDEV_UP`).
+    Up,
+    /// It is about to go down or is down (`NETDEV_GOING_DOWN`, `NETDEV_DOWN`).
+    Down,
+    /// Flags or carrier changed (`NETDEV_CHANGE`).
+    Change,
+    /// The MTU changed (`NETDEV_CHANGEMTU`).
+    ChangeMtu,
+    /// The name changed (`NETDEV_CHANGENAME`).
+    ChangeName,
+}
+
+impl Event {
+    fn from_raw(action: usize) -> Option<Self> {
+        // CAST: A `u32` fits into the `usize` of every architecture with Rust support.
+        const fn cmd(value: bindings::netdev_cmd) -> usize {
+            value as usize
+        }
+
+        const REGISTER: usize = cmd(bindings::NETDEV_REGISTER);
+        const UNREGISTER: usize = cmd(bindings::NETDEV_UNREGISTER);
+        const UP: usize = cmd(bindings::NETDEV_UP);
+        const DOWN: usize = cmd(bindings::NETDEV_DOWN);
+        const GOING_DOWN: usize = cmd(bindings::NETDEV_GOING_DOWN);
+        const CHANGE: usize = cmd(bindings::NETDEV_CHANGE);
+        const CHANGEMTU: usize = cmd(bindings::NETDEV_CHANGEMTU);
+        const CHANGENAME: usize = cmd(bindings::NETDEV_CHANGENAME);
+
+        match action {
+            REGISTER => Some(Self::Register),
+            UNREGISTER => Some(Self::Unregister),
+            UP => Some(Self::Up),
+            DOWN | GOING_DOWN => Some(Self::Down),
+            CHANGE => Some(Self::Change),
+            CHANGEMTU => Some(Self::ChangeMtu),
+            CHANGENAME => Some(Self::ChangeName),
+            _ => None,
+        }
+    }
+}
+
+/// Someone who wants to know what happens to devices.
+pub trait Notify: Send + Sync + 'static {
+    /// Called with `RTNL` held for each event of each device of every namespace. May sleep.
+    fn netdev_event(&self, event: Event, dev: &NetDevice);
+}
+
+/// A registered notifier. Registering reports every existing device as registered and, if it is
+/// up, up; dropping it reports every device as unregistered.
+///
+/// # Invariants
+///
+/// `nb` is registered from the end of initialisation to the drop, and does not move.
+#[pin_data(PinnedDrop)]
+pub struct NotifierRegistration<T: Notify> {
+    #[pin]
+    nb: Opaque<bindings::notifier_block>,
+    target: Arc<T>,
+}
+
+// SAFETY: The C side synchronises registration and calls by `RTNL`; `T` is `Send + Sync`.
+unsafe impl<T: Notify> Send for NotifierRegistration<T> {}
+// SAFETY: As above; there is nothing to be done with a shared reference.
+unsafe impl<T: Notify> Sync for NotifierRegistration<T> {}
+
+impl<T: Notify> NotifierRegistration<T> {
+    /// Registers `target`. Takes `RTNL`.
+    pub fn new(target: Arc<T>) -> impl PinInit<Self, Error> {
+        try_pin_init!(Self {
+            target,
+            nb <- Opaque::try_ffi_init(move |nb: *mut bindings::notifier_block| {
+                let value = bindings::notifier_block {
+                    notifier_call: Some(Self::notifier_call),
+                    next: core::ptr::null_mut(),
+                    priority: 0,
+                };
+                // SAFETY: `nb` is valid for writing, and pinned, so the chain may link it.
+                // `target` was initialised before, so the calls made from within find it.
+                unsafe {
+                    nb.write(value);
+                    to_result(bindings::register_netdevice_notifier(nb))
+                }
+            }),
+        })
+    }
+
+    /// # Safety
+    ///
+    /// Called by the netdevice notifier chain only, with `RTNL` held.
+    unsafe extern "C" fn notifier_call(
+        nb: *mut bindings::notifier_block,
+        action: usize,
+        info: *mut c_void,
+    ) -> c_int {
+        if let Some(event) = Event::from_raw(action) {
+            // SAFETY: `nb` is the field of a `NotifierRegistration<T>` by the type invariant.
+            let this = unsafe { kernel::container_of!(Opaque::cast_from(nb), Self, nb) };
+            // SAFETY: `this` is registered, hence alive; only `target` is looked at, which was
+            // initialised before `nb`.
+            let target = unsafe { &*core::ptr::addr_of!((*this).target) };
+            // SAFETY: `info` is a `struct netdev_notifier_info`, and `RTNL` keeps its device.
+            let dev =
+                unsafe { NetDevice::from_raw(bindings::nft_offload_helper_notifier_dev(info)) };
+            target.netdev_event(event, dev);
+        }
+        // NOTIFY_DONE.
+        0
+    }
+}
+
+#[pinned_drop]
+impl<T: Notify> PinnedDrop for NotifierRegistration<T> {
+    fn drop(self: Pin<&mut Self>) {
+        // SAFETY: `nb` is registered by the type invariant. The call waits for `RTNL`, so no
+        // notifier runs after it. It fails only for a block that is not registered.
+        unsafe { bindings::unregister_netdevice_notifier(self.nb.get()) };
+    }
+}

@@ -1,0 +1,92 @@
+// SPDX-License-Identifier: GPL-2.0-only
+
+//! PCI devices, as far as the kernel series differ in how they show them.
+
+use super::mmio::Registers;
+use kernel::{
+    device::{
+        Bound,
+        Core, //
+    },
+    pci,
+    prelude::*, //
+};
+
+/// A PCI driver.
+pub trait Driver: Sized + 'static {
+    /// What the driver keeps while it is bound to a device. Dropped at unbind, while the device's
+    /// resources are still there.
+    type Data: Send + 'static;
+
+    /// The devices it is for.
+    const ID_TABLE: pci::IdTable<()>;
+
+    /// Takes a device.
+    fn probe(dev: &pci::Device<Core<'_>>) -> Result<impl PinInit<Self::Data, Error>>;
+}
+
+/// Makes a [`Driver`] one that the `kernel` crate registers.
+pub struct Adapter<T: Driver>(T);
+
+impl<T: Driver> pci::Driver for Adapter<T> {
+    type IdInfo = ();
+    type Data<'bound> = T::Data;
+
+    const ID_TABLE: pci::IdTable<Self::IdInfo> = T::ID_TABLE;
+
+    #[cfg(kernel_7_2)]
+    fn probe<'bound>(
+        dev: &'bound pci::Device<Core<'_>>,
+        _info: &'bound Self::IdInfo,
+    ) -> impl PinInit<Self::Data<'bound>, Error> + 'bound {
+        pin_init::pin_init_scope(move || T::probe(dev))
+    }
+
+    #[cfg(not(kernel_7_2))]
+    fn probe<'bound>(
+        dev: &'bound pci::Device<Core<'_>>,
+        _info: Option<&'bound Self::IdInfo>,
+    ) -> impl PinInit<Self::Data<'bound>, Error> + 'bound {
+        pin_init::pin_init_scope(move || T::probe(dev))
+    }
+}
+
+/// Claims and maps the whole of a memory BAR.
+pub fn map(dev: &pci::Device<Bound>, bar: u32, name: &'static CStr) -> Result<Registers> {
+    Ok(Registers::new(dev.iomap_region(bar, name)?.into_devres()?))
+}
+
+/// Lets the device reach all memory that a `bits` wide address can name.
+pub fn set_dma_mask<const BITS: u32>(dev: &pci::Device<Core<'_>>) -> Result {
+    use kernel::dma::Device;
+
+    // SAFETY: Called while probing: nothing was allocated or mapped for the device before.
+    unsafe { dev.dma_set_mask_and_coherent(kernel::dma::DmaMask::new::<BITS>()) }
+}
+
+/// Declares the table of devices a driver is for, and the module's aliases for them.
+#[cfg(not(kernel_7_2))]
+macro_rules! device_table {
+    ($name:ident, $(($vendor:expr, $device:expr)),* $(,)?) => {
+        kernel::pci_device_table!(
+            $name,
+            (),
+            [$((kernel::pci::DeviceId::from_id($vendor, $device), ())),*]
+        );
+    };
+}
+
+/// Declares the table of devices a driver is for, and the module's aliases for them.
+#[cfg(kernel_7_2)]
+macro_rules! device_table {
+    ($name:ident, $(($vendor:expr, $device:expr)),* $(,)?) => {
+        kernel::pci_device_table!(
+            $name,
+            MODULE_PCI_TABLE,
+            (),
+            [$((kernel::pci::DeviceId::from_id($vendor, $device), ())),*]
+        );
+    };
+}
+
+pub(crate) use device_table;
