@@ -360,3 +360,39 @@ few_reach_router()
 	echo "$seen of $wire frames reached the router"
 	[ "$wire" -ge $((2 * $2)) ] && [ $((seen * 100)) -lt "$wire" ]
 }
+
+# --- one connection, from its opening to its end --------------------------------------------
+
+# Points that forwarded_by_hardware makes.
+# shellcheck disable=SC2034 # used by the tests
+CASE_POINTS=9
+
+# forwarded_by_hardware PROTO FROM DST DPORT UP_OUT UP_IN DOWN_OUT DOWN_IN [OPEN_ARG…]
+#
+# A connection from host FROM to DST:DPORT is offloaded and stays whole. The four
+# words in the middle are what its frames look like (filters of traffic.py without
+# proto): leaving FROM, arriving at the other host, leaving there, arriving at FROM.
+forwarded_by_hardware()
+{
+	local proto=$1 from=$2 dst=$3 dport=$4 up_out=$5 up_in=$6 down_out=$7 down_in=$8 to=wan kind
+	shift 8
+	[ "$from" = wan ] && to=lan
+	kind="$proto to $dst:$dport"
+
+	conntrack -F >/dev/null 2>&1
+	peer capture >/dev/null
+	check "$kind: opens" peer open f "$proto" "$from" "$dst" "$dport" "$@"
+	check "$kind: both directions are bound" offloaded f ""
+	check "$kind: bound in the engine too" engine_bound_is 2
+	check "$kind: conntrack shows HW_OFFLOAD" \
+		sh -c "conntrack -L -p $proto 2>/dev/null | grep 'dport=$dport' | grep -q HW_OFFLOAD"
+	check "$kind: under 1 % of the frames reach the router" few_reach_router f 400
+	# few_reach_router began a new capture: what follows is what hardware sent.
+	check "$kind: the right frames came out at the $to" \
+		same_frames "$from" "proto=$proto $up_out" "$to" "proto=$proto $up_in"
+	check "$kind: the right frames came out at the $from" \
+		same_frames "$to" "proto=$proto $down_out" "$from" "proto=$proto $down_in"
+	check "$kind: ends" peer close f
+	# TCP goes at once, UDP when it has been idle.
+	check "$kind: nothing stays bound" wait_for $((FLOWTABLE_TIMEOUT + 6)) bound_is 0
+}

@@ -672,10 +672,13 @@ class Lab:
         out, err = b"", b""
         deadline = time.monotonic() + timeout if timeout else None
         with self.connect() as sock:
-            send_frame(sock, b"A", request(target, argv, term))
-            for at in range(0, len(stdin or b""), 65536):
-                send_frame(sock, b"I", (stdin or b"")[at:at + 65536])
-            send_frame(sock, b"I")
+            try:
+                send_frame(sock, b"A", request(target, argv, term))
+                for at in range(0, len(stdin or b""), 65536):
+                    send_frame(sock, b"I", (stdin or b"")[at:at + 65536])
+                send_frame(sock, b"I")
+            except BrokenPipeError:
+                pass  # It has its answer already; what that is comes next.
             while True:
                 if deadline:
                     left = deadline - time.monotonic()
@@ -728,6 +731,16 @@ class Lab:
             data = f.read()
         self.log_seen += len(data)
         return bad_lines(data.decode(errors="replace"))
+
+    def settle_log(self) -> None:
+        """Until what the router has logged so far stands in the console log."""
+        mark = f"lab: mark {time.monotonic_ns()}"
+        self.call("router", ["sh", "-c", f"echo '{mark}' >/dev/kmsg"], timeout=20)
+        deadline = time.monotonic() + 10
+        while time.monotonic() < deadline:
+            if mark in (self.dir / "console.log").read_text(errors="replace"):
+                return
+            time.sleep(0.02)
 
     def all_bad_lines(self) -> list[str]:
         text = "".join((self.dir / name).read_text(errors="replace")
@@ -793,6 +806,10 @@ def resolve(name: str) -> Path:
     return path
 
 
+def guest_command(inside: str) -> list[str]:
+    return ["sh", "-c", f'cd {GUEST_TESTS} 2>/dev/null || cd /root; exec "$0"', inside]
+
+
 def run_scripts(lab: Lab, files: Sequence[str], timeout: float) -> int:
     push_tests(lab)
     worst = 0
@@ -807,8 +824,7 @@ def run_scripts(lab: Lab, files: Sequence[str], timeout: float) -> int:
             else:
                 inside = f"/root/{path.name}"
                 lab.push({inside: path.read_bytes()})
-        code, _, err = lab.call("router", ["sh", "-c", f'cd {GUEST_TESTS} 2>/dev/null || cd /root; exec "$0"', inside],
-                                timeout=timeout, live=True)
+        code, _, err = lab.call("router", guest_command(inside), timeout=timeout, live=True)
         if code in (124, 125):
             sys.stderr.write(err.decode(errors="replace").splitlines()[-1] + "\n")
         worst = worst or code
@@ -840,6 +856,8 @@ def cmd_run(args: argparse.Namespace) -> int:
         lab.log_seen = (lab.dir / "console.log").stat().st_size
     try:
         code = run_scripts(lab, args.files, args.timeout)
+        if is_up(lab.name):
+            lab.settle_log()
         bad = lab.new_bad_lines()
     finally:
         if own:

@@ -1,0 +1,194 @@
+# SPDX-License-Identifier: GPL-2.0-only
+"""Runs the selftests in labs and merges their TAP.
+
+Tests share one lab, one after the other. One that wants a lab to itself says so
+in a line of its own, with options of `scripts/lab up` if it needs any:
+
+    # lab: own [OPTION…]
+
+After each test the router's log is looked at; a line that a healthy kernel never
+writes fails the test. `# log: bad` turns that round, for the test of the watch.
+"""
+
+from __future__ import annotations
+
+import argparse
+import os
+import re
+import shlex
+import shutil
+import sys
+import time
+from dataclasses import dataclass
+from pathlib import Path
+
+import lab as lablib
+from lab import GUEST_TESTS, TOP, Lab, LabError
+
+TESTS = TOP / "selftests"
+
+
+@dataclass
+class Test:
+    path: Path
+    own: bool = False
+    options: tuple[str, ...] = ()
+    bad_log: bool = False
+
+    @property
+    def name(self) -> str:
+        return self.path.stem
+
+    @staticmethod
+    def read(path: Path) -> "Test":
+        text = path.read_text()
+        test = Test(path, bad_log="\n# log: bad" in text)
+        found = re.search(r"^# lab: own\b(.*)$", text, re.M)
+        if found:
+            test.own, test.options = True, tuple(shlex.split(found.group(1)))
+        return test
+
+
+@dataclass
+class Totals:
+    passed: int = 0
+    failed: int = 0
+    skipped: int = 0
+
+
+def all_tests() -> list[Test]:
+    return [Test.read(p) for p in sorted(TESTS.glob("*.sh")) if os.access(p, os.X_OK)]
+
+
+def choose(names: list[str]) -> list[Test]:
+    tests = all_tests()
+    if not names:
+        return tests
+    known = {t.name: t for t in tests}
+    chosen = []
+    for name in names:
+        stem = Path(name).stem
+        if stem not in known:
+            raise LabError(f"no test {name}; there are: {', '.join(sorted(known))}")
+        chosen.append(known[stem])
+    return chosen
+
+
+def start(options: list[str]) -> Lab:
+    args = lablib.parser().parse_args(["up", *options])
+    lab = Lab(f"run-{os.getpid()}-{time.monotonic_ns() // 1000000}")
+    lab.start(lablib.settings_of(args, lab.name), keep=False)
+    lablib.push_tests(lab)
+    return lab
+
+
+def judge(output: str, code: int) -> tuple[list[str], Totals]:
+    """Why the test failed, and its points."""
+    points = re.findall(r"^(not ok|ok) \d+(.*)$", output, re.M)
+    skipped = sum(1 for word, rest in points if word == "ok" and "# SKIP" in rest)
+    failed = sum(1 for word, _ in points if word == "not ok")
+    totals = Totals(len(points) - skipped - failed, failed, skipped)
+    why = [f"{failed} points failed"] if failed else []
+    plan = re.search(r"^1\.\.(\d+)", output, re.M)
+    if not plan:
+        why.append("no plan")
+    elif int(plan.group(1)) != len(points):
+        why.append(f"{plan.group(1)} points planned, {len(points)} made")
+    bail = re.search(r"^Bail out! *(.*)$", output, re.M)
+    if bail:
+        why.append(bail.group(1))
+    if code == 124:
+        why.append("did not end in time")
+    elif code and not why:
+        why.append(f"exit status {code}")
+    return why, totals
+
+
+def run_one(lab: Lab, test: Test, timeout: float) -> tuple[list[str], Totals, str]:
+    inside = f"{GUEST_TESTS}/{test.path.name}"
+    code, out, err = lab.call("router", lablib.guest_command(inside), timeout=timeout)
+    text = out.decode(errors="replace")
+    why, totals = judge(text, code)
+    if lablib.is_up(lab.name):
+        lab.settle_log()
+    else:
+        why.append(lablib.read_state(lab.name)["why"] or "the lab is gone")
+    bad = lab.new_bad_lines()
+    if bool(bad) != test.bad_log:
+        why.append(f"the router's log: {bad[0]}" if bad else "the log's bad line was not seen")
+        totals.failed += 1
+    elif why and not totals.failed:
+        totals.failed = 1
+    return why, totals, text + err.decode(errors="replace")
+
+
+def main() -> int:
+    parser = argparse.ArgumentParser(prog="scripts/selftests", description="Runs the kselftests in the lab.",
+                                     epilog="Logs of labs with a failed test stay in build/lab.")
+    parser.add_argument("tests", nargs="*", metavar="TEST", help="name of a test (default: all)")
+    parser.add_argument("--list", action="store_true", help="print the names of the tests")
+    parser.add_argument("--timeout", type=float, default=240, metavar="S", help="for each test (default: %(default)s)")
+    parser.add_argument("-q", "--quiet", action="store_true", help="only failed tests show their points")
+    # Anything else goes to the shared lab, e.g. --no-engine.
+    args, options = parser.parse_known_args()
+
+    tests = choose(args.tests)
+    if args.list:
+        print(*(t.name for t in tests), sep="\n")
+        return 0
+    lablib.forget_old_runs()
+    # Those that share a lab first.
+    tests.sort(key=lambda t: t.own)
+    print("TAP version 13")
+    print(f"1..{len(tests)}", flush=True)
+    sums, shared = Totals(), None
+    for number, test in enumerate(tests, 1):
+        begun = time.monotonic()
+        lab: Lab | None = None
+        why, text = ["interrupted"], ""
+        try:
+            if test.own:
+                if shared:
+                    shared.down()
+                    shared = None
+                lab = start([*options, *test.options])
+            else:
+                if shared and not lablib.is_up(shared.name):
+                    shared = None
+                shared = lab = shared or start(options)
+            why, totals, text = run_one(lab, test, args.timeout)
+        except LabError as e:
+            why, totals = [str(e)], Totals(failed=1)
+        finally:
+            if test.own and lab:
+                lab.down()
+                if not why:
+                    shutil.rmtree(lab.dir, ignore_errors=True)
+        sums.passed += totals.passed
+        sums.failed += totals.failed
+        sums.skipped += totals.skipped
+        if why or not args.quiet:
+            for line in text.splitlines():
+                print(f"# {line}")
+        for line in why:
+            print(f"# {test.name}: {line}".replace("\n", "\n# "))
+        if why and lab:
+            print(f"# {test.name}: log in build/lab/{lab.name}")
+        print(f"{'not ok' if why else 'ok'} {number} selftests: {test.name} # {totals.passed} points, "
+              f"{time.monotonic() - begun:.1f} s", flush=True)
+    if shared:
+        shared.down()
+        for line in shared.new_bad_lines():
+            print(f"# while the lab was taken down: {line}")
+            sums.failed += 1
+        if not sums.failed:
+            shutil.rmtree(shared.dir, ignore_errors=True)
+    print(f"{sums.passed} passed, {sums.failed} failed, {sums.skipped} skipped")
+    return 1 if sums.failed or not sums.passed else 0
+
+
+if __name__ == "__main__":
+    try:
+        sys.exit(main())
+    except LabError as e:
+        lablib.die(str(e))

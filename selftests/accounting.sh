@@ -1,0 +1,38 @@
+#!/bin/bash
+# SPDX-License-Identifier: GPL-2.0-only
+# Conntrack's packets and bytes are those of the wire, to the byte, at the end of
+# each flow: whatever way its packets took, and for short flows too.
+. "$(dirname "$0")/lib.sh"
+begin 17
+
+tuple="src=$LAN_HOST4 dst=$WAN_HOST4" back="src=$WAN_HOST4 dst=$LAN_HOST4"
+check "the ruleset loads" ruleset hardware
+
+# ended PROTO COUNT SIZE: one flow with so much traffic each way, and its end
+ended()
+{
+	conntrack -F >/dev/null 2>&1
+	peer capture >/dev/null
+	peer open f "$1" lan "$WAN_HOST4" 5201 && offloaded f "" && peer send f both "$2" "$3" &&
+		peer close f && wait_for $((FLOWTABLE_TIMEOUT + 6)) bound_is 0
+}
+
+for proto in udp tcp; do
+	for size in 1 18 1400; do
+		check "$proto: 300 messages of $size bytes each way" ended $proto 300 $size
+		check "$proto: exact at the end of the flow of $size bytes" \
+			exact $proto dport=5201 lan "proto=$proto $tuple dport=5201" wan "proto=$proto $back sport=5201"
+	done
+done
+
+# Removed while it runs: the last reading is not lost.
+conntrack -F >/dev/null 2>&1
+peer capture >/dev/null
+peer open f udp lan "$WAN_HOST4" 5204 >/dev/null && offloaded f "" >"$OUT" 2>&1
+check "a flow runs in hardware" peer send f both 500 300
+check "its table is deleted" nft delete table inet fw4
+check "exact after the table is gone" exact udp dport=5204 \
+	lan "proto=udp $tuple dport=5204" wan "proto=udp $back sport=5204"
+peer close f >/dev/null
+check "the log is clean" log_clean
+finish
