@@ -262,7 +262,7 @@ class Supervisor:
         (self.run / "addresses").write_text("".join(
             f"{port} {ADDR4[port][0]}/24\n{port} {ADDR6[port][0]}/64\n" for port in PORTS))
         done = subprocess.run(
-            [SCRIPTS / "initramfs", "--release", s.kernel["release"], "--modules", f"{s.kernel['modules']}/lib/modules/{s.kernel['release']}",
+            [SCRIPTS / "initramfs", "--release", s.kernel["release"], "--modules", s.kernel["modules"],
              "--nics", self.run / "nics", "--addresses", self.run / "addresses"],
             stdout=subprocess.PIPE, stderr=open(s.dir / "initramfs.log", "wb"), text=True)
         if done.returncode:
