@@ -358,7 +358,7 @@ few_reach_router()
 	wire=$(($(frames lan out) + $(frames wan out)))
 	seen=$(($(router_rx) - before))
 	echo "$seen of $wire frames reached the router"
-	[ "$wire" -ge $((2 * $2)) ] && [ $((seen * 100)) -lt "$wire" ]
+	[ "$wire" -ge "$2" ] && [ $((seen * 100)) -lt "$wire" ]
 }
 
 # --- one connection, from its opening to its end --------------------------------------------
