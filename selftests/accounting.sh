@@ -18,7 +18,7 @@ ended()
 }
 
 for proto in udp tcp; do
-	for size in 1 18 1400; do
+	for size in 4 18 1400; do
 		check "$proto: 300 messages of $size bytes each way" ended $proto 300 $size
 		check "$proto: exact at the end of the flow of $size bytes" \
 			exact $proto dport=5201 lan "proto=$proto $tuple dport=5201" wan "proto=$proto $back sport=5201"

@@ -358,7 +358,8 @@ few_reach_router()
 	wire=$(($(frames lan out) + $(frames wan out)))
 	seen=$(($(router_rx) - before))
 	echo "$seen of $wire frames reached the router"
-	[ "$wire" -ge "$2" ] && [ $((seen * 100)) -lt "$wire" ]
+	# TCP may join messages into fewer frames; a few must be left to count.
+	[ "$wire" -ge 100 ] && [ $((seen * 100)) -lt "$wire" ]
 }
 
 # --- one connection, from its opening to its end --------------------------------------------

@@ -2,7 +2,7 @@
 # SPDX-License-Identifier: GPL-2.0-only
 # What cannot be offloaded is refused with its reason, and goes on by CPU.
 . "$(dirname "$0")/lib.sh"
-begin 18
+begin 17
 
 # refused REASON COMMAND…: the count of REASON grows
 refused()
@@ -42,14 +42,14 @@ peer close f >/dev/null
 nft add chain inet fw4 six '{ type nat hook postrouting priority srcnat; }'
 nft add rule inet fw4 six meta nfproto ipv6 udp dport 5206 masquerade
 peer capture >/dev/null
-check "IPv6 NAT opens" peer open g udp lan "$WAN_HOST6" 5206
-check "IPv6 NAT is refused: nat66" refused nat66 peer send g both 3 100
+check "IPv6 NAT is refused: nat66" refused nat66 peer open g udp lan "$WAN_HOST6" 5206
 check "IPv6 NAT: traffic goes on by CPU" peer send g both 50 100 gap=2
 check "IPv6 NAT: the right frames came out at the wan" same_frames \
 	lan "proto=udp src=$LAN_HOST6 dport=5206" wan "proto=udp src=$WAN_ROUTER6 dport=5206"
 peer close g >/dev/null
 
-# Out by a device that is no port.
+# Out by a device that is no port: the kernel does not even offer it, but were it
+# offered the hardware would send it to the wrong place.
 ip netns add other
 ip link add up0 type veth peer name eth0 netns other
 ip addr add 198.51.100.1/24 dev up0
@@ -67,15 +67,15 @@ import socket, sys, time
 s = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
 s.settimeout(3)
 s.connect((sys.argv[1], 5207))
-for n in range(10):
+for n in range(20):
 	s.send(b"%d" % n)
 	assert s.recv(100) == b"%d" % n
 	time.sleep(0.02)
 ' 198.51.100.2
 }
-wait_for 3 sh -c 'ip netns exec other ss -lun | grep -q 5207' >/dev/null
-check "a flow to a foreign device is refused: foreign-egress" refused foreign-egress echoes
-check "its traffic goes on by CPU" echoes
+wait_for 3 sh -c 'ip netns exec other ss -lun | grep -q 5207' >"$OUT"
+check "a flow to a foreign device goes by CPU" echoes
+check "and is not bound" bound_is 0 5207
 kill $echoer
 ip netns del other
 ip link del up0 2>/dev/null
@@ -84,9 +84,7 @@ ip link del up0 2>/dev/null
 ip link add link wan name wan.7 type vlan id 7
 ip addr add 198.51.100.1/24 dev wan.7
 ip link set wan.7 up
-wan ip link add link eth0 name eth0.7 type vlan id 7
-wan ip addr add 198.51.100.2/24 dev eth0.7
-wan ip link set eth0.7 up
+peer vlan wan 7 198.51.100.2/24 >"$OUT"
 nft add rule inet fw4 forward iifname wan.7 accept
 peer capture >/dev/null
 rejected=$(stat_of rejected)
@@ -101,11 +99,10 @@ bound_or_counted()
 }
 check "a VLAN: it is bound, or refused and counted" wait_for 3 bound_or_counted
 peer close v >/dev/null
-wan ip link del eth0.7
 ip link del wan.7
 
 check "refusals are summed in stats" sh -c "[ $(stat_of rejected) -gt 0 ]"
 peer open f udp lan "$WAN_HOST4" 5209 >/dev/null
-check "the ports' own flows are offloaded as before" offloaded f dport=5209
+check "the ports' own flows are offloaded as before" offloaded f 5209
 check "the log is clean" log_clean
 finish

@@ -15,6 +15,7 @@ find each other. It reads one command a line and answers each with one line:
   stream FLOW up|down PPS SIZE | halt FLOW     the same in the background
   close FLOW | reset FLOW                      FIN from both sides, or RST
   raw HOST KIND FLOW                           one odd frame of an open flow
+  vlan HOST ID ADDR/LEN                        a VLAN interface on that host
   capture                                      start to look at the wires (again)
   count HOST in|out [KEY=VALUE…]               frames since, and their IP bytes
   show HOST in|out [KEY=VALUE…]                the first of them, as read
@@ -22,11 +23,13 @@ find each other. It reads one command a line and answers each with one line:
 
 from __future__ import annotations
 
+import fcntl
 import os
 import select
 import shlex
 import socket
 import struct
+import subprocess
 import sys
 import threading
 import time
@@ -35,7 +38,9 @@ from typing import Any, Callable
 TIMEOUT = 5.0
 ETH_P_ALL = 3
 PACKET_OUTGOING = 4
-SO_RCVBUFFORCE = 33  # the module socket does not know it
+# The module socket does not know these.
+SO_RCVBUFFORCE, SOL_PACKET, PACKET_AUXDATA, TP_STATUS_VLAN_VALID = 33, 263, 8, 0x10
+TUNSETIFF, IFF_TAP, IFF_NO_PI = 0x400454CA, 0x0002, 0x1000
 
 
 class Failure(Exception):
@@ -121,23 +126,71 @@ def parse(frame: bytes) -> dict[str, Any]:
     return f
 
 
+def packet_socket(netns: Netns) -> socket.socket:
+    sock = netns.socket(socket.AF_PACKET, socket.SOCK_RAW, 0)
+    sock.setsockopt(socket.SOL_SOCKET, SO_RCVBUFFORCE, 64 << 20)
+    sock.setsockopt(SOL_PACKET, PACKET_AUXDATA, 1)
+    sock.bind(("eth0", ETH_P_ALL))
+    return sock
+
+
+def receive(sock: socket.socket) -> tuple[bool, bytes]:
+    """One frame as it was on the wire, and whether it left."""
+    data, extra, _, addr = sock.recvmsg(65536, 64)
+    for level, kind, body in extra:
+        if level == SOL_PACKET and kind == PACKET_AUXDATA:
+            status, _, _, _, _, tci, tpid = struct.unpack("=IIIHHHH", body[:20])
+            # The kernel has taken the tag out of the frame.
+            if status & TP_STATUS_VLAN_VALID:
+                data = data[:12] + struct.pack(">HH", tpid or 0x8100, tci) + data[12:]
+    return addr[2] == PACKET_OUTGOING, data
+
+
+class Vlan:
+    """A VLAN interface in user space: the hosts' kernel need not have them."""
+
+    def __init__(self, netns: Netns, name: str, vid: int, address: str) -> None:
+        with Netns.lock:
+            os.setns(netns.fd, os.CLONE_NEWNET)
+            try:
+                self.tap = os.open("/dev/net/tun", os.O_RDWR | os.O_CLOEXEC)
+                fcntl.ioctl(self.tap, TUNSETIFF, struct.pack("16sH22x", name.encode(), IFF_TAP | IFF_NO_PI))
+                mac = subprocess.check_output(["ip", "-br", "link", "show", "eth0"], text=True).split()[2]
+                for args in (["link", "set", name, "address", mac, "mtu", "1496", "up"],
+                             ["addr", "add", address, "dev", name]):
+                    subprocess.run(["ip", *args], check=True)
+            finally:
+                os.setns(Netns.home, os.CLONE_NEWNET)
+        self.tag, self.wire = struct.pack(">HH", 0x8100, vid), packet_socket(netns)
+        threading.Thread(target=self.loop, daemon=True).start()
+
+    def loop(self) -> None:
+        while True:
+            for source in select.select([self.tap, self.wire], [], [])[0]:
+                if source is self.wire:
+                    outgoing, frame = receive(self.wire)
+                    if not outgoing and frame[12:16] == self.tag:
+                        os.write(self.tap, frame[:12] + frame[16:])
+                else:
+                    frame = os.read(self.tap, 65536)
+                    self.wire.send(frame[:12] + self.tag + frame[12:])
+
+
 class Capture:
     """All frames at a host's NIC, both ways."""
 
     def __init__(self, host: str, netns: Netns) -> None:
         self.host = host
-        self.sock = netns.socket(socket.AF_PACKET, socket.SOCK_RAW, 0)
-        self.sock.setsockopt(socket.SOL_SOCKET, SO_RCVBUFFORCE, 64 << 20)
-        self.sock.bind(("eth0", ETH_P_ALL))
+        self.sock = packet_socket(netns)
         self.frames: list[tuple[bool, bytes]] = []
         self.lock = threading.Lock()
         threading.Thread(target=self.loop, daemon=True).start()
 
     def loop(self) -> None:
         while True:
-            data, addr = self.sock.recvfrom(65536)
+            frame = receive(self.sock)
             with self.lock:
-                self.frames.append((addr[2] == PACKET_OUTGOING, data))
+                self.frames.append(frame)
 
     def settle(self) -> None:
         """Until everything that is on the wire has been read."""
@@ -402,6 +455,10 @@ class Program:
         out.close()
         return {}
 
+    def do_vlan(self, host: str, vid: str, address: str) -> dict[str, Any]:
+        Vlan(self.hosts[host], f"eth0.{vid}", int(vid), address)
+        return {}
+
     def do_capture(self) -> dict[str, Any]:
         for capture in self.captures.values():
             capture.restart()
@@ -426,7 +483,7 @@ class Program:
                     raise Failure(f"no command {words[0]}")
                 result = action(*words[1:])
                 print("ok", *(f"{k}={v}" for k, v in result.items()), flush=True)
-            except (Failure, OSError, TypeError, ValueError, KeyError) as e:
+            except (Failure, OSError, TypeError, ValueError, KeyError, subprocess.CalledProcessError) as e:
                 print(f"fail {words[0]}: {e}", flush=True)
 
 
