@@ -36,6 +36,9 @@ impl WordTable {
 
     /// The address under which the device sees the first word.
     pub fn dma_address(&self) -> u64 {
+        #[cfg(kernel_7_2)]
+        return self.mem.dma_handle();
+        #[cfg(not(kernel_7_2))]
         self.mem.dma_address()
     }
 

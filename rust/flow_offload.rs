@@ -30,6 +30,12 @@ use kernel::{
     }, //
 };
 
+/// The error for what is left to software or to another driver.
+pub fn not_supported() -> Error {
+    // CAST: Error numbers are small.
+    Error::from_errno(-(bindings::EOPNOTSUPP as c_int))
+}
+
 /// Tells the rules of a flowtable apart: one direction of one connection.
 ///
 /// The value may come again for another flow after the DESTROY of the first, or after the last
@@ -101,7 +107,7 @@ pub trait BlockOps: Sized + Send + Sync + 'static {
     /// What the driver keeps for a device that is bound to a flowtable.
     type Binding: Send + Sync;
 
-    /// Offers `dev`, a member of `table`. To leave it to others, return [`EOPNOTSUPP`].
+    /// Offers `dev`, a member of `table`. To leave it to others, return [`not_supported()`].
     fn bind(&self, dev: &NetDevice, table: &FlowTable) -> Result<Self::Binding>;
 
     /// The device was taken out of the flowtable, or the driver is being unregistered.
@@ -241,12 +247,13 @@ impl<T: BlockOps> Registration<T> {
         from_result(|| {
             // The same callback is asked for classifier blocks, and without a device for actions.
             if type_ != bindings::TC_SETUP_FT {
-                return Err(EOPNOTSUPP);
+                return Err(not_supported());
             }
-            let dev = NonNull::new(dev).ok_or(EOPNOTSUPP)?;
-            let bo =
-                NonNull::new(type_data.cast::<bindings::flow_block_offload>()).ok_or(EOPNOTSUPP)?;
-            let table = NonNull::new(data.cast::<bindings::nf_flowtable>()).ok_or(EOPNOTSUPP)?;
+            let dev = NonNull::new(dev).ok_or_else(not_supported)?;
+            let bo = NonNull::new(type_data.cast::<bindings::flow_block_offload>())
+                .ok_or_else(not_supported)?;
+            let table =
+                NonNull::new(data.cast::<bindings::nf_flowtable>()).ok_or_else(not_supported)?;
             // SAFETY: `cb_priv` is what `new()` registered; only fields that were initialised
             // before the registration are looked at.
             let (driver, bounds) = unsafe {
@@ -267,10 +274,10 @@ impl<T: BlockOps> Registration<T> {
                         kernel::pr_info_once!(
                             "a flowtable was there first: reload the ruleset to offload it\n"
                         );
-                        return Err(EOPNOTSUPP);
+                        return Err(not_supported());
                     }
                     if request.binder_type != bindings::FLOW_BLOCK_BINDER_TYPE_CLSACT_INGRESS {
-                        return Err(EOPNOTSUPP);
+                        return Err(not_supported());
                     }
                     // SAFETY: A request with a block comes from the flowtable itself.
                     unsafe { Self::bind(driver, bounds, dev, sch, cb_priv, bo, table, cleanup)? };
@@ -295,7 +302,7 @@ impl<T: BlockOps> Registration<T> {
                     bound.driver.unbind(&bound.binding, net);
                     Ok(0)
                 }
-                _ => Err(EOPNOTSUPP),
+                _ => Err(not_supported()),
             }
         })
     }
@@ -406,7 +413,7 @@ impl<T: BlockOps> Registration<T> {
     ) -> c_int {
         from_result(|| {
             if type_ != bindings::TC_SETUP_CLSFLOWER {
-                return Err(EOPNOTSUPP);
+                return Err(not_supported());
             }
             // SAFETY: `cb_priv` is what `bind()` leaked. `flow_block_lock` is held, and it is
             // freed only after the block_cb was taken off the list with that lock held for
@@ -437,7 +444,7 @@ impl<T: BlockOps> Registration<T> {
                         .driver
                         .stats(&bound.binding, net, cookie, &mut stats)?;
                 }
-                _ => return Err(EOPNOTSUPP),
+                _ => return Err(not_supported()),
             }
             Ok(0)
         })

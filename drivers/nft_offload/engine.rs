@@ -543,7 +543,7 @@ impl BlockOps for Engine {
             let ifindex = dev.ifindex();
             let Some(port) = state.ports.iter().find(|port| port.is(ifindex, net)) else {
                 state.counters.foreign_devices += 1;
-                return Err(EOPNOTSUPP);
+                return Err(flow_offload::not_supported());
             };
             let port = port.pse;
 
@@ -618,7 +618,7 @@ impl BlockOps for Engine {
                 *count += 1;
             }
             Err(match reject.errno_class() {
-                ErrnoClass::Unsupported => EOPNOTSUPP,
+                ErrnoClass::Unsupported => flow_offload::not_supported(),
                 ErrnoClass::NoSpace => ENOSPC,
             })
         })

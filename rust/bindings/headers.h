@@ -4,8 +4,7 @@
  * compiled.
  */
 
-#include <linux/if_ether.h>
-#include <linux/jiffies.h>
+#include <linux/errno.h>
 #include <linux/netdevice.h>
 #include <net/flow_dissector.h>
 #include <net/flow_offload.h>
