@@ -55,6 +55,11 @@ pub struct Layout {
     pub ib1_ttl: Field,
     /// IB1: packet type.
     pub ib1_type: Field,
+    /// IB1 of an entry that is not bound: packets seen.
+    ///
+    /// **Assumption** for NETSYS v2: bits 22:8. The field that is known, 23:8, is the first
+    /// generation's; bit 23 is the lowest of the packet type here.
+    pub ib1_unbind_packets: Field,
     /// IB2: PSE port the frame leaves through.
     pub ib2_dest_port: Field,
     /// IB2: the entry is counted.
@@ -127,6 +132,7 @@ pub static MT7986: Chip = Chip {
         ib1_vlan_tag: Field::bit(18),
         ib1_ttl: Field::bit(22),
         ib1_type: Field::new(27, 23),
+        ib1_unbind_packets: Field::new(22, 8),
         ib2_dest_port: Field::new(12, 9),
         ib2_mib_cnt: Field::bit(15),
     },

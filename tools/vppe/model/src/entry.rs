@@ -16,8 +16,6 @@ pub const IB1_UDP: Field = Field::bit(30);
 pub const IB1_STATIC: Field = Field::bit(31);
 /// IB1 of an entry that is not bound: timestamp.
 pub const IB1_UNBIND_TIMESTAMP: Field = Field::new(7, 0);
-/// IB1 of an entry that is not bound: packets seen.
-pub const IB1_UNBIND_PACKETS: Field = Field::new(23, 8);
 
 /// State: free.
 pub const STATE_INVALID: u32 = 0;

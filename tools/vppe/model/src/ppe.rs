@@ -440,7 +440,7 @@ impl Ppe {
         Ok(found)
     }
 
-    fn to_cpu(&mut self, reason: CpuReason) -> Verdict {
+    fn punt(&mut self, reason: CpuReason) -> Verdict {
         self.stats.reasons[reason as usize] += 1;
         Verdict::ToCpu { reason }
     }
@@ -461,7 +461,7 @@ impl Ppe {
         frame: &mut FrameBuf,
     ) -> Verdict {
         if !self.config.enabled {
-            return self.to_cpu(CpuReason::PpeBypass);
+            return self.punt(CpuReason::PpeBypass);
         }
         let packet = match packet::parse(frame.frame(), mac) {
             Ok(packet) => packet,
@@ -474,7 +474,7 @@ impl Ppe {
             regs::FLOW_CFG_IP4_NAT.mask() | regs::FLOW_CFG_IP4_NAPT.mask()
         };
         if flow_cfg & flows == 0 {
-            return self.to_cpu(CpuReason::NoFlow);
+            return self.punt(CpuReason::NoFlow);
         }
         self.stats.lookups += 1;
         let first = hash::bucket(
@@ -486,7 +486,7 @@ impl Ppe {
         );
         let found = match self.lookup(dma, &packet.key, first) {
             Ok(found) => found,
-            Err(_) => return self.to_cpu(CpuReason::TableError),
+            Err(_) => return self.punt(CpuReason::TableError),
         };
         let bound = found.filter(|&index| {
             let entry = &self.lines[index as usize].entry;
@@ -504,7 +504,7 @@ impl Ppe {
     /// frame goes to the CPU.
     fn unfit(&mut self, unfit: Unfit) -> Verdict {
         let (drop, reason) = match unfit {
-            Unfit::Cpu(reason) => return self.to_cpu(reason),
+            Unfit::Cpu(reason) => return self.punt(reason),
             Unfit::BadIpChecksum => (regs::GLO_CFG_IP4_CS_DROP, CpuReason::BadChecksum),
             Unfit::BadL4Checksum => (regs::GLO_CFG_IP4_L4_CS_DROP, CpuReason::BadChecksum),
             Unfit::TtlZero => (regs::GLO_CFG_TTL0_DROP, CpuReason::TtlExceeded),
@@ -512,7 +512,7 @@ impl Ppe {
         if drop.get(self.reg(regs::GLO_CFG)) != 0 {
             self.drop_frame()
         } else {
-            self.to_cpu(reason)
+            self.punt(reason)
         }
     }
 
@@ -525,7 +525,7 @@ impl Ppe {
         found: Option<u32>,
     ) -> Verdict {
         if packet.syn_rst || packet.fin {
-            return self.to_cpu(CpuReason::TcpFinSynRst);
+            return self.punt(CpuReason::TcpFinSynRst);
         }
         if let Some(index) = found {
             return self.hit_unbound(dma, now, index);
@@ -535,7 +535,7 @@ impl Ppe {
             regs::SEARCH_MISS_FORWARD_BUILD => self.build(dma, now, packet, first),
             _ => (),
         }
-        self.to_cpu(CpuReason::UnHit)
+        self.punt(CpuReason::UnHit)
     }
 
     /// Makes an unbound entry in a free way.
@@ -551,7 +551,7 @@ impl Ppe {
         ib1 = entry::IB1_UDP.set(ib1, u32::from(packet.key.udp));
         ib1 = self.chip.layout.ib1_type.set(ib1, kind);
         ib1 = entry::IB1_UNBIND_TIMESTAMP.set(ib1, now);
-        ib1 = entry::IB1_UNBIND_PACKETS.set(ib1, 1);
+        ib1 = self.chip.layout.ib1_unbind_packets.set(ib1, 1);
         let (mut words, len) = entry::key_words(&packet.key);
         for index in first..first + self.chip.ways {
             let addr = self.addr(index);
@@ -587,7 +587,7 @@ impl Ppe {
         let addr = self.addr(index);
         let line = &mut self.lines[index as usize];
         if line.entry.state() != entry::STATE_UNBIND {
-            return self.to_cpu(CpuReason::HitUnbind);
+            return self.punt(CpuReason::HitUnbind);
         }
         if line.rate_tick != now {
             line.rate_tick = now;
@@ -596,15 +596,15 @@ impl Ppe {
         line.rate_packets += 1;
         let fast = line.rate_packets > rate;
         let old = line.entry.ib1;
-        let packets = entry::IB1_UNBIND_PACKETS.get(old);
-        let packets = (packets + 1).min(0xffff);
-        let new = entry::IB1_UNBIND_PACKETS.set(old, packets);
+        let field = self.chip.layout.ib1_unbind_packets;
+        let packets = (field.get(old) + 1).min(field.get(u32::MAX));
+        let new = field.set(old, packets);
         let new = entry::IB1_UNBIND_TIMESTAMP.set(new, now);
         line.entry.ib1 = new;
         line.raw.bytes[..4].copy_from_slice(&new.to_le_bytes());
         let written = dma.cas_u32(addr, old, new);
         self.count_dma(written);
-        self.to_cpu(if fast {
+        self.punt(if fast {
             CpuReason::HitUnbindRateReached
         } else {
             CpuReason::HitUnbind
@@ -624,24 +624,24 @@ impl Ppe {
     ) -> Verdict {
         let entry = &self.lines[index as usize].entry;
         if packet.syn_rst {
-            return self.to_cpu(CpuReason::TcpFinSynRst);
+            return self.punt(CpuReason::TcpFinSynRst);
         }
         if packet.fin {
-            return self.to_cpu(CpuReason::HitBindTcpFin);
+            return self.punt(CpuReason::HitBindTcpFin);
         }
         if entry.decrement && packet.ttl <= 1 {
-            return self.to_cpu(CpuReason::HitTtl1);
+            return self.punt(CpuReason::HitTtl1);
         }
         let mtu = self.config.mtu[usize::from(entry.tags).min(3)] as usize;
         if entry.head_len() + packet.ip_len() > mtu {
-            return self.to_cpu(CpuReason::ExceedMtu);
+            return self.punt(CpuReason::ExceedMtu);
         }
         let port = entry.dest_port;
         if !ports.contains(&port) && port != self.chip.drop_port {
             if port != 0 {
                 self.stats.bad_ports += 1;
             }
-            return self.to_cpu(CpuReason::HitBindForceCpu);
+            return self.punt(CpuReason::HitBindForceCpu);
         }
 
         let counted = entry.counted && self.config.mib;

@@ -135,7 +135,7 @@ impl Datapath {
                 let flags = event.flags;
                 let port = (data & 0xffff_ffff) as usize;
                 match data >> 32 {
-                    TAP => self.from_wire(port),
+                    TAP => self.drain_wire(port),
                     LISTENER => self.accept(port),
                     NIC => self.nic_event(port, flags),
                     _ => return Ok(()),
@@ -145,7 +145,7 @@ impl Datapath {
     }
 
     /// Receives what waits on a port's wire, asks the engine, and sends.
-    fn from_wire(&mut self, port: usize) {
+    fn drain_wire(&mut self, port: usize) {
         for _ in 0..ROUNDS {
             let n = self.receive_batch(port);
             if n == 0 {

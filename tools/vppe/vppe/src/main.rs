@@ -1,12 +1,14 @@
 // SPDX-License-Identifier: GPL-2.0-only
 //! `vppe`: see `vppe --help`.
 
+use std::process::ExitCode;
+
 use clap::Parser;
 use vppe::cli::{Cli, Command};
 
-fn main() -> anyhow::Result<()> {
+fn main() -> ExitCode {
     let cli = Cli::parse();
-    match cli.command {
+    let result = match cli.command {
         Command::Run(options) => {
             env_logger::Builder::new()
                 .filter_level(options.log)
@@ -15,5 +17,12 @@ fn main() -> anyhow::Result<()> {
             vppe::run::run(&options)
         }
         Command::Ctl(options) => vppe::control::client(&options),
+    };
+    match result {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            eprintln!("vppe: {error:#}");
+            ExitCode::FAILURE
+        }
     }
 }

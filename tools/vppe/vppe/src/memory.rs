@@ -57,6 +57,11 @@ impl GuestMemory {
             return Err(invalid("overlaps another mapping"));
         }
         let len = usize::try_from(size).map_err(|_| invalid("is too large"))?;
+        // An access behind the end of a file would be SIGBUS.
+        let meta = file.metadata()?;
+        if meta.is_file() && offset.checked_add(size).is_none_or(|end| end > meta.len()) {
+            return Err(invalid("goes beyond its file"));
+        }
         let mut prot = libc::PROT_READ;
         if writable {
             prot |= libc::PROT_WRITE;

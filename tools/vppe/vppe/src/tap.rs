@@ -3,13 +3,13 @@
 
 use std::fs::{self, File, OpenOptions};
 use std::io::{self, Read, Write};
-use std::os::fd::{AsFd, AsRawFd, BorrowedFd};
+use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd};
 use std::os::unix::fs::OpenOptionsExt;
 
 use anyhow::{Context, Result};
 
-/// Frames that wait for the program in the kernel.
-const QUEUE_LEN: u32 = 1000;
+/// Frames that wait for the program in the kernel: a scheduling delay on a busy machine.
+const QUEUE_LEN: u32 = 4096;
 
 /// A TAP interface that goes away with the program.
 #[derive(Debug)]
@@ -47,6 +47,16 @@ impl Tap {
     #[inline]
     pub fn send(&self, frame: &[u8]) -> io::Result<()> {
         (&self.file).write(frame).map(drop)
+    }
+}
+
+/// Anything that receives and sends whole frames without blocking, such as one end of a
+/// pair of datagram sockets in a test.
+impl From<OwnedFd> for Tap {
+    fn from(fd: OwnedFd) -> Self {
+        Self {
+            file: File::from(fd),
+        }
     }
 }
 
