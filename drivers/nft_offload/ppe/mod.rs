@@ -46,6 +46,7 @@ pub mod rule;
 pub mod table;
 
 #[cfg(test)]
+#[macro_use]
 extern crate std;
 
 #[cfg(test)]

@@ -356,7 +356,8 @@ where
         }
         let timestamp = hw.timestamp();
         let entry = chip.format.encode(flow, timestamp)?;
-        let slot = self.place(hw, chip, flow, own)?;
+        let (slot, word0) = self.place(hw, chip, flow, own)?;
+        self.disarm(hw, chip, slot, word0)?;
         if own != Some(slot) && chip.caps.mib.is_some() {
             // What a former entry of this slot left behind.
             let stray = hw.read_mib(slot);
@@ -433,8 +434,8 @@ where
     ///
     /// - Never hit: when it was bound.
     /// - Hit since the last look: the age of the entry's timestamp before now, but not
-    ///   before the last look. The limit makes it right even if the timestamp, a few bits
-    ///   of seconds, has gone round since.
+    ///   before the last look. If that is so long ago that the timestamp, a few bits of
+    ///   seconds, may have gone round since, the latest of the possible times.
     /// - Not hit since the last look: as before.
     /// - Hit since the last look, and let go by the engine since: its timestamp is gone.
     ///   The last look is the latest time that is sure to be not too late.
@@ -594,16 +595,29 @@ where
             count(&mut self.stats.aged_out);
         }
         self.unbound(slot);
-        if matches!(chip.format.state(word0), State::Bound | State::Fin) {
-            let gone = hw.invalidate(slot).and_then(|()| hw.clear_cache());
-            self.answer(gone)?;
-        }
+        self.disarm(hw, chip, slot, word0)?;
         self.collect(hw, chip, slot)?;
         Ok(())
     }
 
+    /// Takes the entry in a slot, which has `word0`, out of the engine if the engine
+    /// forwards by it.
+    fn disarm<H: Hw + ?Sized>(
+        &mut self,
+        hw: &mut H,
+        chip: Chip<'_>,
+        slot: u16,
+        word0: u32,
+    ) -> Result<(), Reject> {
+        if matches!(chip.format.state(word0), State::Bound | State::Fin) {
+            let gone = hw.invalidate(slot).and_then(|()| hw.clear_cache());
+            self.answer(gone)?;
+        }
+        Ok(())
+    }
+
     /// Adds what the engine has counted for the flow in a slot to its record, and returns
-    /// it.
+    /// it. If that is anything, the flow was in use since the last look.
     fn collect<H: Hw + ?Sized>(
         &mut self,
         hw: &mut H,
@@ -621,6 +635,9 @@ where
         let delta = unit.layer3(raw, &record.flow.in_encap);
         record.unreported = record.unreported.plus(delta);
         record.total = record.total.plus(delta);
+        if delta.packets > 0 {
+            record.last_used_ms = record.last_used_ms.max(record.polled_ms);
+        }
         Ok(delta)
     }
 
@@ -651,13 +668,9 @@ where
             Some(_) => delta.packets > 0,
             None => bound && seen != record.seen,
         };
-        if hit {
-            let used_ms = if bound {
-                let age = clock.wrapping_sub(seen) & timestamp_mask(chip.format);
-                now_ms.saturating_sub(u64::from(age).saturating_mul(1000))
-            } else {
-                0
-            };
+        if hit && bound {
+            let age = clock.wrapping_sub(seen) & timestamp_mask(chip.format);
+            let used_ms = now_ms.saturating_sub(u64::from(age).saturating_mul(1000));
             record.last_used_ms = record.last_used_ms.max(record.polled_ms).max(used_ms);
         }
         record.polled_ms = now_ms;
@@ -685,18 +698,20 @@ where
         })
     }
 
-    /// Chooses the slot for a flow, which may have the slot `own`.
+    /// Chooses the slot for a flow, which may have the slot `own`, and reads word 0 there.
     ///
     /// An entry that the engine has learned for the same flow comes first: with another
     /// one bound behind it, the engine would go on finding that. Then its own slot, then
-    /// the first free one.
+    /// the first free one. Should the engine have learned the flow in the slot of another
+    /// flow that it had let go, that entry is made invalid; the cache is left to
+    /// [`Hw::commit`].
     fn place<H: Hw + ?Sized>(
         &mut self,
         hw: &mut H,
         chip: Chip<'_>,
         flow: &Flow,
         own: Option<u16>,
-    ) -> Result<u16, Reject> {
+    ) -> Result<(u16, u32), Reject> {
         let capacity = self.records.len();
         let mut free = None;
         let mut key_in_use = false;
@@ -715,13 +730,20 @@ where
             count(&mut self.stats.bucket_full);
             return Err(Reject::BucketFull);
         };
+        let mut word0_there = 0;
         for slot in ways(chip.format, flow, capacity) {
-            if own != Some(slot) && self.get(slot).is_some() {
-                continue;
-            }
             let word0 = hw.read_word0(slot);
-            if chip.format.state(self.answer(word0)?) == State::Invalid {
-                continue;
+            let word0 = self.answer(word0)?;
+            if slot == free {
+                word0_there = word0;
+            }
+            let other = self.get(slot).filter(|_| own != Some(slot));
+            let taken = other.is_some();
+            match chip.format.state(word0) {
+                State::Invalid => continue,
+                // Of another key, as was seen above.
+                State::Bound if other.is_some_and(|other| other.bound) => continue,
+                _ => {}
             }
             let mut words = [0; MAX_WORDS];
             let Some(words) = words.get_mut(..chip.format.key_words()) else {
@@ -729,11 +751,16 @@ where
             };
             let read = hw.read_entry(slot, words);
             self.answer(read)?;
-            if chip.format.same_key(words, flow) {
-                return Ok(slot);
+            if !chip.format.same_key(words, flow) {
+                continue;
             }
+            if !taken {
+                return Ok((slot, word0));
+            }
+            let gone = hw.invalidate(slot);
+            self.answer(gone)?;
         }
-        Ok(free)
+        Ok((free, word0_there))
     }
 }
 

@@ -162,7 +162,7 @@ pub struct Decoded {
 impl Decoded {
     /// One line for people, in the form of the debugfs files of MediaTek's driver, whose
     /// readers know it: slot number, state, kind, addresses, and the given counts.
-    pub fn line(&self, slot: u16, packets: u64, bytes: u64) -> impl fmt::Display + '_ {
+    pub fn line(self, slot: u16, packets: u64, bytes: u64) -> impl fmt::Display {
         Line {
             entry: self,
             slot,
@@ -173,16 +173,16 @@ impl Decoded {
 }
 
 /// See [`Decoded::line`].
-struct Line<'a> {
-    entry: &'a Decoded,
+struct Line {
+    entry: Decoded,
     slot: u16,
     packets: u64,
     bytes: u64,
 }
 
-impl fmt::Display for Line<'_> {
+impl fmt::Display for Line {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let e = self.entry;
+        let e = &self.entry;
         write!(f, "{:05x} {} {:>7}", self.slot, e.state, e.kind)?;
         if let Some(orig) = e.orig {
             write!(f, " orig={orig}")?;

@@ -1,1 +1,83 @@
 // SPDX-License-Identifier: GPL-2.0-only
+
+//! Tests of the pure core, on the host.
+
+#![allow(
+    clippy::arithmetic_side_effects,
+    clippy::cast_possible_truncation,
+    clippy::expect_used,
+    clippy::indexing_slicing,
+    clippy::panic,
+    clippy::unwrap_used
+)]
+
+mod basics;
+mod hw;
+mod kernel;
+mod model;
+mod netsys;
+mod rule;
+mod table;
+
+use super::{
+    caps::{
+        Caps,
+        MibUnit, //
+    },
+    flow::{
+        Encap,
+        Flow,
+        PsePort,
+        Tuple,
+        L4, //
+    },
+};
+
+/// A chip that can do all that the format can.
+const CAPS: Caps = Caps {
+    ipv4: true,
+    ipv6: true,
+    nat44: true,
+    nat66: false,
+    hairpin: false,
+    vlan_tags: 2,
+    pppoe: true,
+    headers: 2,
+    mib: Some(MibUnit::Layer2 { fcs: false }),
+};
+
+/// An IPv4 tuple of host numbers in two networks.
+fn v4(src: u8, sport: u16, dst: u8, dport: u16) -> Tuple {
+    Tuple::V4 {
+        src: [192, 168, 1, src],
+        dst: [198, 51, 100, dst],
+        sport,
+        dport,
+    }
+}
+
+/// An IPv6 tuple of host numbers in two networks.
+fn v6(src: u8, sport: u16, dst: u8, dport: u16) -> Tuple {
+    let address = |net, host| [0x20, 1, 0x0d, 0xb8, 0, net, 0, 0, 0, 0, 0, 0, 0, 0, 0, host];
+    Tuple::V6 {
+        src: address(1, src),
+        dst: address(2, dst),
+        sport,
+        dport,
+    }
+}
+
+/// A routed flow from port 2 to port 1.
+fn flow(l4: L4, tuple: Tuple) -> Flow {
+    Flow {
+        ingress: PsePort(2),
+        egress: PsePort(1),
+        l4,
+        tuple,
+        new: tuple,
+        smac: [0x02, 0x00, 0x00, 0xaa, 0xbb, 0xcc],
+        dmac: [0x0a, 0x1b, 0x2c, 0x3d, 0x4e, 0x5f],
+        in_encap: Encap::NONE,
+        out_encap: Encap::NONE,
+    }
+}

@@ -1,0 +1,198 @@
+// SPDX-License-Identifier: GPL-2.0-only
+
+//! An engine to test the table against. It keeps entries in a cache until that is
+//! cleared, learns flows of its own accord, ages entries, and breaks when asked to.
+
+use std::{
+    collections::HashMap,
+    vec::Vec, //
+};
+
+use super::super::{
+    flow::Flow,
+    format::{
+        netsys::NETSYS_V2,
+        Entry,
+        Format,
+        State, //
+    },
+    table::{
+        Count,
+        Hw,
+        HwError, //
+    },
+};
+
+/// What was asked of the engine.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Op {
+    Commit(u16),
+    Invalidate(u16),
+    ClearCache,
+    ReadMib(u16),
+}
+
+pub struct Fake {
+    pub words: Vec<Vec<u32>>,
+    pub mib: Vec<Count>,
+    cache: HashMap<u16, Vec<u32>>,
+    pub now_ms: u64,
+    /// Writes and clears, in order.
+    pub ops: Vec<Op>,
+    /// Accesses until the engine stops to answer.
+    pub dies_in: Option<u32>,
+}
+
+impl Fake {
+    pub fn new(slots: usize) -> Self {
+        Self {
+            words: vec![vec![0; NETSYS_V2.entry_words()]; slots],
+            mib: vec![Count::ZERO; slots],
+            cache: HashMap::new(),
+            now_ms: 1_000_000,
+            ops: Vec::new(),
+            dies_in: None,
+        }
+    }
+
+    fn access(&mut self) -> Result<(), HwError> {
+        match &mut self.dies_in {
+            None => Ok(()),
+            Some(0) => Err(HwError),
+            Some(n) => {
+                *n -= 1;
+                Ok(())
+            }
+        }
+    }
+
+    fn clock(&self) -> u16 {
+        (self.now_ms / 1000) as u16
+    }
+
+    fn set_state(&mut self, slot: u16, state: u32) {
+        let word0 = &mut self.words[usize::from(slot)][0];
+        *word0 = (*word0 & !(3 << 28)) | (state << 28);
+    }
+
+    /// The slot of a flow, as the engine sees it, and whether it forwards the flow.
+    pub fn look_up(&self, flow: &Flow) -> Option<(u16, bool)> {
+        let first = NETSYS_V2.bucket(flow, self.words.len() as u32);
+        (first..first + NETSYS_V2.ways()).find_map(|slot| {
+            let words = self
+                .cache
+                .get(&slot)
+                .unwrap_or(&self.words[usize::from(slot)]);
+            let found =
+                NETSYS_V2.state(words[0]) != State::Invalid && NETSYS_V2.same_key(words, flow);
+            found.then_some((slot, NETSYS_V2.is_bound(words[0])))
+        })
+    }
+
+    /// A frame of the flow arrives. Returns the slot by which it is forwarded, if it is.
+    pub fn frame(&mut self, flow: &Flow, len: u64) -> Option<u16> {
+        let (slot, bound) = self.look_up(flow)?;
+        let at = usize::from(slot);
+        let clock = u32::from(self.clock() & 0xff);
+        if bound {
+            self.words[at][0] = (self.words[at][0] & !0xff) | clock;
+            let words = self.words[at].clone();
+            self.cache.entry(slot).or_insert(words);
+            self.mib[at].packets += 1;
+            self.mib[at].bytes += len;
+        }
+        bound.then_some(slot)
+    }
+
+    /// The engine learns the flow, in the first empty way.
+    pub fn learn(&mut self, flow: &Flow) -> Option<u16> {
+        if self.look_up(flow).is_some() {
+            return None;
+        }
+        let first = NETSYS_V2.bucket(flow, self.words.len() as u32);
+        let slot = (first..first + NETSYS_V2.ways())
+            .find(|slot| NETSYS_V2.state(self.words[usize::from(*slot)][0]) == State::Invalid)?;
+        let entry = NETSYS_V2.encode(flow, 0).unwrap();
+        self.words[usize::from(slot)] = entry.words().to_vec();
+        self.set_state(slot, 1);
+        Some(slot)
+    }
+
+    /// The engine lets the flow in a slot go.
+    pub fn age_out(&mut self, slot: u16) {
+        self.set_state(slot, 0);
+        self.cache.remove(&slot);
+    }
+
+    /// Slots whose entries the engine forwards by, now.
+    pub fn forwarding(&self) -> Vec<u16> {
+        (0..self.words.len() as u16)
+            .filter(|slot| {
+                let words = self
+                    .cache
+                    .get(slot)
+                    .unwrap_or(&self.words[usize::from(*slot)]);
+                NETSYS_V2.is_bound(words[0])
+            })
+            .collect()
+    }
+}
+
+impl Hw for Fake {
+    fn read_entry(&mut self, slot: u16, out: &mut [u32]) -> Result<(), HwError> {
+        self.access()?;
+        let words = &self.words[usize::from(slot)];
+        out.copy_from_slice(&words[..out.len()]);
+        Ok(())
+    }
+
+    fn read_word0(&mut self, slot: u16) -> Result<u32, HwError> {
+        self.access()?;
+        Ok(self.words[usize::from(slot)][0])
+    }
+
+    fn commit(&mut self, slot: u16, entry: &Entry) -> Result<(), HwError> {
+        self.ops.push(Op::Commit(slot));
+        let old = self.words[usize::from(slot)][0];
+        assert!(
+            !NETSYS_V2.is_bound(old),
+            "the body of a bound entry is written"
+        );
+        let words = &mut self.words[usize::from(slot)];
+        // Dying in the middle leaves a new body.
+        words[1..].copy_from_slice(entry.body());
+        self.access()?;
+        self.words[usize::from(slot)][0] = entry.word0();
+        self.access()?;
+        self.cache.clear();
+        Ok(())
+    }
+
+    fn invalidate(&mut self, slot: u16) -> Result<(), HwError> {
+        self.ops.push(Op::Invalidate(slot));
+        self.access()?;
+        self.set_state(slot, 0);
+        Ok(())
+    }
+
+    fn clear_cache(&mut self) -> Result<(), HwError> {
+        self.ops.push(Op::ClearCache);
+        self.access()?;
+        self.cache.clear();
+        Ok(())
+    }
+
+    fn read_mib(&mut self, slot: u16) -> Result<Count, HwError> {
+        self.ops.push(Op::ReadMib(slot));
+        self.access()?;
+        Ok(core::mem::take(&mut self.mib[usize::from(slot)]))
+    }
+
+    fn timestamp(&mut self) -> u16 {
+        self.clock()
+    }
+
+    fn now_ms(&self) -> u64 {
+        self.now_ms
+    }
+}

@@ -1,0 +1,364 @@
+// SPDX-License-Identifier: GPL-2.0-only
+
+//! The table against a model that knows flows by name only, over long runs of anything
+//! that can happen.
+
+use std::{
+    collections::HashMap,
+    vec::Vec, //
+};
+
+use proptest::prelude::*;
+
+use super::{
+    super::{
+        flow::Flow,
+        format::{
+            netsys::NETSYS_V2,
+            Format,
+            State, //
+        },
+        reject::Reject,
+        table::{
+            Chip,
+            Count,
+            Owner,
+            Replaced, //
+        },
+    },
+    hw::Fake,
+    table::{
+        new_table,
+        routed,
+        TestTable, //
+    },
+    CAPS, //
+};
+
+/// Few slots, so that buckets get full.
+const SLOTS: usize = 16;
+const CHIP: Chip<'static> = Chip {
+    format: &NETSYS_V2,
+    caps: &CAPS,
+};
+
+/// A flow by number, half of them with another neighbour.
+fn flow(n: u16) -> Flow {
+    let mut flow = routed(n / 2);
+    flow.dmac[5] ^= (n % 2) as u8;
+    flow
+}
+
+type Id = (u32, u64);
+
+#[derive(Clone, Debug)]
+enum Step {
+    Replace(Id, u16),
+    Destroy(Id),
+    Stats(Id),
+    Harvest(u16),
+    Frames(u16, u8),
+    AgeOut(u16),
+    Learn(u16),
+    Wait(u64),
+    Flush(u32),
+    Die(u32),
+    Recover,
+}
+
+fn sound_step() -> impl Strategy<Value = Step> {
+    let id = || (0..2_u32, 0..12_u64);
+    let flow = || 0..40_u16;
+    let slot = || 0..SLOTS as u16;
+    prop_oneof![
+        8 => (id(), flow()).prop_map(|(id, flow)| Step::Replace(id, flow)),
+        3 => id().prop_map(Step::Destroy),
+        6 => id().prop_map(Step::Stats),
+        2 => slot().prop_map(Step::Harvest),
+        12 => (flow(), 1..4_u8).prop_map(|(flow, n)| Step::Frames(flow, n)),
+        2 => slot().prop_map(Step::AgeOut),
+        2 => flow().prop_map(Step::Learn),
+        4 => (0..20_000_u64).prop_map(Step::Wait),
+        1 => (0..2_u32).prop_map(Step::Flush),
+    ]
+}
+
+fn any_step() -> impl Strategy<Value = Step> {
+    prop_oneof![
+        20 => sound_step(),
+        1 => (0..12_u32).prop_map(Step::Die),
+        2 => Just(Step::Recover),
+    ]
+}
+
+/// What the model knows of a flow.
+#[derive(Clone, Debug)]
+struct Known {
+    flow: Flow,
+    /// Forwarded frames.
+    frames: Count,
+    /// Reported so far.
+    reported: Count,
+    /// Time of the last forwarded frame, or of the bind.
+    used_ms: u64,
+    /// Time of the last look.
+    looked_ms: u64,
+}
+
+fn minus(a: Count, b: Count) -> Count {
+    Count {
+        packets: a.packets - b.packets,
+        bytes: a.bytes - b.bytes,
+    }
+}
+
+struct Run {
+    hw: Fake,
+    table: TestTable,
+    known: HashMap<Id, Known>,
+    /// Whether the engine ever failed: counts may be lost then.
+    exact: bool,
+}
+
+impl Run {
+    fn slot(&self, id: Id) -> Option<u16> {
+        self.table.find(Owner(id.0), id.1)
+    }
+
+    /// Whether the engine has the flow of `id` bound.
+    fn bound(&self, id: Id) -> bool {
+        self.slot(id).is_some_and(|slot| {
+            self.table.get(slot).unwrap().bound
+                && NETSYS_V2.is_bound(self.hw.words[usize::from(slot)][0])
+        })
+    }
+
+    /// What the table should answer.
+    fn expected(&self, id: Id, new: &Flow) -> Result<Replaced, Reject> {
+        let replaced = match self.known.get(&id) {
+            Some(known) if known.flow == *new && self.bound(id) => return Ok(Replaced::Refreshed),
+            Some(known) if known.flow == *new => Replaced::Rebound,
+            Some(_) => Replaced::Updated,
+            None => Replaced::Bound,
+        };
+        let bucket = |flow: &Flow| NETSYS_V2.bucket(flow, SLOTS as u32);
+        let others: Vec<_> = self
+            .known
+            .iter()
+            .filter(|(other, known)| **other != id && bucket(&known.flow) == bucket(new))
+            .collect();
+        if others.iter().any(|(_, known)| known.flow.same_key(new)) {
+            Err(Reject::KeyInUse)
+        } else if others.len() == usize::from(NETSYS_V2.ways()) {
+            Err(Reject::BucketFull)
+        } else {
+            Ok(replaced)
+        }
+    }
+
+    fn step(&mut self, step: &Step) -> Result<(), TestCaseError> {
+        let now_ms = self.hw.now_ms;
+        match *step {
+            Step::Replace(id, n) => {
+                let flow = flow(n);
+                let expected = self.expected(id, &flow);
+                let (owner, cookie) = (Owner(id.0), id.1);
+                let got = self
+                    .table
+                    .replace(&mut self.hw, CHIP, owner, cookie, 0, &flow);
+                if got == Err(Reject::EngineDead) {
+                    prop_assert!(self.hw.dies_in == Some(0));
+                    return Ok(());
+                }
+                prop_assert_eq!(got, expected);
+                if matches!(got, Ok(replaced) if replaced != Replaced::Refreshed) {
+                    let known = self.known.entry(id).or_insert(Known {
+                        flow,
+                        frames: Count::ZERO,
+                        reported: Count::ZERO,
+                        used_ms: now_ms,
+                        looked_ms: now_ms,
+                    });
+                    known.flow = flow;
+                    known.used_ms = now_ms;
+                    known.looked_ms = now_ms;
+                }
+                if got.is_ok() {
+                    let slot = self.slot(id);
+                    prop_assert_eq!(self.hw.look_up(&flow), slot.map(|slot| (slot, true)));
+                }
+            }
+            Step::Destroy(id) => {
+                let removed = self.table.destroy(&mut self.hw, CHIP, Owner(id.0), id.1);
+                let known = self.known.remove(&id);
+                prop_assert_eq!(removed.is_some(), known.is_some());
+                if let Some((removed, known)) = removed.zip(known) {
+                    prop_assert_eq!(removed.flow, known.flow);
+                    if self.exact {
+                        prop_assert_eq!(removed.total, known.frames);
+                        prop_assert_eq!(removed.unreported, minus(known.frames, known.reported));
+                        prop_assert_eq!(self.hw.look_up(&known.flow).filter(|(_, b)| *b), None);
+                    }
+                }
+            }
+            Step::Stats(id) => {
+                let bound = self.bound(id);
+                let stats = self.table.stats(&mut self.hw, CHIP, Owner(id.0), id.1);
+                let exact = self.exact;
+                prop_assert_eq!(stats.is_some(), self.known.contains_key(&id));
+                if let Some((stats, known)) = stats.zip(self.known.get_mut(&id)) {
+                    prop_assert!(stats.last_used_ms <= now_ms);
+                    if exact {
+                        prop_assert_eq!(stats.bound, bound);
+                        prop_assert_eq!(stats.delta, minus(known.frames, known.reported));
+                        known.reported = known.frames;
+                        // To the tick, unless the timestamp is gone.
+                        prop_assert!(stats.last_used_ms < known.used_ms + 1000);
+                        let sure = if bound {
+                            known.used_ms
+                        } else {
+                            known.used_ms.min(known.looked_ms)
+                        };
+                        prop_assert!(stats.last_used_ms + 1000 > sure);
+                        if bound {
+                            known.looked_ms = now_ms;
+                        }
+                    }
+                }
+            }
+            Step::Harvest(slot) => {
+                let total = self
+                    .table
+                    .harvest(&mut self.hw, CHIP, slot)
+                    .map(|record| ((record.owner.0, record.cookie), record.total));
+                if let (true, Some((id, total))) = (self.exact, total) {
+                    prop_assert_eq!(total, self.known[&id].frames);
+                }
+            }
+            Step::Frames(n, frames) => {
+                for _ in 0..frames {
+                    let Some(slot) = self.hw.frame(&flow(n), 114) else {
+                        break;
+                    };
+                    let owner = self
+                        .table
+                        .get(slot)
+                        .map(|record| (record.owner.0, record.cookie));
+                    prop_assert!(owner.is_some() || !self.exact);
+                    if let Some(known) = owner.and_then(|id| self.known.get_mut(&id)) {
+                        known.frames = known.frames.plus(Count {
+                            packets: 1,
+                            bytes: 100,
+                        });
+                        known.used_ms = now_ms;
+                    }
+                }
+            }
+            Step::AgeOut(slot) => self.hw.age_out(slot),
+            Step::Learn(n) => {
+                self.hw.learn(&flow(n));
+            }
+            Step::Wait(ms) => self.hw.now_ms += ms,
+            Step::Flush(owner) => self.flush(owner)?,
+            Step::Die(after) => {
+                self.hw.dies_in = Some(after);
+                self.exact = false;
+            }
+            Step::Recover => self.hw.dies_in = None,
+        }
+        Ok(())
+    }
+
+    fn flush(&mut self, owner: u32) -> Result<(), TestCaseError> {
+        let mut removed = Vec::new();
+        self.table.remove_where(
+            &mut self.hw,
+            CHIP,
+            |record| record.owner.0 == owner,
+            |gone| removed.push(gone),
+        );
+        for gone in removed {
+            let known = self.known.remove(&(gone.owner.0, gone.cookie)).unwrap();
+            prop_assert_eq!(gone.owner.0, owner);
+            if self.exact {
+                prop_assert_eq!(gone.total, known.frames);
+                prop_assert_eq!(gone.unreported, minus(known.frames, known.reported));
+            }
+        }
+        prop_assert!(!self.known.keys().any(|id| id.0 == owner));
+        Ok(())
+    }
+
+    /// What holds at any time.
+    fn check(&self) -> Result<(), TestCaseError> {
+        let stats = self.table.table_stats();
+        let mut keys = Vec::new();
+        let mut bound = 0;
+        for (slot, record) in self.table.iter() {
+            let id = (record.owner.0, record.cookie);
+            prop_assert_eq!(self.slot(id), Some(slot));
+            prop_assert_eq!(&self.known[&id].flow, &record.flow);
+            bound += u32::from(record.bound);
+            prop_assert!(!keys.contains(&(record.flow.l4, record.flow.tuple)));
+            keys.push((record.flow.l4, record.flow.tuple));
+            let words = &self.hw.words[usize::from(slot)];
+            if record.bound && NETSYS_V2.is_bound(words[0]) {
+                prop_assert!(NETSYS_V2.same_key(words, &record.flow));
+            }
+        }
+        prop_assert_eq!(keys.len(), self.known.len());
+        prop_assert_eq!(keys.len(), stats.flows as usize);
+        prop_assert_eq!(bound, stats.bound);
+        if self.exact {
+            for slot in self.hw.forwarding() {
+                prop_assert!(self.table.get(slot).is_some_and(|record| record.bound));
+            }
+            prop_assert_eq!(stats.stray_mib, 0);
+            prop_assert_eq!(stats.hw_errors, 0);
+        }
+        Ok(())
+    }
+}
+
+fn run(steps: &[Step]) -> Result<(), TestCaseError> {
+    let mut run = Run {
+        hw: Fake::new(SLOTS),
+        table: new_table(SLOTS),
+        known: HashMap::new(),
+        exact: true,
+    };
+    for step in steps {
+        run.step(step)?;
+        run.check()?;
+    }
+    run.hw.dies_in = None;
+    run.flush(0)?;
+    run.flush(1)?;
+    run.check()?;
+    prop_assert!(run.known.is_empty());
+    if run.exact {
+        prop_assert!(run.hw.forwarding().is_empty());
+        prop_assert!(run.hw.mib.iter().all(|count| *count == Count::ZERO));
+    }
+    let left = run
+        .hw
+        .words
+        .iter()
+        .filter(|words| NETSYS_V2.state(words[0]) == State::Bound);
+    prop_assert!(left.count() == 0 || !run.exact);
+    Ok(())
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig { failure_persistence: None, cases: 600, ..ProptestConfig::default() })]
+
+    #[test]
+    fn sound_engine(steps in proptest::collection::vec(sound_step(), 1..150)) {
+        run(&steps)?;
+    }
+
+    #[test]
+    fn failing_engine(steps in proptest::collection::vec(any_step(), 1..150)) {
+        run(&steps)?;
+    }
+}

@@ -1,0 +1,376 @@
+// SPDX-License-Identifier: GPL-2.0-only
+
+//! NETSYS entries.
+
+use std::string::ToString;
+
+use proptest::prelude::*;
+
+use super::{
+    super::{
+        flow::{
+            Encap,
+            Flow,
+            PsePort,
+            Tuple,
+            L4, //
+        },
+        format::{
+            netsys::NETSYS_V2,
+            Entry,
+            Format,
+            Kind,
+            State,
+            MAX_WORDS, //
+        },
+        reject::Reject, //
+    },
+    flow,
+    kernel::{
+        connection,
+        tuple, //
+    },
+};
+
+/// The IPv4 flow of the first vectors.
+fn v4_flow(l4: L4) -> Flow {
+    flow(
+        l4,
+        Tuple::V4 {
+            src: [192, 168, 1, 10],
+            dst: [198, 51, 100, 7],
+            sport: 40000,
+            dport: 443,
+        },
+    )
+}
+
+/// An IPv6 tuple by its 16-bit groups.
+fn v6_tuple(src: [u16; 8], dst: [u16; 8], sport: u16, dport: u16) -> Tuple {
+    let address = |groups: [u16; 8]| {
+        let mut address = [0; 16];
+        for (bytes, group) in address.chunks_mut(2).zip(groups) {
+            bytes.copy_from_slice(&group.to_be_bytes());
+        }
+        address
+    };
+    Tuple::V6 {
+        src: address(src),
+        dst: address(dst),
+        sport,
+        dport,
+    }
+}
+
+fn check(flow: &Flow, timestamp: u16, slot: u16, words: &[u32]) {
+    let entry = NETSYS_V2.encode(flow, timestamp).unwrap();
+    let mut expected = [0; 24];
+    expected[..words.len()].copy_from_slice(words);
+    assert_eq!(
+        entry.words(),
+        expected,
+        "\n got {:08x?}\nwant {:08x?}",
+        entry.words(),
+        expected
+    );
+    assert_eq!(NETSYS_V2.bucket(flow, 16384), slot);
+}
+
+#[test]
+fn entry_of_source_nat() {
+    let mut f = v4_flow(L4::Tcp);
+    f.new = Tuple::V4 {
+        src: [203, 0, 113, 5],
+        dst: [198, 51, 100, 7],
+        sport: 50123,
+        dport: 443,
+    };
+    f.egress = PsePort(2);
+    #[rustfmt::skip]
+    check(&f, 171, 5796, &[
+        0x2050_00ab,
+        0xc0a8_010a, 0xc633_6407, 0x9c40_01bb,
+        0x00f0_8501,
+        0xcb00_7105, 0xc633_6407, 0xc3cb_01bb,
+        0, 0, 0,
+        0x0800_0000, 0x0a1b_2c3d, 0x4e5f_0000, 0x0200_00aa, 0xbbcc_0000,
+    ]);
+}
+
+#[test]
+fn entry_of_a_routed_udp_flow() {
+    #[rustfmt::skip]
+    check(&v4_flow(L4::Udp), 3, 5796, &[
+        0x6050_0003,
+        0xc0a8_010a, 0xc633_6407, 0x9c40_01bb,
+        0x00f0_8300,
+        0xc0a8_010a, 0xc633_6407, 0x9c40_01bb,
+        0, 0, 0,
+        0x0800_0000, 0x0a1b_2c3d, 0x4e5f_0000, 0x0200_00aa, 0xbbcc_0000,
+    ]);
+}
+
+#[test]
+fn entry_of_ipv6() {
+    let tuple = v6_tuple(
+        [0x2001, 0xdb8, 0, 0, 0, 0, 0, 0x10],
+        [0x2001, 0xdb8, 0xffff, 0, 0, 0, 0, 0x99],
+        5000,
+        53,
+    );
+    let mut f = flow(L4::Udp, tuple);
+    f.egress = PsePort(15);
+    // The clock is wider than the field.
+    #[rustfmt::skip]
+    check(&f, 0xa5ff, 2088, &[
+        0x62d0_00ff,
+        0x2001_0db8, 0, 0, 0x0000_0010,
+        0x2001_0db8, 0xffff_0000, 0, 0x0000_0099,
+        0x1388_0035,
+        0, 0, 0, 0,
+        0x00f0_9f0e,
+        0x86dd_0000, 0x0a1b_2c3d, 0x4e5f_0000, 0x0200_00aa, 0xbbcc_0000,
+    ]);
+}
+
+#[test]
+fn entry_with_two_tags() {
+    let tuple = v6_tuple(
+        [0x2001, 0xdb8, 1, 2, 3, 4, 5, 6],
+        [0x2001, 0xdb8, 7, 8, 9, 0xa, 0xb, 0xc],
+        5000,
+        53,
+    );
+    let mut f = flow(L4::Tcp, tuple);
+    f.egress = PsePort(2);
+    f.out_encap.vlan = [Some(7), Some(4094)];
+    #[rustfmt::skip]
+    check(&f, 0, 6768, &[
+        0x22d4_8000,
+        0x2001_0db8, 0x0001_0002, 0x0003_0004, 0x0005_0006,
+        0x2001_0db8, 0x0007_0008, 0x0009_000a, 0x000b_000c,
+        0x1388_0035,
+        0, 0, 0, 0,
+        0x00f0_8501,
+        0x86dd_0007, 0x0a1b_2c3d, 0x4e5f_0ffe, 0x0200_00aa, 0xbbcc_0000,
+    ]);
+}
+
+#[test]
+fn entry_with_tag_and_session() {
+    let tuple = |a, b, sport, dport| Tuple::V4 {
+        src: [10, 0, 0, a],
+        dst: [10, 0, 0, b],
+        sport,
+        dport,
+    };
+    let mut f = flow(L4::Tcp, tuple(1, 2, 1, 2));
+    f.new = tuple(3, 4, 3, 4);
+    f.egress = PsePort(2);
+    f.out_encap = Encap {
+        vlan: [Some(100), None],
+        pppoe: Some(513),
+    };
+    #[rustfmt::skip]
+    check(&f, 9, 3112, &[
+        0x2056_4009,
+        0x0a00_0001, 0x0a00_0002, 0x0001_0002,
+        0x00f0_8501,
+        0x0a00_0003, 0x0a00_0004, 0x0003_0004,
+        0, 0, 0,
+        0x8864_0064, 0x0a1b_2c3d, 0x4e5f_0000, 0x0200_00aa, 0xbbcc_0201,
+    ]);
+}
+
+#[test]
+fn entries_that_cannot_be() {
+    let mut f = v4_flow(L4::Tcp);
+    for port in [0, 16, 255] {
+        f.egress = PsePort(port);
+        assert_eq!(NETSYS_V2.encode(&f, 0), Err(Reject::ForeignEgress));
+    }
+    let mut f = v4_flow(L4::Tcp);
+    f.new = v6_tuple([1; 8], [2; 8], 1, 2);
+    assert_eq!(NETSYS_V2.encode(&f, 0), Err(Reject::MixedFamily));
+    f.tuple = v6_tuple([1; 8], [2; 8], 1, 3);
+    assert_eq!(NETSYS_V2.encode(&f, 0), Err(Reject::Nat66));
+}
+
+/// The formula bit by bit: with S, D and P the words for source, destination and ports,
+/// bit i of the first sum is D's where P's is set and S's where not.
+fn slow_hash(p: u32, d: u32, s: u32) -> u64 {
+    let bit = |x: u64, i: u32| (x >> (i % 32)) & 1;
+    let (p, d, s) = (u64::from(p), u64::from(d), u64::from(s));
+    let mut chosen = 0;
+    for i in 0..32 {
+        let b = if bit(p, i) == 1 { bit(d, i) } else { bit(s, i) };
+        chosen |= b << i;
+    }
+    // Byte 3 moves to byte 0, the others one up.
+    let mut mixed = 0;
+    for i in 0..32 {
+        let b = bit(chosen, i + 24) ^ bit(p, i) ^ bit(d, i) ^ bit(s, i);
+        mixed |= b << i;
+    }
+    (mixed % 65536) ^ (mixed / 65536) ^ (mixed / 65536 * 65536)
+}
+
+#[test]
+fn hash_worked_out_by_hand() {
+    // ports = dst = all ones, src = ffffffff: chosen = fffffffe, turned = fffffeff,
+    // xor (ffffffff ^ fffffffe ^ ffffffff) = 00000101, xor its upper half = 0101;
+    // times 4 ways = 0404.
+    let f = flow(
+        L4::Tcp,
+        Tuple::V4 {
+            src: [255; 4],
+            dst: [255, 255, 255, 254],
+            sport: 65535,
+            dport: 65535,
+        },
+    );
+    assert_eq!(NETSYS_V2.bucket(&f, 16384), 0x404);
+    // All zero: nothing to mix.
+    let f = flow(L4::Tcp, Tuple::ZERO);
+    assert_eq!(NETSYS_V2.bucket(&f, 16384), 0);
+}
+
+#[test]
+fn states_and_timestamps() {
+    let f = v4_flow(L4::Udp);
+    let word0 = NETSYS_V2.encode(&f, 0x1234).unwrap().word0();
+    assert!(NETSYS_V2.is_bound(word0));
+    assert_eq!(NETSYS_V2.timestamp(word0), 0x34);
+    assert_eq!(NETSYS_V2.timestamp_bits(), 8);
+    for (bits, state) in [
+        (0, State::Invalid),
+        (1, State::Unbound),
+        (2, State::Bound),
+        (3, State::Fin),
+    ] {
+        let word0 = (word0 & !(3 << 28)) | (bits << 28);
+        assert_eq!(NETSYS_V2.state(word0), state);
+        assert_eq!(NETSYS_V2.is_bound(word0), state == State::Bound);
+        assert_eq!(NETSYS_V2.timestamp(word0), 0x34);
+    }
+}
+
+#[test]
+fn lines_as_users_know_them() {
+    let mut f = v4_flow(L4::Tcp);
+    f.out_encap.vlan = [None; 2];
+    f.new = Tuple::V4 {
+        src: [203, 0, 113, 5],
+        dst: [198, 51, 100, 7],
+        sport: 50123,
+        dport: 443,
+    };
+    let entry = NETSYS_V2.encode(&f, 0xab).unwrap();
+    let line = NETSYS_V2.decode(entry.words()).line(0x2dd0, 12, 3456);
+    assert_eq!(
+        line.to_string(),
+        "02dd0 BND IPv4 5T orig=192.168.1.10:40000->198.51.100.7:443 \
+         new=203.0.113.5:50123->198.51.100.7:443 \
+         eth=02:00:00:aa:bb:cc->0a:1b:2c:3d:4e:5f etype=0008 vlan=0,0 \
+         ib1=205000ab ib2=00f08300 packets=12 bytes=3456"
+    );
+    let f = flow(
+        L4::Udp,
+        v6_tuple(
+            [0x2001, 0xdb8, 0, 0, 0, 0, 0, 1],
+            [0x2001, 0xdb8, 0, 0, 0, 0, 0, 2],
+            1,
+            2,
+        ),
+    );
+    let entry = NETSYS_V2.encode(&f, 1).unwrap();
+    let line = NETSYS_V2.decode(entry.words()).line(3, 0, 0).to_string();
+    assert!(line.starts_with("00003 BND IPv6 5T orig=[2001:db8::1]:1->[2001:db8::2]:2 eth="));
+    assert!(line.contains(" etype=dd86 "));
+}
+
+#[test]
+fn entries_have_fixed_length() {
+    let mut entry = Entry::new(100);
+    assert_eq!(entry.words().len(), MAX_WORDS);
+    entry.set(MAX_WORDS, 1);
+    assert!(entry.words().iter().all(|w| *w == 0));
+    let mut entry = Entry::new(2);
+    entry.set(0, 5);
+    entry.set(1, 6);
+    entry.set(2, 7);
+    assert_eq!((entry.word0(), entry.body()), (5, &[6][..]));
+    assert_eq!(Entry::new(0).word0(), 0);
+    assert_eq!(Entry::new(0).body(), &[]);
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig { failure_persistence: None, cases: 2000, ..ProptestConfig::default() })]
+
+    /// What is encoded is what is decoded.
+    #[test]
+    fn round_trip(c in connection(), dir in 0..2_usize, port in 1..16_u8, now in any::<u16>()) {
+        let mut f = c.flow(dir);
+        f.egress = PsePort(port);
+        let entry = match NETSYS_V2.encode(&f, now) {
+            Ok(entry) => entry,
+            Err(reject) => {
+                prop_assert!(f.tuple.is_v6() && f.is_nat());
+                prop_assert_eq!(reject, Reject::Nat66);
+                return Ok(());
+            }
+        };
+        prop_assert_eq!(entry.words().len(), 24);
+        let d = NETSYS_V2.decode(entry.words());
+        prop_assert_eq!(d.state, State::Bound);
+        prop_assert_eq!(d.kind, if f.tuple.is_v6() { Kind::V6Route5 } else { Kind::V4Napt });
+        prop_assert_eq!(d.l4, f.l4);
+        prop_assert_eq!(d.orig, Some(f.tuple));
+        prop_assert_eq!(d.new, (!f.tuple.is_v6()).then_some(f.new));
+        prop_assert_eq!((d.smac, d.dmac), (f.smac, f.dmac));
+        prop_assert_eq!(d.vlan, f.out_encap.vlan.map(|vid| vid.unwrap_or(0)));
+        prop_assert_eq!(d.vlan_layers, f.out_encap.tags());
+        prop_assert_eq!(d.pppoe, f.out_encap.pppoe);
+        prop_assert_eq!(d.egress, f.egress);
+        prop_assert_eq!(d.timestamp, now & 0xff);
+        prop_assert!(NETSYS_V2.same_key(entry.words(), &f));
+        prop_assert!(NETSYS_V2.same_key(&entry.words()[..NETSYS_V2.key_words()], &f));
+    }
+
+    /// Flows with different keys are told apart.
+    #[test]
+    fn keys_differ(a in tuple(), b in tuple(), udp in any::<bool>()) {
+        let f = flow(L4::Tcp, a);
+        let entry = NETSYS_V2.encode(&f, 0).unwrap();
+        let other = flow(if udp { L4::Udp } else { L4::Tcp }, b);
+        prop_assert_eq!(NETSYS_V2.same_key(entry.words(), &other), f.same_key(&other));
+        let other = flow(L4::Udp, a);
+        prop_assert!(!NETSYS_V2.same_key(entry.words(), &other));
+    }
+
+    /// The hash is the formula's, for any size of table, and a bucket is a whole one.
+    #[test]
+    fn hash_of_any_tuple(t in tuple(), log in 2..16_u32) {
+        let w = |bytes: &[u8]| u32::from_be_bytes(bytes.try_into().unwrap());
+        let (sport, dport) = t.ports();
+        let ports = (u32::from(sport) << 16) | u32::from(dport);
+        let (p, d, s) = match t {
+            Tuple::V4 { src, dst, .. } => (ports, w(&dst), w(&src)),
+            Tuple::V6 { src: s, dst: d, .. } => (
+                w(&s[12..]) ^ w(&d[12..]) ^ ports,
+                w(&s[8..12]) ^ w(&d[8..12]) ^ w(&d[..4]),
+                w(&s[4..8]) ^ w(&d[4..8]) ^ w(&s[..4]),
+            ),
+        };
+        let slot = NETSYS_V2.bucket(&flow(L4::Tcp, t), 1 << log);
+        prop_assert_eq!(u64::from(slot), slow_hash(p, d, s) * 4 % (1 << log));
+    }
+
+    /// Any words can be decoded and shown, however few or many.
+    #[test]
+    fn any_words(words in proptest::collection::vec(any::<u32>(), 0..40), t in tuple()) {
+        let d = NETSYS_V2.decode(&words);
+        let _ = d.line(0, u64::MAX, u64::MAX).to_string();
+        let _ = NETSYS_V2.same_key(&words, &flow(L4::Tcp, t));
+    }
+}

@@ -1,0 +1,645 @@
+// SPDX-License-Identifier: GPL-2.0-only
+
+//! The table, case by case.
+
+use std::vec::Vec;
+
+use super::{
+    super::{
+        caps::{
+            Caps,
+            MibUnit, //
+        },
+        flow::{
+            Flow,
+            Tuple,
+            L4, //
+        },
+        format::{
+            netsys::NETSYS_V2,
+            Format, //
+        },
+        reject::Reject,
+        table::{
+            index_len,
+            Chip,
+            Count,
+            Owner,
+            Record,
+            Removed,
+            Replaced,
+            Stats,
+            Table, //
+        },
+    },
+    flow,
+    hw::{
+        Fake,
+        Op, //
+    },
+    v4,
+    CAPS, //
+};
+
+pub type TestTable = Table<Vec<Record>, Vec<u16>>;
+
+pub fn new_table(slots: usize) -> TestTable {
+    // What was there before must not matter.
+    let records = vec![Record::EMPTY; slots];
+    Table::new(records, vec![0; index_len(slots)]).unwrap()
+}
+
+const SLOTS: usize = 64;
+const A: Owner = Owner(1);
+const B: Owner = Owner(2);
+const CHIP: Chip<'static> = Chip {
+    format: &NETSYS_V2,
+    caps: &CAPS,
+};
+
+/// The same chip without counters.
+const BLIND: Chip<'static> = Chip {
+    format: &NETSYS_V2,
+    caps: &Caps { mib: None, ..CAPS },
+};
+
+struct Bench {
+    hw: Fake,
+    table: TestTable,
+    chip: Chip<'static>,
+}
+
+impl Bench {
+    fn new() -> Self {
+        Self {
+            hw: Fake::new(SLOTS),
+            table: new_table(SLOTS),
+            chip: CHIP,
+        }
+    }
+
+    fn replace(&mut self, owner: Owner, cookie: u64, flow: &Flow) -> Result<Replaced, Reject> {
+        let tag = cookie + 1000;
+        self.table
+            .replace(&mut self.hw, self.chip, owner, cookie, tag, flow)
+    }
+
+    fn destroy(&mut self, owner: Owner, cookie: u64) -> Option<Removed> {
+        self.table.destroy(&mut self.hw, self.chip, owner, cookie)
+    }
+
+    fn stats(&mut self, owner: Owner, cookie: u64) -> Stats {
+        self.table
+            .stats(&mut self.hw, self.chip, owner, cookie)
+            .unwrap()
+    }
+
+    fn ops(&mut self) -> Vec<Op> {
+        core::mem::take(&mut self.hw.ops)
+    }
+
+    /// `n` flows of the bucket of flow 0.
+    fn bucket(&self, n: usize) -> Vec<Flow> {
+        let of = |f: &Flow| NETSYS_V2.bucket(f, SLOTS as u32);
+        let first = of(&routed(0));
+        (0..)
+            .map(routed)
+            .filter(|f| of(f) == first)
+            .take(n)
+            .collect()
+    }
+}
+
+/// Any number of flows.
+pub fn routed(n: u16) -> Flow {
+    flow(L4::Udp, v4(1, n, 2, 80))
+}
+
+/// Frames of 100 bytes from the Ethernet header on.
+fn count(packets: u64) -> Count {
+    Count {
+        packets,
+        bytes: packets * 86,
+    }
+}
+
+#[test]
+fn storage_must_fit() {
+    let table = |slots, index| Table::new(vec![Record::EMPTY; slots], vec![0; index]);
+    assert!(table(16, 16).is_some());
+    assert!(table(16, 32).is_none());
+    assert!(table(0, 0).is_none());
+    assert!(table(0, 1).is_none());
+    assert!(table(12, 16).is_none());
+    assert!(table(1 << 15, 1 << 15).is_some());
+    assert!(table(1 << 16, 1 << 16).is_none());
+    assert_eq!(index_len(12), 16);
+    assert_eq!(index_len(usize::MAX), 0);
+}
+
+#[test]
+fn a_flow_is_bound_and_removed() {
+    let mut b = Bench::new();
+    let f = routed(0);
+    assert_eq!(b.replace(A, 7, &f), Ok(Replaced::Bound));
+    let slot = b.table.find(A, 7).unwrap();
+    assert_eq!(b.ops(), [Op::ReadMib(slot), Op::Commit(slot)]);
+    assert_eq!(b.hw.look_up(&f), Some((slot, true)));
+    let record = b.table.get(slot).unwrap();
+    assert_eq!((record.cookie, record.tag, record.owner), (7, 1007, A));
+    assert!(record.bound);
+    assert_eq!(b.table.find(B, 7), None);
+    assert_eq!(b.table.find(A, 8), None);
+
+    for _ in 0..3 {
+        assert_eq!(b.hw.frame(&f, 100), Some(slot));
+    }
+    assert_eq!(b.destroy(B, 7), None);
+    let removed = b.destroy(A, 7).unwrap();
+    // The counters last: the engine counts until its cache is cleared.
+    assert_eq!(
+        b.ops(),
+        [Op::Invalidate(slot), Op::ClearCache, Op::ReadMib(slot)]
+    );
+    assert_eq!(
+        removed,
+        Removed {
+            cookie: 7,
+            owner: A,
+            tag: 1007,
+            flow: f,
+            unreported: count(3),
+            total: count(3),
+        }
+    );
+    assert_eq!(b.hw.frame(&f, 100), None);
+    assert_eq!(b.destroy(A, 7), None);
+    let stats = b.table.table_stats();
+    assert_eq!((stats.flows, stats.bound, stats.high_water), (0, 0, 1));
+    assert_eq!((stats.inserted, stats.removed), (1, 1));
+}
+
+#[test]
+fn offered_again_unchanged() {
+    let mut b = Bench::new();
+    let f = routed(0);
+    b.replace(A, 7, &f).unwrap();
+    b.hw.frame(&f, 100);
+    b.ops();
+    assert_eq!(b.replace(A, 7, &f), Ok(Replaced::Refreshed));
+    assert_eq!(b.ops(), []);
+    assert_eq!(b.stats(A, 7).delta, count(1));
+    assert_eq!(b.table.table_stats().refreshed, 1);
+    assert_eq!(b.table.table_stats().flows, 1);
+}
+
+#[test]
+fn offered_again_after_the_engine_let_go() {
+    let mut b = Bench::new();
+    let f = routed(0);
+    b.replace(A, 7, &f).unwrap();
+    let slot = b.table.find(A, 7).unwrap();
+    b.hw.frame(&f, 100);
+    b.hw.age_out(slot);
+    b.hw.now_ms += 5_000;
+    assert_eq!(b.replace(A, 7, &f), Ok(Replaced::Rebound));
+    assert!(b.hw.frame(&f, 100).is_some());
+    let stats = b.stats(A, 7);
+    assert_eq!(stats.delta, count(2));
+    assert!(stats.bound);
+    let t = b.table.table_stats();
+    assert_eq!((t.rebinds, t.aged_out, t.bound, t.stray_mib), (1, 1, 1, 0));
+
+    // And once more, this time seen before.
+    b.hw.age_out(slot);
+    assert!(!b.stats(A, 7).bound);
+    assert_eq!(b.table.table_stats().bound, 0);
+    assert_eq!(b.replace(A, 7, &f), Ok(Replaced::Rebound));
+    let t = b.table.table_stats();
+    assert_eq!((t.rebinds, t.aged_out, t.bound), (2, 2, 1));
+}
+
+#[test]
+fn offered_again_changed() {
+    let mut b = Bench::new();
+    let f = routed(0);
+    b.replace(A, 7, &f).unwrap();
+    let slot = b.table.find(A, 7).unwrap();
+    b.hw.frame(&f, 100);
+    // Another neighbour: same key, same slot.
+    let mut moved = f;
+    moved.dmac[5] ^= 1;
+    b.ops();
+    assert_eq!(b.replace(A, 7, &moved), Ok(Replaced::Updated));
+    assert_eq!(b.table.find(A, 7), Some(slot));
+    let mut all = b.ops();
+    let commit = all.pop();
+    assert_eq!(commit, Some(Op::Commit(slot)));
+    assert_eq!(
+        all,
+        [Op::Invalidate(slot), Op::ClearCache, Op::ReadMib(slot)]
+    );
+    // Another tuple: another slot.
+    let other = routed(1);
+    assert_eq!(b.replace(A, 7, &other), Ok(Replaced::Updated));
+    let new = b.table.find(A, 7).unwrap();
+    assert_ne!(new, slot);
+    assert_eq!(b.hw.frame(&f, 100), None);
+    assert_eq!(b.hw.frame(&moved, 100), None);
+    assert_eq!(b.hw.frame(&other, 100), Some(new));
+    assert_eq!(b.hw.forwarding(), [new]);
+    assert_eq!(b.destroy(A, 7).unwrap().total, count(2));
+    assert_eq!(b.table.table_stats().updated, 2);
+    assert_eq!(b.table.iter().count(), 0);
+}
+
+#[test]
+fn a_change_that_is_refused_takes_the_old_entry_out() {
+    let mut b = Bench::new();
+    let f = routed(0);
+    b.replace(A, 7, &f).unwrap();
+    b.hw.frame(&f, 100);
+    let mut hairpin = f;
+    hairpin.egress = hairpin.ingress;
+    assert_eq!(b.replace(A, 7, &hairpin), Err(Reject::Hairpin));
+    assert_eq!(b.hw.forwarding(), []);
+    let stats = b.stats(A, 7);
+    assert_eq!((stats.delta, stats.bound), (count(1), false));
+    assert_eq!(b.table.table_stats().bound, 0);
+    assert_eq!(b.replace(A, 7, &f), Ok(Replaced::Rebound));
+    assert_eq!(b.destroy(A, 7).unwrap().total, count(1));
+}
+
+#[test]
+fn a_full_bucket() {
+    let mut b = Bench::new();
+    let flows = b.bucket(5);
+    for (cookie, f) in (0..).zip(&flows[..4]) {
+        assert_eq!(b.replace(A, cookie, f), Ok(Replaced::Bound));
+    }
+    assert_eq!(b.replace(A, 4, &flows[4]), Err(Reject::BucketFull));
+    assert_eq!(b.table.table_stats().bucket_full, 1);
+    assert_eq!(b.table.table_stats().flows, 4);
+    b.destroy(A, 2).unwrap();
+    assert_eq!(b.replace(A, 4, &flows[4]), Ok(Replaced::Bound));
+    assert_eq!(b.table.table_stats().high_water, 4);
+    // A full bucket is no obstacle for those that are in it.
+    let slot = b.table.find(A, 0).unwrap();
+    b.hw.age_out(slot);
+    assert_eq!(b.replace(A, 0, &flows[0]), Ok(Replaced::Rebound));
+    assert_eq!(b.table.find(A, 0), Some(slot));
+}
+
+#[test]
+fn a_key_is_bound_once() {
+    let mut b = Bench::new();
+    let f = routed(0);
+    b.replace(A, 1, &f).unwrap();
+    // Another port does not make another key.
+    let mut other = f;
+    other.ingress.0 = 3;
+    assert_eq!(b.replace(A, 2, &other), Err(Reject::KeyInUse));
+    assert_eq!(b.replace(B, 1, &f), Err(Reject::KeyInUse));
+    assert_eq!(b.table.table_stats().key_in_use, 2);
+    let mut tcp = f;
+    tcp.l4 = L4::Tcp;
+    assert_eq!(b.replace(A, 2, &tcp), Ok(Replaced::Bound));
+    b.destroy(A, 1).unwrap();
+    assert_eq!(b.replace(B, 1, &f), Ok(Replaced::Bound));
+}
+
+#[test]
+fn the_limit() {
+    let mut b = Bench::new();
+    b.table.set_limit(1);
+    b.replace(A, 1, &routed(1)).unwrap();
+    assert_eq!(b.replace(A, 2, &routed(2)), Err(Reject::TableFull));
+    assert_eq!(b.replace(A, 1, &routed(1)), Ok(Replaced::Refreshed));
+    assert_eq!(b.replace(A, 1, &routed(2)), Ok(Replaced::Updated));
+    assert_eq!(b.table.table_stats().table_full, 1);
+    b.table.set_limit(0);
+    assert!(b.destroy(A, 1).is_some());
+}
+
+#[test]
+fn learned_entries_are_taken_over() {
+    let mut b = Bench::new();
+    let flows = b.bucket(3);
+    b.hw.learn(&flows[0]).unwrap();
+    let learned = b.hw.learn(&flows[1]).unwrap();
+    assert_eq!(b.replace(A, 1, &flows[1]), Ok(Replaced::Bound));
+    assert_eq!(b.table.find(A, 1), Some(learned));
+    assert_eq!(b.hw.frame(&flows[1], 100), Some(learned));
+    // One that is not ours gives way.
+    assert_eq!(b.replace(A, 2, &flows[2]), Ok(Replaced::Bound));
+    assert!(b.hw.frame(&flows[2], 100).is_some());
+
+    // The engine lets go and learns again further in front.
+    let slot = b.table.find(A, 1).unwrap();
+    let front = b.table.find(A, 2).unwrap();
+    assert!(front < slot);
+    b.destroy(A, 2).unwrap();
+    b.hw.age_out(slot);
+    assert_eq!(b.hw.learn(&flows[1]), Some(front));
+    assert_eq!(b.replace(A, 1, &flows[1]), Ok(Replaced::Rebound));
+    assert_eq!(b.table.find(A, 1), Some(front));
+    assert_eq!(b.hw.frame(&flows[1], 100), Some(front));
+    assert_eq!(b.destroy(A, 1).unwrap().total, count(2));
+}
+
+#[test]
+fn stray_counts_are_nobodys() {
+    let mut b = Bench::new();
+    let f = routed(0);
+    let slot = NETSYS_V2.bucket(&f, SLOTS as u32);
+    b.hw.mib[usize::from(slot)] = count(9);
+    b.replace(A, 1, &f).unwrap();
+    assert_eq!(b.table.find(A, 1), Some(slot));
+    assert_eq!(b.stats(A, 1).delta, Count::ZERO);
+    assert_eq!(b.table.table_stats().stray_mib, 1);
+}
+
+#[test]
+fn each_packet_is_reported_once() {
+    let mut b = Bench::new();
+    let f = routed(0);
+    b.replace(A, 1, &f).unwrap();
+    let slot = b.table.find(A, 1).unwrap();
+    b.hw.frame(&f, 100);
+    b.hw.frame(&f, 100);
+    assert_eq!(b.stats(A, 1).delta, count(2));
+    assert_eq!(b.stats(A, 1).delta, Count::ZERO);
+    b.hw.frame(&f, 100);
+    for _ in 0..2 {
+        let record = b.table.harvest(&mut b.hw, CHIP, slot).unwrap();
+        assert_eq!((record.unreported, record.total), (count(1), count(3)));
+    }
+    b.hw.frame(&f, 100);
+    assert_eq!(b.stats(A, 1).delta, count(2));
+    b.hw.frame(&f, 100);
+    let removed = b.destroy(A, 1).unwrap();
+    assert_eq!((removed.unreported, removed.total), (count(1), count(5)));
+    assert!(b.table.harvest(&mut b.hw, CHIP, slot).is_none());
+    let none = b.table.stats(&mut b.hw, CHIP, A, 1);
+    assert!(none.is_none());
+}
+
+#[test]
+fn a_chip_that_counts_layer_3() {
+    static LAYER3: Caps = Caps {
+        mib: Some(MibUnit::Layer3),
+        ..CAPS
+    };
+    let mut b = Bench::new();
+    b.chip.caps = &LAYER3;
+    let f = routed(0);
+    b.replace(A, 1, &f).unwrap();
+    b.hw.frame(&f, 100);
+    assert_eq!(b.stats(A, 1).delta.bytes, 100);
+}
+
+#[test]
+fn last_used_when_never_hit() {
+    let mut b = Bench::new();
+    let bound_at = b.hw.now_ms;
+    b.replace(A, 1, &routed(0)).unwrap();
+    // Through a whole round of the timestamp and more.
+    for _ in 0..300 {
+        b.hw.now_ms += 1_000;
+        assert_eq!(b.stats(A, 1).last_used_ms, bound_at);
+    }
+}
+
+#[test]
+fn last_used_when_hit() {
+    for start in [0, 250_000, 255_999, 65_535_000, 65_536_000] {
+        let mut b = Bench::new();
+        b.hw.now_ms = start;
+        let f = routed(0);
+        b.replace(A, 1, &f).unwrap();
+        b.hw.now_ms += 10_000;
+        b.hw.frame(&f, 100);
+        b.hw.now_ms += 3_000;
+        assert_eq!(b.stats(A, 1).last_used_ms, start + 10_000);
+        b.hw.now_ms += 1_000;
+        assert_eq!(b.stats(A, 1).last_used_ms, start + 10_000);
+        // Idle for a round of the timestamp.
+        b.hw.now_ms += 255_000;
+        assert_eq!(b.stats(A, 1).last_used_ms, start + 10_000);
+    }
+}
+
+#[test]
+fn last_used_is_not_before_the_last_look() {
+    let mut b = Bench::new();
+    let f = routed(0);
+    b.replace(A, 1, &f).unwrap();
+    b.hw.now_ms += 10_400;
+    let looked = b.hw.now_ms;
+    b.stats(A, 1);
+    b.hw.now_ms += 500;
+    b.hw.frame(&f, 100);
+    b.hw.now_ms += 300;
+    // One tick ago, by which the clock is too coarse.
+    assert_eq!(b.stats(A, 1).last_used_ms, looked);
+}
+
+#[test]
+fn last_used_when_let_go() {
+    let mut b = Bench::new();
+    let f = routed(0);
+    b.replace(A, 1, &f).unwrap();
+    let slot = b.table.find(A, 1).unwrap();
+    b.hw.now_ms += 5_000;
+    let looked = b.hw.now_ms;
+    b.stats(A, 1);
+    b.hw.now_ms += 1_000;
+    b.hw.frame(&f, 100);
+    b.hw.now_ms += 12_000;
+    b.hw.age_out(slot);
+    let stats = b.stats(A, 1);
+    assert_eq!(
+        (stats.delta, stats.last_used_ms, stats.bound),
+        (count(1), looked, false)
+    );
+    // Nothing new after that.
+    b.hw.now_ms += 1_000;
+    assert_eq!(b.stats(A, 1).last_used_ms, looked);
+}
+
+#[test]
+fn last_used_survives_a_look_for_debugging() {
+    let mut b = Bench::new();
+    let f = routed(0);
+    b.replace(A, 1, &f).unwrap();
+    let slot = b.table.find(A, 1).unwrap();
+    b.hw.now_ms += 7_000;
+    let hit = b.hw.now_ms;
+    b.hw.frame(&f, 100);
+    b.hw.now_ms += 1_000;
+    b.table.harvest(&mut b.hw, CHIP, slot);
+    b.hw.now_ms += 1_000;
+    assert_eq!(b.stats(A, 1).last_used_ms, hit);
+}
+
+#[test]
+fn last_used_is_new_with_a_new_bind() {
+    let mut b = Bench::new();
+    let f = routed(0);
+    b.replace(A, 1, &f).unwrap();
+    let slot = b.table.find(A, 1).unwrap();
+    b.hw.age_out(slot);
+    b.hw.now_ms += 50_000;
+    b.replace(A, 1, &f).unwrap();
+    b.hw.now_ms += 1_000;
+    assert_eq!(b.stats(A, 1).last_used_ms, b.hw.now_ms - 1_000);
+}
+
+#[test]
+fn last_used_without_counters() {
+    let mut b = Bench::new();
+    b.chip = BLIND;
+    let f = routed(0);
+    let bound_at = b.hw.now_ms;
+    b.replace(A, 1, &f).unwrap();
+    let slot = b.table.find(A, 1).unwrap();
+    b.hw.now_ms += 4_000;
+    assert_eq!(b.stats(A, 1).last_used_ms, bound_at);
+    let hit = b.hw.now_ms;
+    b.hw.frame(&f, 100);
+    b.hw.now_ms += 2_000;
+    let stats = b.stats(A, 1);
+    assert_eq!((stats.last_used_ms, stats.delta), (hit, Count::ZERO));
+    for _ in 0..300 {
+        b.hw.now_ms += 1_000;
+        assert_eq!(b.stats(A, 1).last_used_ms, hit);
+    }
+    b.hw.age_out(slot);
+    let stats = b.stats(A, 1);
+    assert_eq!((stats.last_used_ms, stats.bound), (hit, false));
+    b.destroy(A, 1).unwrap();
+    assert!(!b.hw.ops.iter().any(|op| matches!(op, Op::ReadMib(_))));
+}
+
+#[test]
+fn an_owner_is_flushed() {
+    let mut b = Bench::new();
+    for n in 0..10 {
+        let owner = if n % 2 == 0 { A } else { B };
+        b.replace(owner, n.into(), &routed(n)).unwrap();
+        assert!(b.hw.frame(&routed(n), 100).is_some());
+    }
+    b.ops();
+    let mut removed = Vec::new();
+    b.table
+        .remove_where(&mut b.hw, CHIP, |r| r.owner == A, |r| removed.push(r));
+    assert_eq!(removed.len(), 5);
+    for r in removed {
+        assert_eq!((r.owner, r.total, r.tag), (A, count(1), r.cookie + 1000));
+        assert_eq!(b.hw.frame(&r.flow, 100), None);
+        assert_eq!(b.table.find(A, r.cookie), None);
+    }
+    let ops = b.ops();
+    let clear = ops.iter().position(|op| *op == Op::ClearCache).unwrap();
+    assert!(ops[..clear]
+        .iter()
+        .all(|op| matches!(op, Op::Invalidate(_))));
+    assert!(ops[clear + 1..]
+        .iter()
+        .all(|op| matches!(op, Op::ReadMib(_))));
+    for n in [1, 3, 5, 7, 9] {
+        assert!(b.hw.frame(&routed(n), 100).is_some());
+        assert!(b.table.find(B, n.into()).is_some());
+    }
+    assert_eq!(b.table.iter().count(), 5);
+    b.ops();
+    b.table.remove_where(
+        &mut b.hw,
+        CHIP,
+        |r| r.owner == A,
+        |_| panic!("none is left"),
+    );
+    assert_eq!(b.ops(), []);
+}
+
+#[test]
+fn a_dead_engine_keeps_nothing() {
+    for dies_in in 0..12 {
+        let mut b = Bench::new();
+        for n in 0..4 {
+            b.replace(A, n.into(), &routed(n)).unwrap();
+        }
+        b.hw.dies_in = Some(dies_in);
+        let mut removed = 0;
+        b.table
+            .remove_where(&mut b.hw, CHIP, |_| true, |_| removed += 1);
+        assert_eq!(removed, 4);
+        assert_eq!(b.table.iter().count(), 0);
+        let t = b.table.table_stats();
+        assert_eq!((t.flows, t.bound), (0, 0));
+        assert!(t.hw_errors > 0 || dies_in >= 9);
+    }
+    let mut b = Bench::new();
+    b.replace(A, 1, &routed(0)).unwrap();
+    b.hw.dies_in = Some(0);
+    let stats = b.stats(A, 1);
+    assert!(!stats.bound);
+    assert!(b.destroy(A, 1).is_some());
+    assert_eq!(b.table.iter().count(), 0);
+}
+
+#[test]
+fn a_bind_that_fails_leaves_nothing() {
+    for dies_in in 0..7 {
+        let mut b = Bench::new();
+        b.hw.dies_in = Some(dies_in);
+        assert_eq!(b.replace(A, 1, &routed(0)), Err(Reject::EngineDead));
+        assert_eq!(b.table.iter().count(), 0);
+        assert_eq!(b.table.table_stats().flows, 0);
+        assert!(b.table.table_stats().hw_errors > 0);
+        assert_eq!(b.table.find(A, 1), None);
+        // If only the one access failed, what was written is taken back.
+        b.hw.dies_in = None;
+        assert_eq!(b.replace(A, 1, &routed(0)), Ok(Replaced::Bound));
+    }
+    let mut b = Bench::new();
+    b.hw.dies_in = Some(7);
+    assert_eq!(b.replace(A, 1, &routed(0)), Ok(Replaced::Bound));
+}
+
+#[test]
+fn a_whole_table() {
+    // Not only small ones: all slots, every chain.
+    let slots = 1 << 12;
+    let mut hw = Fake::new(slots);
+    let mut table = new_table(slots);
+    let mut bound = Vec::new();
+    let mut random = 1_u64;
+    for n in 0..0x4000_u64 {
+        random = random
+            .wrapping_mul(6_364_136_223_846_793_005)
+            .wrapping_add(1);
+        let mut f = routed((random >> 48) as u16);
+        if let Tuple::V4 { src, .. } = &mut f.tuple {
+            *src = ((random >> 16) as u32).to_ne_bytes();
+        }
+        f.new = f.tuple;
+        let cookie = 0xffff_8880_0000_0000 + 0x140 * n;
+        match table.replace(&mut hw, CHIP, A, cookie, 0, &f) {
+            Ok(Replaced::Bound) => bound.push(cookie),
+            other => assert_eq!(other, Err(Reject::BucketFull)),
+        }
+        hw.ops.clear();
+    }
+    assert_eq!(table.table_stats().flows as usize, bound.len());
+    assert!(bound.len() > slots * 9 / 10, "{}", bound.len());
+    for cookie in &bound {
+        let slot = table.find(A, *cookie).unwrap();
+        assert_eq!(table.get(slot).unwrap().cookie, *cookie);
+    }
+    for cookie in bound {
+        assert!(table.destroy(&mut hw, CHIP, A, cookie).is_some());
+    }
+    assert_eq!(table.iter().count(), 0);
+    assert!(hw.forwarding().is_empty());
+}
