@@ -13,7 +13,6 @@ use crate::{
     debugfs::Files,
     parse,
     ppe::{
-        caps,
         flow::{
             Flow,
             PsePort,
@@ -515,7 +514,6 @@ impl Engine {
             net: net.id(),
         };
         let flow = parse::parse(rule, &ports)?;
-        caps::admit(&flow, state.ppe.chip.caps())?;
         if !state.port_up(flow.ingress) || !state.port_up(flow.egress) {
             return Err(Reject::PortDown);
         }
