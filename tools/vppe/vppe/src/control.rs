@@ -192,7 +192,7 @@ fn entry(ppe: usize, view: &EntryView) -> Value {
         )
     });
     let (head, len) = entry.head(0);
-    let head: String = head[..len].iter().map(|b| format!("{b:02x}")).collect();
+    let head: Vec<String> = head[..len].iter().map(|b| format!("{b:02x}")).collect();
     json!({
         "ppe": ppe,
         "index": view.index,
@@ -207,7 +207,7 @@ fn entry(ppe: usize, view: &EntryView) -> Value {
         "vlan1": entry.l2.vlan1,
         "vlan2": entry.l2.vlan2,
         "pppoe": entry.pppoe.then_some(entry.l2.pppoe_id),
-        "header": head,
+        "header": head.concat(),
         "dest_port": entry.dest_port,
         "ttl": entry.decrement,
         "static": IB1_STATIC.get(entry.ib1) != 0,
