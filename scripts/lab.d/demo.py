@@ -1,0 +1,340 @@
+# SPDX-License-Identifier: GPL-2.0-only
+"""The demo: the same traffic through the router three times.
+
+Once without a flowtable, once with the kernel's software flowtable, once with
+the flowtable offloaded to the (emulated) engine. Everything in the report is
+measured in this run; a measurement that fails fails the demo.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import platform
+import re
+import shutil
+import sys
+import threading
+import time
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+import demo_report
+import lab as lablib
+from lab import ADDR4, GUEST_TESTS, TOP, Lab, LabError
+
+OUT = TOP / "build" / "demo"
+WAN = ADDR4["wan"][1]
+MODES = {"none": "no flowtable", "software": "software flowtable", "hardware": "hardware flowtable"}
+
+# 18 bytes of payload make a frame of 60 bytes, 64 with its check sequence.
+UDP_PAYLOAD = 18
+MAX_LOSS = 0.001
+# A load that the slowest of the three still carries, so that all are asked the same.
+LOAD_MBIT = 80
+ACCOUNT_PORT = 7001
+
+
+@dataclass
+class Mode:
+    tcp1_mbps: float = 0
+    tcp8_mbps: float = 0
+    udp64_pps: int = 0
+    rtt_p50_us: float = 0
+    rtt_p99_us: float = 0
+    router_idle_pct: float = 0
+    wire_frames: int = 0
+    router_frames: int = 0
+
+
+@dataclass
+class Accounting:
+    conntrack_bytes: int = 0
+    wire_bytes: int = 0
+    conntrack_packets: int = 0
+    wire_packets: int = 0
+
+
+class Demo:
+    def __init__(self, lab: Lab, seconds: int) -> None:
+        self.lab, self.seconds = lab, seconds
+        self.begun = time.monotonic()
+        self.where = ""
+
+    def say(self, text: str) -> None:
+        print(f"[{time.monotonic() - self.begun:4.0f} s] {self.where:<18}  {text}", flush=True)
+
+    def router(self, script: str, timeout: float = 60) -> str:
+        return self.lab.check("router", "bash", "-c", script, timeout=timeout)
+
+    # Measurements.
+
+    def iperf3(self, *options: str, timeout: float = 60) -> dict[str, Any]:
+        code, out, err = self.lab.call("lan", ["iperf3", "-c", WAN, "-J", *options], timeout=timeout)
+        try:
+            result = json.loads(out)
+        except ValueError:
+            result = {"error": err.decode(errors="replace").strip() or f"status {code}"}
+        if code or "error" in result:
+            raise LabError(f"iperf3 {' '.join(options)}: {result.get('error', f'status {code}')}")
+        return result
+
+    def tcp(self, streams: int) -> float:
+        end = self.iperf3("-t", str(self.seconds), "-P", str(streams))["end"]
+        return end["sum_received"]["bits_per_second"] / 1e6
+
+    def udp_trial(self, rate: int, seconds: float) -> tuple[float, float]:
+        """Packets/s that arrived, and the share that was lost. The receiver counts
+        at its NIC and takes the packets away there: it is not what is measured."""
+        self.lab.check("wan", "nft", "reset", "counter", "netdev", "demo", "arrived")
+        end = self.iperf3("-u", "-l", str(UDP_PAYLOAD), "-b", str(rate * UDP_PAYLOAD * 8), "-t", str(seconds),
+                          "--pacing-timer", "100")["end"]
+        time.sleep(0.2)
+        text = self.lab.check("wan", "nft", "list", "counter", "netdev", "demo", "arrived")
+        found = re.search(r"packets (\d+)", text)
+        sent, took = end["sum"]["packets"], end["sum"]["seconds"]
+        if not found or not sent:
+            raise LabError("the UDP generator sent nothing")
+        arrived = int(found.group(1))
+        return arrived / took, max(0.0, 1 - arrived / sent)
+
+    def udp64(self) -> int:
+        """The highest rate with less than MAX_LOSS lost: doubled until it is too
+        much, then narrowed down, then held for longer."""
+        low, high, best = 0.0, 0.0, 0.0
+        rate = 5000
+        while not high:
+            got, loss = self.udp_trial(rate, 1)
+            self.say(f"64-byte frames: {rate:,} packets/s offered, {100 * loss:.2f} % lost")
+            if loss < MAX_LOSS:
+                low, best = rate, max(best, got)
+                if got < 0.85 * rate:
+                    break  # The generator cannot send more.
+                rate *= 2
+            else:
+                high = rate
+        while high and high / max(low, 1) > 1.08:
+            rate = int((low * high) ** 0.5) if low else int(high / 2)
+            if rate < 100:
+                raise LabError("UDP: even 100 packets/s are lost")
+            got, loss = self.udp_trial(rate, 1)
+            self.say(f"64-byte frames: {rate:,} packets/s offered, {100 * loss:.2f} % lost")
+            if loss < MAX_LOSS:
+                low = rate
+            else:
+                high = rate
+        # What was good for a second must be good for longer.
+        for _ in range(8):
+            got, loss = self.udp_trial(int(low), 2)
+            if loss < MAX_LOSS:
+                return int(got)
+            low *= 0.93
+        raise LabError("UDP: no rate is carried without loss for two seconds")
+
+    def cpu(self) -> tuple[int, int]:
+        fields = [int(n) for n in self.router("head -n 1 /proc/stat").split()[1:]]
+        return fields[3] + fields[4], sum(fields[:8])
+
+    def round_trip(self) -> tuple[float, float, float]:
+        """p50, p99 and the router's idle share, while a TCP stream runs beside."""
+        failure: list[LabError] = []
+
+        def load() -> None:
+            try:
+                self.iperf3("-t", str(self.seconds + 3), "-b", f"{LOAD_MBIT}M")
+            except LabError as e:
+                failure.append(e)
+
+        beside = threading.Thread(target=load)
+        beside.start()
+        time.sleep(1.5)
+        idle, total = self.cpu()
+        code, out, err = self.lab.call("lan", ["sockperf", "ping-pong", "-i", WAN, "-p", "11111", "-t",
+                                               str(self.seconds), "--msg-size", "64", "--full-rtt"], timeout=60)
+        idle_after, total_after = self.cpu()
+        beside.join()
+        if failure:
+            raise failure[0]
+        text = (out + err).decode(errors="replace")
+        values = {p: re.search(rf"percentile {p}\.000\s*=\s*([\d.]+)", text) for p in (50, 99)}
+        if code or not all(values.values()):
+            raise LabError(f"sockperf: {text.strip().splitlines()[-1] if text.strip() else code}")
+        p50, p99 = (float(m.group(1)) for m in values.values() if m)
+        return p50, p99, 100 * (idle_after - idle) / max(1, total_after - total)
+
+    def accounting(self) -> Accounting:
+        """Flows of known length, every frame of theirs looked at on both wires."""
+        commands = ["capture"]
+        for proto, count, size in (("tcp", 3000, 1000), ("udp", 1000, UDP_PAYLOAD)):
+            commands += [f"open {proto} {proto} lan {WAN} {ACCOUNT_PORT}", f"send {proto} both 5 100 gap=100",
+                         f"send {proto} both {count} {size} gap={0.2 if proto == 'udp' else 0}", f"close {proto}"]
+        for proto in ("tcp", "udp"):
+            commands += [f"count lan out proto={proto} dport={ACCOUNT_PORT}",
+                         f"count wan out proto={proto} sport={ACCOUNT_PORT}"]
+        code, out, err = self.lab.call("hosts", ["python3", str(TOP / "selftests/traffic.py")],
+                                       stdin="\n".join([*commands, ""]).encode(), timeout=60)
+        answers = out.decode().splitlines()
+        for command, answer in zip(commands, answers):
+            if not answer.startswith("ok"):
+                raise LabError(f"accounting: {command}: {answer}")
+        if code or len(answers) != len(commands):
+            raise LabError(f"accounting: {err.decode(errors='replace').strip() or 'no answer'}")
+        result = Accounting()
+        for answer in answers[-4:]:
+            words = dict(w.split("=") for w in answer.split()[1:])
+            result.wire_packets += int(words["frames"])
+            result.wire_bytes += int(words["bytes"])
+        # A flow's last packets are accounted when it has left the flowtable.
+        deadline = time.monotonic() + 12
+        while time.monotonic() < deadline:
+            listing = self.router(f"conntrack -L 2>/dev/null | grep -w dport={ACCOUNT_PORT} || true")
+            result.conntrack_packets = sum(int(n) for n in re.findall(r"packets=(\d+)", listing))
+            result.conntrack_bytes = sum(int(n) for n in re.findall(r"bytes=(\d+)", listing))
+            if (result.conntrack_bytes, result.conntrack_packets) == (result.wire_bytes, result.wire_packets):
+                break
+            time.sleep(0.3)
+        return result
+
+    def frames(self) -> tuple[int, int]:
+        lines = dict(line.split(None, 1) for line in self.lab.check("lab", "engine", "stats").splitlines())
+        wire = sum(int(lines[f"ports.{port}.wire_rx_frames"]) for port in lablib.PORTS)
+        seen = self.router("cat /sys/class/net/lan/statistics/rx_packets /sys/class/net/wan/statistics/rx_packets")
+        return wire, sum(int(n) for n in seen.split())
+
+    # The passes.
+
+    def prepare(self) -> None:
+        self.where = "preparing"
+        self.say("iperf3 and sockperf on the wan host")
+        self.lab.check("wan", "iperf3", "-s", "-D")
+        self.lab.check("wan", "sh", "-c", "sockperf server -p 11111 >/dev/null 2>&1 &")
+        self.lab.check("wan", "nft", f"""
+            table netdev demo {{
+                counter arrived {{ }}
+                chain in {{
+                    type filter hook ingress device eth0 priority -500;
+                    udp length {8 + UDP_PAYLOAD} udp dport 5201 counter name arrived drop
+                }}
+            }}""")
+        self.router("modprobe -a nf_conntrack nf_flow_table nft_flow_offload && sysctl -qw "
+                    "net.netfilter.nf_conntrack_acct=1 net.netfilter.nf_flowtable_udp_timeout=5")
+
+    def run_pass(self, mode: str) -> tuple[Mode, Accounting]:
+        self.where, result = MODES[mode], Mode()
+        if mode == "hardware":
+            self.router("insmod /root/nft_offload.ko")
+        self.router(f"conntrack -F >/dev/null 2>&1; cd {GUEST_TESTS} && . ./lib.sh && MASQ=1 ruleset {mode}")
+        self.lab.check("lan", "ping", "-c", "2", "-i", "0.2", "-W", "2", WAN)
+        wire, seen = self.frames()
+
+        result.tcp1_mbps = round(self.tcp(1), 1)
+        self.say(f"TCP, 1 stream: {result.tcp1_mbps:,} Mbit/s")
+        result.tcp8_mbps = round(self.tcp(8), 1)
+        self.say(f"TCP, 8 streams: {result.tcp8_mbps:,} Mbit/s")
+        result.udp64_pps = self.udp64()
+        self.say(f"64-byte frames: {result.udp64_pps:,} packets/s at under {100 * MAX_LOSS:g} % loss")
+        p50, p99, idle = self.round_trip()
+        result.rtt_p50_us, result.rtt_p99_us, result.router_idle_pct = round(p50, 1), round(p99, 1), round(idle, 1)
+        self.say(f"beside {LOAD_MBIT} Mbit/s: round trip {p50:,.0f} µs (p99 {p99:,.0f} µs), router {idle:.0f} % idle")
+        account = self.accounting()
+        self.say(f"conntrack counted {account.conntrack_bytes:,} bytes, the wire carried {account.wire_bytes:,}")
+
+        wire_after, seen_after = self.frames()
+        result.wire_frames, result.router_frames = wire_after - wire, seen_after - seen
+        self.say(f"{result.wire_frames:,} frames on the wire, {result.router_frames:,} seen by the router")
+        return result, account
+
+    def flow_counts(self) -> dict[str, int]:
+        text = self.router("cat /sys/kernel/debug/nft_offload/*/stats")
+        stats = {key: int(value) for key, value in re.findall(r"^(\w+) (\d+)$", text, re.M)}
+        return {"offered": stats["offered"], "bound": stats["bound_total"], "rejected": stats["rejected"]}
+
+
+def faults(report: dict[str, Any]) -> list[str]:
+    """What must hold in every run, and did not."""
+    out = []
+    for mode, a in report["accounting"]["modes"].items():
+        if (a["conntrack_bytes"], a["conntrack_packets"]) != (a["wire_bytes"], a["wire_packets"]):
+            out.append(f"{MODES[mode]}: conntrack counted {a['conntrack_packets']} packets, {a['conntrack_bytes']} bytes; "
+                       f"the wire carried {a['wire_packets']}, {a['wire_bytes']}")
+    hardware = report["modes"]["hardware"]
+    if hardware["router_frames"] * 100 >= hardware["wire_frames"]:
+        out.append(f"hardware flowtable: {hardware['router_frames']} of {hardware['wire_frames']} frames came to the router")
+    if not report["flows"]["bound"]:
+        out.append("no flow was bound")
+    if not report["log_clean"]:
+        out.append("the router's log has lines it must not have: see build/demo/console.log")
+    return out
+
+
+def run(chip: str, seconds: int) -> int:
+    # What is there from an earlier run is not the result of this one.
+    OUT.mkdir(parents=True, exist_ok=True)
+    for old in ("report.json", "report.md", "report.svg", "console.log"):
+        (OUT / old).unlink(missing_ok=True)
+    if not lablib.module_file():
+        raise LabError("no nft_offload.ko for this kernel: `make modules` builds it")
+    args = lablib.parser().parse_args(["up", "--chip", chip])
+    lab = Lab(f"run-demo-{os.getpid()}-{time.monotonic_ns() // 1000000}")
+    settings = lablib.settings_of(args, lab.name)
+    demo = Demo(lab, seconds)
+    demo.where = "preparing"
+    demo.say(f"booting Debian's kernel {lablib.kernel_paths()['release']} as a router, with an emulated {chip.upper()}")
+    try:
+        lab.start(settings, keep=False)
+        lablib.push_tests(lab)
+        demo.prepare()
+        modes: dict[str, Mode] = {}
+        accounts: dict[str, Accounting] = {}
+        for mode in MODES:
+            modes[mode], accounts[mode] = demo.run_pass(mode)
+        flows = demo.flow_counts()
+        lab.settle_log()
+    finally:
+        lab.down()
+        for name in ("console.log", "vppe.log"):
+            if (lab.dir / name).exists():
+                shutil.copyfile(lab.dir / name, OUT / name)
+    bad = list(dict.fromkeys(lab.all_bad_lines()))
+    report = {
+        "kernel": settings.kernel["release"],
+        "arch": platform.machine(),
+        "chip": chip,
+        "engine": "emulated",
+        "modes": {mode: asdict(result) for mode, result in modes.items()},
+        "flows": flows,
+        "accounting": {**asdict(accounts["hardware"]), "modes": {m: asdict(a) for m, a in accounts.items()}},
+        "log_clean": not bad,
+        "seconds": round(time.monotonic() - demo.begun),
+    }
+    demo_report.write(report, OUT, MODES, LOAD_MBIT)
+    print()
+    print(demo_report.table(report, MODES, LOAD_MBIT))
+    lablib.report_log(bad)
+    wrong = faults(report)
+    for line in wrong:
+        print(f"demo: {line}", file=sys.stderr)
+    if not wrong:
+        shutil.rmtree(lab.dir, ignore_errors=True)
+    print("\nbuild/demo: report.json, report.md, report.svg, console.log")
+    return 1 if wrong else 0
+
+
+def main() -> int:
+    parser = argparse.ArgumentParser(prog="scripts/demo", description=__doc__.splitlines()[0])
+    parser.add_argument("--chip", default=os.environ.get("CHIP") or "mt7986", help="default: %(default)s")
+    parser.add_argument("--seconds", type=int, default=4, help="length of a measurement (default: %(default)s)")
+    args = parser.parse_args()
+    try:
+        return run(args.chip, args.seconds)
+    except LabError as e:
+        print(f"demo: {e}", file=sys.stderr)
+        return 1
+    except KeyboardInterrupt:
+        return 130
+
+
+if __name__ == "__main__":
+    sys.exit(main())
