@@ -76,7 +76,7 @@ pub enum ByteUnit {
 }
 
 /// One chip.
-#[derive(Debug)]
+#[derive(Debug, Clone, Copy)]
 pub struct Chip {
     /// Name as on the command line.
     pub name: &'static str,

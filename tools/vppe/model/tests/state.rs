@@ -4,6 +4,7 @@
 mod common;
 
 use common::*;
+use vppe_model::chip::{ByteUnit, Chip, MT7986};
 use vppe_model::{CpuReason, Dma, Verdict};
 
 #[test]
@@ -77,9 +78,9 @@ fn age_goes_across_the_wrap_of_the_timestamp() {
     };
     let mut lab = Lab::new();
     let index = lab.bind(&flow);
-    lab.pass(256 + 6);
+    lab.pass(512 + 6);
     assert_eq!(lab.ib1(index) >> 28 & 3, 2);
-    lab.pass(256 + 7);
+    lab.pass(512 + 7);
     assert_eq!(lab.ib1(index) >> 28 & 3, 0);
 }
 
@@ -166,6 +167,21 @@ fn the_mib_is_exact() {
     }
 }
 
+/// What a byte counter counts is a property of the chip.
+#[test]
+fn a_chip_may_count_layer_2() {
+    static CHIP: Chip = Chip {
+        mib_byte_unit: ByteUnit::Layer2,
+        ..MT7986
+    };
+    let flow = Flow::v4(true);
+    let mut lab = Lab::on(&CHIP);
+    let index = lab.bind(&flow);
+    let frame = flow.frame(b"0123456789");
+    lab.expect_forward(&frame);
+    assert_eq!(lab.mib(index), (1, frame.len() as u64));
+}
+
 #[test]
 fn what_the_mib_does_not_count() {
     let flow = Flow::v4(true);
@@ -197,6 +213,8 @@ fn the_mib_wraps_at_its_widths() {
     assert_eq!(lab.mib(index), ((1 << 40) - 1, (1 << 48) - 1));
     lab.write(0x334, 3);
     lab.expect_forward(&flow.frame(b"x"));
+    let view = &lab.engine.ppes()[0].entries(&lab.memory)[0];
+    assert_eq!((view.packets, view.bytes), (0, 28));
     assert_eq!(lab.mib(index), (0, 28));
 }
 

@@ -10,7 +10,7 @@ use std::thread;
 use anyhow::{bail, Context, Result};
 use log::info;
 use serde_json::json;
-use signal_hook::consts::{SIGINT, SIGTERM};
+use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM};
 use vppe_model::{FrameEngine, Port};
 
 use crate::board::{self, Board};
@@ -70,7 +70,7 @@ pub fn run(options: &RunOptions) -> Result<()> {
     let infos = Arc::new(ports(options)?);
 
     let (stop, signal) = UnixStream::pair()?;
-    for number in [SIGTERM, SIGINT] {
+    for number in [SIGTERM, SIGINT, SIGHUP] {
         signal_hook::low_level::pipe::register(number, signal.try_clone()?)?;
     }
 

@@ -4,7 +4,7 @@
 #![allow(dead_code, unreachable_pub)] // Each test program uses its part.
 
 use etherparse::PacketBuilder;
-use vppe_model::chip::MT7986;
+use vppe_model::chip::{Chip, MT7986};
 use vppe_model::entry::Key;
 use vppe_model::{hash, CpuReason, Dma, FrameBuf, FrameEngine, Port, VecMemory, Verdict};
 
@@ -34,9 +34,15 @@ pub struct Lab {
 }
 
 impl Lab {
-    /// A chip as a driver leaves it after its start.
+    /// An MT7986 as a driver leaves it after its start.
     pub fn new() -> Self {
+        Self::on(&MT7986)
+    }
+
+    /// A chip as a driver leaves it after its start.
+    pub fn on(chip: &'static Chip) -> Self {
         let mut lab = Self::bare();
+        lab.engine = FrameEngine::new(chip, &[LAN, WAN]);
         for (reg, value) in [
             (0x220, BASE as u32),
             (0x21c, TB_CFG),
