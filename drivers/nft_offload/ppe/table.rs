@@ -391,7 +391,7 @@ where
                 total: counted.total,
                 last_used_ms: now_ms,
                 polled_ms: now_ms,
-                seen: timestamp & timestamp_mask(chip.format),
+                seen: chip.format.timestamp(entry.word0()),
                 next: record.next,
                 used: true,
                 leaving: false,

@@ -479,6 +479,8 @@ impl Format for Netsys {
         // the engine's count of frames.
         let (key, len) = key(&flow.tuple);
         (IB1_UDP.get(at(words, 0)) == 1) == (flow.l4 == L4::Udp)
-            && words.iter().skip(SRC).take(len).eq(key.iter().take(len))
+            && words
+                .get(SRC..SRC.saturating_add(len))
+                .is_some_and(|words| Some(words) == key.get(..len))
     }
 }

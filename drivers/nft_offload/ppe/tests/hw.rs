@@ -41,6 +41,8 @@ pub struct Fake {
     pub ops: Vec<Op>,
     /// Accesses until the engine stops to answer.
     pub dies_in: Option<u32>,
+    /// Whether it answers again after that.
+    pub recovers: bool,
 }
 
 impl Fake {
@@ -52,13 +54,19 @@ impl Fake {
             now_ms: 1_000_000,
             ops: Vec::new(),
             dies_in: None,
+            recovers: false,
         }
     }
 
     fn access(&mut self) -> Result<(), HwError> {
         match &mut self.dies_in {
             None => Ok(()),
-            Some(0) => Err(HwError),
+            Some(0) => {
+                if self.recovers {
+                    self.dies_in = None;
+                }
+                Err(HwError)
+            }
             Some(n) => {
                 *n -= 1;
                 Ok(())

@@ -412,7 +412,9 @@ fn last_used_when_never_hit() {
 
 #[test]
 fn last_used_when_hit() {
-    for start in [0, 250_000, 255_999, 65_535_000, 65_536_000] {
+    for start in [
+        0, 243_000, 250_000, 255_999, 65_525_000, 65_535_000, 65_536_000,
+    ] {
         let mut b = Bench::new();
         b.hw.now_ms = start;
         let f = routed(0);
@@ -431,17 +433,20 @@ fn last_used_when_hit() {
 
 #[test]
 fn last_used_is_not_before_the_last_look() {
-    let mut b = Bench::new();
-    let f = routed(0);
-    b.replace(A, 1, &f).unwrap();
-    b.hw.now_ms += 10_400;
-    let looked = b.hw.now_ms;
-    b.stats(A, 1);
-    b.hw.now_ms += 500;
-    b.hw.frame(&f, 100);
-    b.hw.now_ms += 300;
-    // One tick ago, by which the clock is too coarse.
-    assert_eq!(b.stats(A, 1).last_used_ms, looked);
+    for chip in [CHIP, BLIND] {
+        let mut b = Bench::new();
+        b.chip = chip;
+        let f = routed(0);
+        b.replace(A, 1, &f).unwrap();
+        b.hw.now_ms += 10_400;
+        let looked = b.hw.now_ms;
+        b.stats(A, 1);
+        b.hw.now_ms += 500;
+        b.hw.frame(&f, 100);
+        b.hw.now_ms += 300;
+        // One tick ago, by which the clock is too coarse.
+        assert_eq!(b.stats(A, 1).last_used_ms, looked);
+    }
 }
 
 #[test]
@@ -605,6 +610,17 @@ fn a_bind_that_fails_leaves_nothing() {
     let mut b = Bench::new();
     b.hw.dies_in = Some(7);
     assert_eq!(b.replace(A, 1, &routed(0)), Ok(Replaced::Bound));
+}
+
+#[test]
+fn a_bind_that_fails_is_taken_back() {
+    for dies_in in 0..7 {
+        let mut b = Bench::new();
+        b.hw.dies_in = Some(dies_in);
+        b.hw.recovers = true;
+        assert_eq!(b.replace(A, 1, &routed(0)), Err(Reject::EngineDead));
+        assert_eq!(b.hw.forwarding(), []);
+    }
 }
 
 #[test]
