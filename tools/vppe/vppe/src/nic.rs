@@ -186,22 +186,28 @@ mod tests {
 
     #[test]
     fn frames_survive_being_cut() {
-        let (ours, mut theirs) = UnixStream::pair().unwrap();
-        let mut nic = Nic::new(ours, 4).unwrap();
+        let frames: Vec<Vec<u8>> = [3, 1500, 1, 60, 257, 1514]
+            .iter()
+            .map(|&len| (0..len).map(|i| (i * 7 + len) as u8).collect())
+            .collect();
         let mut wire = Vec::new();
-        for frame in [&b"one"[..], &[7; 1500], b"x"] {
+        for frame in &frames {
             wire.extend_from_slice(&(frame.len() as u32).to_be_bytes());
             wire.extend_from_slice(frame);
         }
-        let mut got: Vec<Vec<u8>> = Vec::new();
-        for piece in wire.chunks(3) {
-            theirs.write_all(piece).unwrap();
-            nic.receive(|frame| got.push(frame.to_vec())).unwrap();
+        for size in [1, 3, 11, 100, 1499, wire.len()] {
+            let (ours, mut theirs) = UnixStream::pair().unwrap();
+            let mut nic = Nic::new(ours, 4).unwrap();
+            let mut got: Vec<Vec<u8>> = Vec::new();
+            for piece in wire.chunks(size) {
+                theirs.write_all(piece).unwrap();
+                nic.receive(|frame| got.push(frame.to_vec())).unwrap();
+            }
+            assert_eq!(got, frames, "pieces of {size}");
+            assert_eq!(nic.receive(|_| ()).unwrap(), Received::Drained);
+            drop(theirs);
+            assert!(nic.receive(|_| ()).is_err());
         }
-        assert_eq!(got, [b"one".to_vec(), vec![7; 1500], b"x".to_vec()]);
-        assert_eq!(nic.receive(|_| ()).unwrap(), Received::Drained);
-        drop(theirs);
-        assert!(nic.receive(|_| ()).is_err());
     }
 
     #[test]
