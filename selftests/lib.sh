@@ -34,7 +34,7 @@ check()
 	else
 		ktap_test_fail "$what"
 		echo "#   failed: $*"
-		sed 's/^/#   /' "$OUT" | head -n 20
+		sed 's/^/#   /' "$OUT" | head -n 40
 	fi
 }
 
@@ -295,8 +295,11 @@ same_frames()
 	equal "frames that came out" "$(field frames)" "$sent" || return 1
 	# shellcheck disable=SC2086 # words
 	peer count "$to" in $in ttl=63 csum=ok "smac=${!port_mac}" "dmac=${!host_mac}" || return 1
-	equal "frames that are right" "$(field frames)" "$sent" ||
-		{ peer show "$to" in $in; return 1; }
+	if ! equal "frames that are right" "$(field frames)" "$sent"; then
+		# shellcheck disable=SC2086 # words
+		peer show "$to" in $in
+		return 1
+	fi
 	equal "their bytes" "$(field bytes)" "$sent_bytes" || return 1
 	[ "$sent" -gt 0 ]
 }
@@ -316,7 +319,10 @@ offloaded()
 		wait_for 1 bound_is 2 "$2" >/dev/null && return 0
 	done
 	echo "not bound after $n tries:"
-	cat "$ENGINE/bind" "$ENGINE/rejects"
+	cat "$ENGINE/bind"
+	grep -v ' 0$' "$ENGINE/rejects" "$ENGINE/stats"
+	ip neigh
+	conntrack -L 2>/dev/null | head -n 6
 	return 1
 }
 

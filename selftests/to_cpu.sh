@@ -49,7 +49,7 @@ for end in close reset; do
 	before=$(router_rx)
 	case $end in close) flag=F ;; reset) flag=R ;; esac
 	peer $end g >/dev/null
-	ends=$(($(frames lan out proto=tcp has=$flag) + $(frames wan out proto=tcp has=$flag)))
+	ends=$(($(frames lan out proto=tcp has="$flag") + $(frames wan out proto=tcp has="$flag")))
 	seen=$(($(router_rx) - before))
 	check "TCP $end: $flag is seen by the router" ends_seen
 	check "TCP $end: the flow leaves the hardware" wait_for 5 bound_is 0 5202

@@ -45,6 +45,8 @@ class Mode:
     rtt_p50_us: float = 0
     rtt_p99_us: float = 0
     router_idle_pct: float = 0
+    # What was carried of the load beside which these three were taken.
+    load_mbps: float = 0
     # While connections run, from a moment after their start: every flow's first
     # packets come to the router in every mode.
     wire_frames: int = 0
@@ -165,13 +167,16 @@ class Demo:
         fields = [int(n) for n in self.router("head -n 1 /proc/stat").split()[1:]]
         return fields[3] + fields[4], sum(fields[:8])
 
-    def round_trip(self) -> tuple[float, float, float]:
-        """p50, p99 and the router's idle share, while a TCP stream runs beside."""
+    def round_trip(self) -> tuple[float, float, float, float]:
+        """p50, p99, the router's idle share while a TCP stream runs beside, and how
+        much of that stream was carried."""
         failure: list[LabError] = []
+        carried: list[float] = []
 
         def load() -> None:
             try:
-                self.iperf3("-t", str(self.seconds + 3), "-b", f"{LOAD_MBIT}M")
+                end = self.iperf3("-t", str(self.seconds + 3), "-b", f"{LOAD_MBIT}M")["end"]
+                carried.append(end["sum_received"]["bits_per_second"] / 1e6)
             except LabError as e:
                 failure.append(e)
 
@@ -192,7 +197,7 @@ class Demo:
         if code or not all(values.values()):
             raise LabError(f"sockperf: {text.strip().splitlines()[-1] if text.strip() else code}")
         p50, p99 = (float(m.group(1)) for m in values.values() if m)
-        return p50, p99, 100 * (idle_after - idle) / max(1, total_after - total)
+        return p50, p99, 100 * (idle_after - idle) / max(1, total_after - total), carried[0]
 
     def accounting(self) -> Accounting:
         """Flows of known length, every frame of theirs looked at on both wires."""
@@ -266,9 +271,10 @@ class Demo:
         self.say(f"TCP, 8 streams: {result.tcp8_mbps:,} Mbit/s")
         result.udp64_pps = self.udp64()
         self.say(f"64-byte frames: {result.udp64_pps:,} packets/s at under {100 * MAX_LOSS:g} % loss")
-        p50, p99, idle = self.round_trip()
+        p50, p99, idle, carried = self.round_trip()
         result.rtt_p50_us, result.rtt_p99_us, result.router_idle_pct = round(p50, 1), round(p99, 1), round(idle, 1)
-        self.say(f"beside {LOAD_MBIT} Mbit/s: round trip {p50:,.0f} µs (p99 {p99:,.0f} µs), router {idle:.0f} % idle")
+        result.load_mbps = round(carried, 1)
+        self.say(f"beside {carried:.0f} of {LOAD_MBIT} Mbit/s: round trip {p50:,.0f} µs (p99 {p99:,.0f} µs), router {idle:.0f} % idle")
         account = self.accounting()
         self.say(f"conntrack counted {account.conntrack_bytes:,} bytes, the wire carried {account.wire_bytes:,}")
 

@@ -25,6 +25,7 @@ def rows(load: int) -> list[tuple[str, str, Callable[[float], str]]]:
         (f"round trip beside {load} Mbit/s, p50 (µs)", "rtt_p50_us", whole),
         (f"round trip beside {load} Mbit/s, p99 (µs)", "rtt_p99_us", whole),
         (f"router idle beside {load} Mbit/s (%)", "router_idle_pct", lambda v: f"{v:.1f}"),
+        (f"carried of those {load} Mbit/s", "load_mbps", whole),
         ("frames on the wire, flows running", "wire_frames", whole),
         ("frames the router's NICs saw", "router_frames", whole),
     ]
@@ -103,7 +104,7 @@ COLOURS = {"none": "#8a8f98", "software": "#4c78a8", "hardware": "#e4572e"}
 
 
 def svg(report: dict[str, Any], names: dict[str, str], load: int) -> str:
-    panels = [r for r in rows(load) if r[1] not in ("wire_frames",)]
+    panels = [r for r in rows(load) if r[1] not in ("wire_frames", "load_mbps")]
     width, bar, head = 760, 20, 64
     block = 24 + 3 * (bar + 4) + 18
     height = head + block * len(panels) + 44

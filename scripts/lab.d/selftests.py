@@ -6,6 +6,8 @@ in a line of its own, with options of `scripts/lab up` if it needs any:
 
     # lab: own [OPTION…]
 
+Programs marked `# runs: beside the labs` run outside, and start labs themselves.
+
 After each test the router's log is looked at; a line that a healthy kernel never
 writes fails the test. `# log: bad` turns that round, for the test of the watch.
 """
@@ -17,6 +19,7 @@ import os
 import re
 import shlex
 import shutil
+import subprocess
 import sys
 import time
 from dataclasses import dataclass
@@ -34,6 +37,7 @@ class Test:
     own: bool = False
     options: tuple[str, ...] = ()
     bad_log: bool = False
+    outside: bool = False
 
     @property
     def name(self) -> str:
@@ -42,7 +46,7 @@ class Test:
     @staticmethod
     def read(path: Path) -> "Test":
         text = path.read_text()
-        test = Test(path, bad_log="\n# log: bad" in text)
+        test = Test(path, bad_log="\n# log: bad" in text, outside="\n# runs: beside the labs" in text)
         found = re.search(r"^# lab: own\b(.*)$", text, re.M)
         if found:
             test.own, test.options = True, tuple(shlex.split(found.group(1)))
@@ -57,7 +61,7 @@ class Totals:
 
 
 def all_tests() -> list[Test]:
-    return [Test.read(p) for p in sorted(TESTS.glob("*.sh")) if os.access(p, os.X_OK)]
+    return [Test.read(p) for p in sorted(TESTS.glob("*.*")) if p.is_file() and os.access(p, os.X_OK)]
 
 
 def choose(names: list[str]) -> list[Test]:
@@ -104,6 +108,15 @@ def judge(output: str, code: int) -> tuple[list[str], Totals]:
     return why, totals
 
 
+def run_outside(test: Test, timeout: float) -> tuple[list[str], Totals, str]:
+    try:
+        done = subprocess.run([test.path], stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, timeout=timeout)
+    except subprocess.TimeoutExpired as e:
+        return ["did not end in time"], Totals(failed=1), (e.stdout or b"").decode(errors="replace")
+    why, totals = judge(done.stdout, done.returncode)
+    return why, totals, done.stdout
+
+
 def run_one(lab: Lab, test: Test, timeout: float) -> tuple[list[str], Totals, str]:
     inside = f"{GUEST_TESTS}/{test.path.name}"
     code, out, err = lab.call("router", lablib.guest_command(inside), timeout=timeout)
@@ -137,26 +150,40 @@ def main() -> int:
         print(*(t.name for t in tests), sep="\n")
         return 0
     lablib.forget_old_runs()
-    # Those that share a lab first.
-    tests.sort(key=lambda t: t.own)
+    # Those that share a lab stand together, between those that need none of it.
+    tests.sort(key=lambda t: (t.own, not t.outside))
     print("TAP version 13")
     print(f"1..{len(tests)}", flush=True)
     sums, shared = Totals(), None
+
+    def end_shared() -> None:
+        nonlocal shared
+        if not shared:
+            return
+        shared.down()
+        for line in shared.new_bad_lines():
+            print(f"# while the lab was taken down: {line}")
+            sums.failed += 1
+        if not sums.failed:
+            shutil.rmtree(shared.dir, ignore_errors=True)
+        shared = None
+
     for number, test in enumerate(tests, 1):
         begun = time.monotonic()
         lab: Lab | None = None
-        why, text = ["interrupted"], ""
+        why, totals, text = ["interrupted"], Totals(), ""
         try:
-            if test.own:
-                if shared:
-                    shared.down()
-                    shared = None
+            if test.outside:
+                why, totals, text = run_outside(test, args.timeout)
+            elif test.own:
+                end_shared()
                 lab = start([*options, *test.options])
             else:
                 if shared and not lablib.is_up(shared.name):
-                    shared = None
+                    shared = None  # The test before ended it, and failed for that.
                 shared = lab = shared or start(options)
-            why, totals, text = run_one(lab, test, args.timeout)
+            if lab:
+                why, totals, text = run_one(lab, test, args.timeout)
         except LabError as e:
             why, totals = [str(e)], Totals(failed=1)
         finally:
@@ -176,13 +203,7 @@ def main() -> int:
             print(f"# {test.name}: log in build/lab/{lab.name}")
         print(f"{'not ok' if why else 'ok'} {number} selftests: {test.name} # {totals.passed} points, "
               f"{time.monotonic() - begun:.1f} s", flush=True)
-    if shared:
-        shared.down()
-        for line in shared.new_bad_lines():
-            print(f"# while the lab was taken down: {line}")
-            sums.failed += 1
-        if not sums.failed:
-            shutil.rmtree(shared.dir, ignore_errors=True)
+    end_shared()
     print(f"{sums.passed} passed, {sums.failed} failed, {sums.skipped} skipped")
     return 1 if sums.failed or not sums.passed else 0
 
