@@ -194,6 +194,41 @@ fn offered_again_unchanged() {
 }
 
 #[test]
+fn offered_again_with_another_tag() {
+    let mut b = Bench::new();
+    let f = routed(0);
+    b.replace(A, 7, &f).unwrap();
+    for tag in [5, 6] {
+        let replaced = b.table.replace(&mut b.hw, CHIP, A, 7, tag, &f);
+        assert_eq!(replaced, Ok(Replaced::Refreshed));
+    }
+    assert_eq!(b.destroy(A, 7).unwrap().tag, 6);
+}
+
+#[test]
+fn cookies_are_per_owner() {
+    let mut b = Bench::new();
+    b.replace(A, 7, &routed(0)).unwrap();
+    // More owners than chains in the index.
+    for n in (0..1000).filter(|n| *n != A.0) {
+        assert_eq!(b.table.find(Owner(n), 7), None);
+    }
+}
+
+#[test]
+fn a_flow_stays_in_its_slot_if_it_can() {
+    let mut b = Bench::new();
+    let flows = b.bucket(2);
+    b.replace(A, 0, &flows[0]).unwrap();
+    b.replace(A, 1, &flows[1]).unwrap();
+    let slot = b.table.find(A, 1).unwrap();
+    b.destroy(A, 0).unwrap();
+    b.hw.age_out(slot);
+    assert_eq!(b.replace(A, 1, &flows[1]), Ok(Replaced::Rebound));
+    assert_eq!(b.table.find(A, 1), Some(slot));
+}
+
+#[test]
 fn offered_again_after_the_engine_let_go() {
     let mut b = Bench::new();
     let f = routed(0);
@@ -565,6 +600,14 @@ fn an_owner_is_flushed() {
         |_| panic!("none is left"),
     );
     assert_eq!(b.ops(), []);
+    // Empty slots are not asked about.
+    let mut asked = 0;
+    let all = |_: &Record| {
+        asked += 1;
+        true
+    };
+    b.table.remove_where(&mut b.hw, CHIP, all, |_| ());
+    assert_eq!(asked, 5);
 }
 
 #[test]
