@@ -146,6 +146,7 @@ fn to_action(action: flow_rule::Action<'_>, ports: &impl Ports) -> Action {
         A::Csum { flags } => Action::Csum { flags },
         A::Redirect(dev) => Action::Redirect {
             egress: dev.and_then(|dev| ports.by_device(dev)),
+            dsa: None,
         },
         A::Accept => Action::Accept,
         A::Tunnel => Action::Tunnel,

@@ -72,6 +72,8 @@ pub struct Caps {
     pub pppoe: bool,
     /// Headers in all (tags and PPPoE) that it puts on.
     pub headers: u8,
+    /// Puts on the tag that tells a switch behind a port the switch's port.
+    pub dsa: bool,
     /// What the entries' counters count; `None` if there are none.
     pub mib: Option<MibUnit>,
 }
@@ -87,6 +89,7 @@ impl Caps {
         vlan_tags: 0,
         pppoe: false,
         headers: 0,
+        dsa: false,
         mib: None,
     };
 }
@@ -113,6 +116,9 @@ pub fn admit(flow: &Flow, caps: &Caps) -> Result<(), Reject> {
     }
     if (flow.in_encap.pppoe.is_some() || flow.out_encap.pppoe.is_some()) && !caps.pppoe {
         return Err(Reject::Pppoe);
+    }
+    if flow.dsa.is_some() && !caps.dsa {
+        return Err(Reject::Dsa);
     }
     if tags > caps.vlan_tags || flow.out_encap.headers() > caps.headers {
         return Err(Reject::VlanDepth);

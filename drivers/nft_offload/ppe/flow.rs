@@ -105,6 +105,34 @@ impl Tuple {
         }
     }
 
+    /// The tuple of frames in the opposite direction.
+    pub const fn reversed(&self) -> Self {
+        match *self {
+            Self::V4 {
+                src,
+                dst,
+                sport,
+                dport,
+            } => Self::V4 {
+                src: dst,
+                dst: src,
+                sport: dport,
+                dport: sport,
+            },
+            Self::V6 {
+                src,
+                dst,
+                sport,
+                dport,
+            } => Self::V6 {
+                src: dst,
+                dst: src,
+                sport: dport,
+                dport: sport,
+            },
+        }
+    }
+
     /// Whether this is an IPv6 tuple.
     pub const fn is_v6(&self) -> bool {
         matches!(self, Self::V6 { .. })
@@ -220,6 +248,15 @@ impl Encap {
     }
 }
 
+/// By what an engine finds the entry of a frame. Port, tags and session are no part of it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub struct Key {
+    /// Transport protocol.
+    pub l4: L4,
+    /// Addresses and ports as the frame arrives.
+    pub tuple: Tuple,
+}
+
 /// One direction of a connection: which frames, and what becomes of them. The engine
 /// also decrements TTL or hop limit and updates the checksums.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -228,6 +265,9 @@ pub struct Flow {
     pub ingress: PsePort,
     /// Port at which they leave.
     pub egress: PsePort,
+    /// Port at which they leave the Ethernet switch behind [`Self::egress`], if the switch
+    /// is told so by a tag of its own (DSA).
+    pub dsa: Option<u8>,
     /// Transport protocol.
     pub l4: L4,
     /// Addresses and ports as the frame arrives.
@@ -249,6 +289,7 @@ impl Flow {
     pub const NONE: Self = Self {
         ingress: PsePort(0),
         egress: PsePort(0),
+        dsa: None,
         l4: L4::Tcp,
         tuple: Tuple::ZERO,
         new: Tuple::ZERO,
@@ -263,10 +304,25 @@ impl Flow {
         self.tuple != self.new
     }
 
-    /// Whether an engine that finds entries by protocol, addresses and ports cannot
-    /// tell the two flows apart. Port, tags and session are no part of such a key.
+    /// By what the engine finds its entry.
+    pub const fn key(&self) -> Key {
+        Key {
+            l4: self.l4,
+            tuple: self.tuple,
+        }
+    }
+
+    /// The key of the opposite direction of the connection.
+    pub const fn opposite(&self) -> Key {
+        Key {
+            l4: self.l4,
+            tuple: self.new.reversed(),
+        }
+    }
+
+    /// Whether the engine cannot tell the two flows apart.
     pub fn same_key(&self, other: &Self) -> bool {
-        self.l4 == other.l4 && self.tuple == other.tuple
+        self.key() == other.key()
     }
 }
 

@@ -116,6 +116,8 @@ rejects! {
         "The flow carries an 802.1ad (QinQ) tag, which the kernel does not pass on rightly; use 802.1Q for both tags.",
     Pppoe "pppoe" Unsupported
         "The flow carries PPPoE in a way this chip does not handle.",
+    Dsa "dsa" Unsupported
+        "The flow leaves by a port of an Ethernet switch, which this chip cannot tell the switch.",
     Tunnel "tunnel" Unsupported
         "The flow goes through a tunnel; tunnels stay in software.",
     UnknownAction "unknown-action" Unsupported

@@ -14,6 +14,7 @@ use super::{
     flow::{
         Encap,
         Flow,
+        Key,
         PsePort,
         Tuple,
         L4, //
@@ -220,6 +221,8 @@ pub enum Action {
         /// The engine's port that the device stands for, `None` if it is no port of this
         /// engine.
         egress: Option<PsePort>,
+        /// Port of the Ethernet switch behind it, if the device is one (DSA).
+        dsa: Option<u8>,
     },
     /// `FLOW_ACTION_ACCEPT`. Its number is 0, and the kernel's flowtable leaves it at
     /// that where it should have asked for an 802.1ad tag.
@@ -269,6 +272,13 @@ enum Addrs {
 /// word. So halves are told apart by the number's bits, not by their place in memory,
 /// and only within a half does memory give the order. It makes a difference on
 /// big-endian machines only.
+///
+/// # 802.1ad
+///
+/// The kernel's flowtable puts such a tag on by an action that it leaves empty
+/// ([`Action::Accept`]), and in the rule of the opposite direction it neither matches the
+/// tag nor takes it off: that rule reads like one for untagged frames. So the refusal of
+/// the one direction has to reach the other: [`RuleParser::opposite_of_8021ad`].
 #[derive(Clone, Debug, Default)]
 pub struct RuleParser {
     ingress: Option<PsePort>,
@@ -290,6 +300,8 @@ pub struct RuleParser {
     port_header: Option<L4>,
     out_encap: Encap,
     egress: Option<PsePort>,
+    dsa: Option<u8>,
+    service_tag: bool,
 }
 
 /// `value` if `ok`, else the reason.
@@ -415,7 +427,10 @@ impl RuleParser {
                 val,
             } => self.on_mangle(header, offset, mask, val)?,
             Action::VlanPush { vid, proto, prio } => {
-                require(proto == ETH_P_8021Q, Reject::Vlan8021ad)?;
+                if proto != ETH_P_8021Q {
+                    self.service_tag = true;
+                    return Ok(());
+                }
                 require(prio == 0, Reject::VlanPriority)?;
                 require(vid <= VLAN_VID_MASK, Reject::Vlan)?;
                 // A tag inside of a PPPoE session.
@@ -428,11 +443,12 @@ impl RuleParser {
                 self.out_encap.pppoe = Some(sid);
             }
             Action::Csum { .. } => {}
-            Action::Redirect { egress } => {
+            Action::Redirect { egress, dsa } => {
                 require(self.egress.is_none(), Reject::TwoRedirects)?;
+                self.dsa = dsa;
                 self.egress = Some(egress.ok_or(Reject::ForeignEgress)?);
             }
-            Action::Accept => return Err(Reject::Vlan8021ad),
+            Action::Accept => self.service_tag = true,
             Action::Tunnel => return Err(Reject::Tunnel),
             Action::Other { .. } => return Err(Reject::UnknownAction),
         }
@@ -508,14 +524,14 @@ impl RuleParser {
     /// The flow that keys and actions add up to.
     ///
     /// [`Encap::pppoe`] of the ingress side is never set: rules neither match a PPPoE
-    /// session nor ask for its header to be taken off; both are implied by the device.
-    pub fn finish(self) -> Result<Flow, Reject> {
+    /// session nor ask for its header to be taken off; both are implied by the device. The
+    /// engine takes it off, as it does with tags, because the entry does not put it on.
+    pub fn finish(&self) -> Result<Flow, Reject> {
+        require(!self.service_tag, Reject::Vlan8021ad)?;
         let ingress = self.ingress.ok_or(Reject::NoMeta)?;
         let addr_type = self.addr_type.ok_or(Reject::NoControl)?;
         let (n_proto, l4) = self.n_proto.zip(self.l4).ok_or(Reject::NoBasic)?;
-        let addrs = self.addrs.ok_or(Reject::NoAddrs)?;
-        let (sport, dport) = self.ports.ok_or(Reject::NoPorts)?;
-        let (tuple, new) = self.tuples(addr_type, n_proto, addrs, sport, dport)?;
+        let (tuple, new) = self.tuples(addr_type, n_proto)?;
         if tuple.is_multicast() || new.is_multicast() {
             return Err(Reject::Multicast);
         }
@@ -540,6 +556,7 @@ impl RuleParser {
         Ok(Flow {
             ingress,
             egress: self.egress.ok_or(Reject::NoRedirect)?,
+            dsa: self.dsa,
             l4,
             tuple,
             new,
@@ -550,15 +567,23 @@ impl RuleParser {
         })
     }
 
+    /// If the rule puts on an 802.1ad tag, the key of the opposite direction of its
+    /// connection, whose rule does not tell that it is one of these.
+    pub fn opposite_of_8021ad(&self) -> Option<Key> {
+        if !self.service_tag {
+            return None;
+        }
+        let (_, new) = self.tuples(self.addr_type?, self.n_proto?).ok()?;
+        Some(Key {
+            l4: self.l4?,
+            tuple: new.reversed(),
+        })
+    }
+
     /// Addresses and ports as the frame arrives and as it leaves.
-    fn tuples(
-        &self,
-        addr_type: AddrType,
-        n_proto: u16,
-        addrs: Addrs,
-        sport: u16,
-        dport: u16,
-    ) -> Result<(Tuple, Tuple), Reject> {
+    fn tuples(&self, addr_type: AddrType, n_proto: u16) -> Result<(Tuple, Tuple), Reject> {
+        let addrs = self.addrs.ok_or(Reject::NoAddrs)?;
+        let (sport, dport) = self.ports.ok_or(Reject::NoPorts)?;
         let new_sport = self.new_sport.unwrap_or(sport);
         let new_dport = self.new_dport.unwrap_or(dport);
         match (addr_type, n_proto, addrs) {

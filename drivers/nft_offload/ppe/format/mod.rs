@@ -145,8 +145,10 @@ pub struct Decoded {
     pub etype: u16,
     /// VLAN ID fields, outer first, whether in use or not.
     pub vlan: [u16; 2],
-    /// Tags in use.
+    /// Tags in use. A switch's own tag is one with the outer tag, or is one by itself.
     pub vlan_layers: u8,
+    /// Port of the switch at [`Self::egress`], if there is a tag that names one.
+    pub dsa: Option<u8>,
     /// Session ID, if a PPPoE header is put on.
     pub pppoe: Option<u16>,
     /// Port at which they leave.

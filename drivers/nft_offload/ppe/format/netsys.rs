@@ -26,6 +26,8 @@
 //! Words are numbers: the first byte of an address is in bits 31:24. The CPU of every
 //! such chip is little-endian, and so are the words in memory.
 
+use core::mem::size_of;
+
 use super::super::{
     bits::{
         lower,
@@ -71,6 +73,13 @@ const ETH_P_IP: u16 = 0x0800;
 const ETH_P_IPV6: u16 = 0x86dd;
 /// EtherType of PPPoE session frames.
 const ETH_P_PPP_SES: u16 = 0x8864;
+
+/// Queue of port 0 of a switch.
+const DSA_QUEUE: u32 = 3;
+/// The last port that a special tag can name.
+const DSA_MAX_PORT: u8 = 5;
+/// In a special tag: the tag has the VLAN ID of an 802.1Q tag, too.
+const DSA_TAGGED: u16 = 1 << 8;
 
 /// Words of the key in entries of all types: IB1 and an IPv6 tuple.
 const KEY_WORDS: usize = 10;
@@ -163,9 +172,38 @@ pub struct Layout {
     words: usize,
     ways: u16,
     mib: bool,
+    /// Length of the pieces of memory, in bytes, that an entry must not lie in two of.
+    boundary: Option<usize>,
     ib1: Ib1,
     ib2: Ib2,
 }
+
+/// IB1 of NETSYS v1.
+const IB1_V1: Ib1 = Ib1 {
+    timestamp: Field::new(14, 0),
+    vlan_layer: Field::new(18, 16),
+    pppoe: Field::bit(19),
+    vlan_tag: Field::bit(20),
+    cache: Field::bit(22),
+    ttl: Field::bit(24),
+    kind: Field::new(27, 25),
+};
+
+/// IB2 of NETSYS v1 with counters: the accounting group is 0x1f, the meter group
+/// (PORT_MG, bits 17:12) 0.
+const IB2_V1: Ib2 = Ib2 {
+    qid: Field::new(3, 0),
+    pse_qos: Field::bit(4),
+    dest_port: Field::new(7, 5),
+    mib_cnt: Field::bit(10),
+    preset: Field::new(23, 18).put(0x1f),
+};
+
+/// IB2 of NETSYS v1 without counters, where the meter group that stands for none is 0x3f.
+const IB2_V1_UNCOUNTED: Ib2 = Ib2 {
+    preset: IB2_V1.preset | Field::new(17, 12).put(0x3f),
+    ..IB2_V1
+};
 
 /// IB1 from NETSYS v2 on.
 const IB1_V2: Ib1 = Ib1 {
@@ -187,11 +225,22 @@ const IB2_V2: Ib2 = Ib2 {
     preset: Field::new(23, 20).put(0xf),
 };
 
+/// NETSYS v1: entries of 80 bytes, two ways, no counters.
+const LAYOUT_V1: Layout = Layout {
+    words: 20,
+    ways: 2,
+    mib: false,
+    boundary: None,
+    ib1: IB1_V1,
+    ib2: IB2_V1_UNCOUNTED,
+};
+
 /// NETSYS v2: entries of 96 bytes, four ways, with counters.
 const LAYOUT_V2: Layout = Layout {
     words: 24,
     ways: 4,
     mib: true,
+    boundary: None,
     ib1: IB1_V2,
     ib2: IB2_V2,
 };
@@ -201,6 +250,27 @@ const LAYOUT_V2: Layout = Layout {
 pub struct Netsys {
     layout: Layout,
 }
+
+/// NETSYS v1 without counters: MT7623.
+pub static NETSYS_V1: Netsys = Netsys { layout: LAYOUT_V1 };
+
+/// The same in MT7621, whose engine cannot read entries that lie across a multiple of
+/// 1024 bytes. The table begins at such a multiple.
+pub static NETSYS_V1_BOUNDARY: Netsys = Netsys {
+    layout: Layout {
+        boundary: Some(1024),
+        ..LAYOUT_V1
+    },
+};
+
+/// NETSYS v1 with counters: MT7622.
+pub static NETSYS_V1_COUNTED: Netsys = Netsys {
+    layout: Layout {
+        mib: true,
+        ib2: IB2_V1,
+        ..LAYOUT_V1
+    },
+};
 
 /// NETSYS v2: MT7981 and MT7986.
 pub static NETSYS_V2: Netsys = Netsys { layout: LAYOUT_V2 };
@@ -242,6 +312,17 @@ const fn mac(high: u32, low: u16) -> [u8; 6] {
     let [a, b, c, d] = high.to_be_bytes();
     let [e, f] = low.to_be_bytes();
     [a, b, c, d, e, f]
+}
+
+/// The first half of the special tag by which MediaTek's switches are told the port: in
+/// the EtherType field, and in frames in the place of the outer tag's EtherType. `None`
+/// if it cannot name the port.
+const fn special_tag(port: u8, tagged: bool) -> Option<u16> {
+    if port > DSA_MAX_PORT {
+        return None;
+    }
+    let to = 1_u16.wrapping_shl(port as u32);
+    Some(if tagged { to | DSA_TAGGED } else { to })
 }
 
 /// The words by which the engine finds an entry, in the entry's order from word 1 on,
@@ -319,6 +400,16 @@ impl Format for Netsys {
         lower(hash(&flow.tuple).wrapping_shl(shift) & capacity.wrapping_sub(1))
     }
 
+    fn usable(&self, slot: u16) -> bool {
+        let Some(boundary) = self.layout.boundary else {
+            return true;
+        };
+        let len = self.layout.words.saturating_mul(size_of::<u32>());
+        let first = usize::from(slot).saturating_mul(len);
+        let last = first.saturating_add(len).saturating_sub(1);
+        first.checked_div(boundary) == last.checked_div(boundary)
+    }
+
     fn encode(&self, flow: &Flow, timestamp: u16) -> Result<Entry, Reject> {
         let Layout {
             words,
@@ -351,6 +442,12 @@ impl Format for Netsys {
         if flow.out_encap.pppoe.is_some() {
             etype = ETH_P_PPP_SES;
         }
+        if let Some(port) = flow.dsa {
+            etype = special_tag(port, tags > 0).ok_or(Reject::Dsa)?;
+        }
+        // The special tag is one with the outer tag, or takes its place.
+        let layers = tags.max(flow.dsa.is_some().into());
+        let plain = tags > 0 && flow.dsa.is_none();
         let (dmac_high, dmac_low) = mac_parts(flow.dmac);
         let (smac_high, smac_low) = mac_parts(flow.smac);
         let l2 = [
@@ -364,9 +461,13 @@ impl Format for Netsys {
             entry.set(*at, word);
         }
 
-        // Port 0 is the CPU's. Each of the others has the queue before its number.
+        // Port 0 is the CPU's. Each of the others has the queue before its number, and each
+        // port of a switch has one from the fourth on.
         let port = u32::from(flow.egress.0);
-        let queue = port.checked_sub(1).ok_or(Reject::ForeignEgress)?;
+        let own = port.checked_sub(1).ok_or(Reject::ForeignEgress)?;
+        let queue = flow
+            .dsa
+            .map_or(own, |port| u32::from(port).saturating_add(DSA_QUEUE));
         if port > ib2.dest_port.max() || queue > ib2.qid.max() {
             return Err(Reject::ForeignEgress);
         }
@@ -386,8 +487,8 @@ impl Format for Netsys {
                 | ib1.kind.put(kind)
                 | ib1.cache.put(1)
                 | ib1.ttl.put(1)
-                | ib1.vlan_layer.put(tags.into())
-                | ib1.vlan_tag.put((tags > 0).into())
+                | ib1.vlan_layer.put(layers.into())
+                | ib1.vlan_tag.put(plain.into())
                 | ib1.pppoe.put(flow.out_encap.pppoe.is_some().into())
                 | ib1.timestamp.put(timestamp.into()),
         );
@@ -431,6 +532,9 @@ impl Format for Netsys {
         let [etype_vlan, dmac_high, dmac_vlan, smac_high, smac_pppoe] =
             places.l2().map(|place| at(words, place));
         let info2 = at(words, places.ib2);
+        let special = ib1.vlan_layer.get(word0) > 0 && ib1.vlan_tag.get(word0) == 0;
+        let to = upper(etype_vlan) & !DSA_TAGGED;
+        let to = u8::try_from(to.trailing_zeros()).ok();
         Decoded {
             state: self.state(word0),
             kind,
@@ -446,6 +550,7 @@ impl Format for Netsys {
             etype: upper(etype_vlan),
             vlan: [lower(etype_vlan), lower(dmac_vlan)],
             vlan_layers: u8::try_from(ib1.vlan_layer.get(word0)).unwrap_or(u8::MAX),
+            dsa: to.filter(|port| special && *port <= DSA_MAX_PORT),
             pppoe: (ib1.pppoe.get(word0) == 1).then_some(lower(smac_pppoe)),
             egress: PsePort(u8::try_from(ib2.dest_port.get(info2)).unwrap_or(u8::MAX)),
             timestamp: self.timestamp(word0),

@@ -38,6 +38,8 @@ pub struct Side {
     /// The neighbour's address.
     pub peer: [u8; 6],
     pub encap: Encap,
+    /// Port of the switch behind the port.
+    pub dsa: Option<u8>,
 }
 
 /// A tracked connection.
@@ -100,6 +102,7 @@ impl Connection {
         Flow {
             ingress: from.port,
             egress: to.port,
+            dsa: to.dsa,
             l4: self.l4,
             tuple: tuples[dir],
             new: reverse(tuples[1 - dir]),
@@ -227,6 +230,7 @@ impl Connection {
         }
         out.push(Action::Redirect {
             egress: Some(to.port),
+            dsa: to.dsa,
         });
         out
     }
@@ -322,11 +326,13 @@ fn host6(mut address: [u8; 16]) -> [u8; 16] {
 /// Any connection, with every kind of translation.
 pub fn connection() -> impl Strategy<Value = Connection> {
     let side = |port| {
-        (mac(), mac(), encap(2, true)).prop_map(move |(own, peer, encap)| Side {
+        let switch = proptest::option::of(0..6_u8);
+        (mac(), mac(), encap(2, true), switch).prop_map(move |(own, peer, encap, dsa)| Side {
             port: PsePort(port),
             own,
             peer,
             encap,
+            dsa,
         })
     };
     let l4 = prop_oneof![Just(L4::Tcp), Just(L4::Udp)];

@@ -43,6 +43,7 @@ const CAPS: Caps = Caps {
     vlan_tags: 2,
     pppoe: true,
     headers: 2,
+    dsa: true,
     mib: Some(MibUnit::Layer2 { fcs: false }),
 };
 
@@ -72,6 +73,7 @@ fn flow(l4: L4, tuple: Tuple) -> Flow {
     Flow {
         ingress: PsePort(2),
         egress: PsePort(1),
+        dsa: None,
         l4,
         tuple,
         new: tuple,

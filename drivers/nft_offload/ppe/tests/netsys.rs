@@ -2,7 +2,11 @@
 
 //! NETSYS entries.
 
-use std::string::ToString;
+use std::{
+    string::ToString,
+    vec,
+    vec::Vec, //
+};
 
 use proptest::prelude::*;
 
@@ -16,7 +20,13 @@ use super::{
             L4, //
         },
         format::{
-            netsys::NETSYS_V2,
+            netsys::{
+                Netsys,
+                NETSYS_V1,
+                NETSYS_V1_BOUNDARY,
+                NETSYS_V1_COUNTED,
+                NETSYS_V2, //
+            },
             Entry,
             Format,
             Kind,
@@ -62,9 +72,21 @@ fn v6_tuple(src: [u16; 8], dst: [u16; 8], sport: u16, dport: u16) -> Tuple {
     }
 }
 
+/// All formats: bytes of an entry, ways, bits of the timestamp.
+static FORMATS: [(&Netsys, usize, u16, u32); 4] = [
+    (&NETSYS_V1, 80, 2, 15),
+    (&NETSYS_V1_BOUNDARY, 80, 2, 15),
+    (&NETSYS_V1_COUNTED, 80, 2, 15),
+    (&NETSYS_V2, 96, 4, 8),
+];
+
 fn check(flow: &Flow, timestamp: u16, slot: u16, words: &[u32]) {
-    let entry = NETSYS_V2.encode(flow, timestamp).unwrap();
-    let mut expected = [0; 24];
+    check_in(&NETSYS_V2, flow, timestamp, slot, words);
+}
+
+fn check_in(format: &Netsys, flow: &Flow, timestamp: u16, slot: u16, words: &[u32]) {
+    let entry = format.encode(flow, timestamp).unwrap();
+    let mut expected = vec![0; format.entry_words()];
     expected[..words.len()].copy_from_slice(words);
     assert_eq!(
         entry.words(),
@@ -73,7 +95,149 @@ fn check(flow: &Flow, timestamp: u16, slot: u16, words: &[u32]) {
         entry.words(),
         expected
     );
-    assert_eq!(NETSYS_V2.bucket(flow, 16384), slot);
+    assert_eq!(format.bucket(flow, 16384), slot);
+}
+
+#[test]
+fn sizes() {
+    for (format, bytes, ways, bits) in FORMATS {
+        assert_eq!(format.entry_words() * 4, bytes);
+        assert_eq!(format.ways(), ways);
+        assert_eq!(format.timestamp_bits(), bits);
+    }
+}
+
+#[test]
+fn entries_across_a_boundary() {
+    let skipped = |format: &Netsys, slots| -> Vec<_> {
+        (0..slots).filter(|slot| !format.usable(*slot)).collect()
+    };
+    let first = [12, 25, 38, 51, 76, 89, 102, 115];
+    assert_eq!(skipped(&NETSYS_V1_BOUNDARY, 128), first);
+    let all = skipped(&NETSYS_V1_BOUNDARY, 16384);
+    assert_eq!(all.len(), 128 * 8);
+    assert!(all.iter().all(|slot| first.contains(&(slot % 128))));
+    for slot in 0..16384 {
+        let (from, to) = (slot * 80, slot * 80 + 79);
+        let across = (from..to).any(|byte| byte / 1024 != (byte + 1) / 1024);
+        assert_eq!(all.contains(&(slot as u16)), across, "{slot}");
+    }
+    for (format, ..) in FORMATS {
+        if !core::ptr::eq(format, &NETSYS_V1_BOUNDARY) {
+            assert_eq!(skipped(format, 16384), []);
+        }
+    }
+}
+
+#[test]
+fn entries_of_v1() {
+    let mut f = v4_flow(L4::Tcp);
+    f.new = Tuple::V4 {
+        src: [203, 0, 113, 5],
+        dst: [198, 51, 100, 7],
+        sport: 50123,
+        dport: 443,
+    };
+    f.egress = PsePort(2);
+    for (format, ib2) in [
+        (&NETSYS_V1, 0x007f_f051),
+        (&NETSYS_V1_BOUNDARY, 0x007f_f051),
+        (&NETSYS_V1_COUNTED, 0x007c_0451),
+    ] {
+        #[rustfmt::skip]
+        check_in(format, &f, 0xfabc, 11090, &[
+            0x2140_7abc,
+            0xc0a8_010a, 0xc633_6407, 0x9c40_01bb,
+            ib2,
+            0xcb00_7105, 0xc633_6407, 0xc3cb_01bb,
+            0, 0, 0,
+            0x0800_0000, 0x0a1b_2c3d, 0x4e5f_0000, 0x0200_00aa, 0xbbcc_0000,
+        ]);
+    }
+
+    let tuple = v6_tuple(
+        [0x2001, 0xdb8, 0, 0, 0, 0, 0, 0x10],
+        [0x2001, 0xdb8, 0xffff, 0, 0, 0, 0, 0x99],
+        5000,
+        53,
+    );
+    let mut f = flow(L4::Udp, tuple);
+    f.egress = PsePort(7);
+    f.out_encap.vlan = [Some(7), Some(4094)];
+    #[rustfmt::skip]
+    check_in(&NETSYS_V1_COUNTED, &f, 1, 1044, &[
+        0x6b52_0001,
+        0x2001_0db8, 0, 0, 0x0000_0010,
+        0x2001_0db8, 0xffff_0000, 0, 0x0000_0099,
+        0x1388_0035,
+        0, 0, 0, 0,
+        0x007c_04f6,
+        0x86dd_0007, 0x0a1b_2c3d, 0x4e5f_0ffe, 0x0200_00aa, 0xbbcc_0000,
+    ]);
+
+    let tuple = |a, b, sport, dport| Tuple::V4 {
+        src: [10, 0, 0, a],
+        dst: [10, 0, 0, b],
+        sport,
+        dport,
+    };
+    let mut f = flow(L4::Tcp, tuple(1, 2, 1, 2));
+    f.new = tuple(3, 4, 3, 4);
+    f.out_encap = Encap {
+        vlan: [Some(100), None],
+        pppoe: Some(513),
+    };
+    #[rustfmt::skip]
+    check_in(&NETSYS_V1, &f, 9, 1556, &[
+        0x2159_0009,
+        0x0a00_0001, 0x0a00_0002, 0x0001_0002,
+        0x007f_f030,
+        0x0a00_0003, 0x0a00_0004, 0x0003_0004,
+        0, 0, 0,
+        0x8864_0064, 0x0a1b_2c3d, 0x4e5f_0000, 0x0200_00aa, 0xbbcc_0201,
+    ]);
+}
+
+#[test]
+fn entries_with_a_special_tag() {
+    let with = |format: &Netsys, vlan, pppoe| {
+        let mut f = v4_flow(L4::Tcp);
+        f.dsa = Some(3);
+        f.out_encap = Encap { vlan, pppoe };
+        let entry = format.encode(&f, 0).unwrap();
+        let w = |at| entry.words()[at];
+        let decoded = format.decode(entry.words());
+        assert_eq!((decoded.dsa, decoded.pppoe), (Some(3), pppoe));
+        [w(0), w(4), w(11), w(13) & 0xffff, w(15) & 0xffff]
+    };
+    let none = [None; 2];
+    let one = [Some(100), None];
+    let two = [Some(100), Some(200)];
+    assert_eq!(
+        with(&NETSYS_V2, none, None),
+        [0x2050_4000, 0x00f0_8306, 0x0008_0000, 0, 0]
+    );
+    assert_eq!(
+        with(&NETSYS_V2, one, None),
+        [0x2050_4000, 0x00f0_8306, 0x0108_0064, 0, 0]
+    );
+    assert_eq!(
+        with(&NETSYS_V2, two, None),
+        [0x2050_8000, 0x00f0_8306, 0x0108_0064, 200, 0]
+    );
+    assert_eq!(
+        with(&NETSYS_V2, none, Some(9)),
+        [0x2052_4000, 0x00f0_8306, 0x0008_0000, 0, 9]
+    );
+    assert_eq!(
+        with(&NETSYS_V1, one, Some(9)),
+        [0x2149_0000, 0x007f_f036, 0x0108_0064, 0, 9]
+    );
+    let mut f = v4_flow(L4::Tcp);
+    for port in [6, 8, 255] {
+        f.dsa = Some(port);
+        assert_eq!(NETSYS_V2.encode(&f, 0), Err(Reject::Dsa));
+    }
 }
 
 #[test]
@@ -309,10 +473,17 @@ proptest! {
 
     /// What is encoded is what is decoded.
     #[test]
-    fn round_trip(c in connection(), dir in 0..2_usize, port in 1..16_u8, now in any::<u16>()) {
+    fn round_trip(
+        c in connection(),
+        dir in 0..2_usize,
+        port in 1..16_u8,
+        now in any::<u16>(),
+        (format, bytes, _, bits) in proptest::sample::select(&FORMATS[..]),
+    ) {
         let mut f = c.flow(dir);
-        f.egress = PsePort(port);
-        let entry = match NETSYS_V2.encode(&f, now) {
+        // NETSYS v1 has three bits for it.
+        f.egress = PsePort(if bytes == 80 { (port - 1) % 7 + 1 } else { port });
+        let entry = match format.encode(&f, now) {
             Ok(entry) => entry,
             Err(reject) => {
                 prop_assert!(f.tuple.is_v6() && f.is_nat());
@@ -320,8 +491,8 @@ proptest! {
                 return Ok(());
             }
         };
-        prop_assert_eq!(entry.words().len(), 24);
-        let d = NETSYS_V2.decode(entry.words());
+        prop_assert_eq!(entry.words().len() * 4, bytes);
+        let d = format.decode(entry.words());
         prop_assert_eq!(d.state, State::Bound);
         prop_assert_eq!(d.kind, if f.tuple.is_v6() { Kind::V6Route5 } else { Kind::V4Napt });
         prop_assert_eq!(d.l4, f.l4);
@@ -329,12 +500,13 @@ proptest! {
         prop_assert_eq!(d.new, (!f.tuple.is_v6()).then_some(f.new));
         prop_assert_eq!((d.smac, d.dmac), (f.smac, f.dmac));
         prop_assert_eq!(d.vlan, f.out_encap.vlan.map(|vid| vid.unwrap_or(0)));
-        prop_assert_eq!(d.vlan_layers, f.out_encap.tags());
+        prop_assert_eq!(d.vlan_layers, f.out_encap.tags().max(f.dsa.is_some().into()));
+        prop_assert_eq!(d.dsa, f.dsa);
         prop_assert_eq!(d.pppoe, f.out_encap.pppoe);
         prop_assert_eq!(d.egress, f.egress);
-        prop_assert_eq!(d.timestamp, now & 0xff);
-        prop_assert!(NETSYS_V2.same_key(entry.words(), &f));
-        prop_assert!(NETSYS_V2.same_key(&entry.words()[..NETSYS_V2.key_words()], &f));
+        prop_assert_eq!(u32::from(d.timestamp), u32::from(now) % (1 << bits));
+        prop_assert!(format.same_key(entry.words(), &f));
+        prop_assert!(format.same_key(&entry.words()[..format.key_words()], &f));
     }
 
     /// Flows with different keys are told apart.
@@ -350,7 +522,11 @@ proptest! {
 
     /// The hash is the formula's, for any size of table, and a bucket is a whole one.
     #[test]
-    fn hash_of_any_tuple(t in tuple(), log in 2..16_u32) {
+    fn hash_of_any_tuple(
+        t in tuple(),
+        log in 2..16_u32,
+        (format, _, ways, _) in proptest::sample::select(&FORMATS[..]),
+    ) {
         let w = |bytes: &[u8]| u32::from_be_bytes(bytes.try_into().unwrap());
         let (sport, dport) = t.ports();
         let ports = (u32::from(sport) << 16) | u32::from(dport);
@@ -362,15 +538,17 @@ proptest! {
                 w(&s[4..8]) ^ w(&d[4..8]) ^ w(&s[..4]),
             ),
         };
-        let slot = NETSYS_V2.bucket(&flow(L4::Tcp, t), 1 << log);
-        prop_assert_eq!(u64::from(slot), slow_hash(p, d, s) * 4 % (1 << log));
+        let slot = format.bucket(&flow(L4::Tcp, t), 1 << log);
+        prop_assert_eq!(u64::from(slot), slow_hash(p, d, s) * u64::from(ways) % (1 << log));
     }
 
     /// Any words can be decoded and shown, however few or many.
     #[test]
     fn any_words(words in proptest::collection::vec(any::<u32>(), 0..40), t in tuple()) {
-        let d = NETSYS_V2.decode(&words);
-        let _ = d.line(0, u64::MAX, u64::MAX).to_string();
-        let _ = NETSYS_V2.same_key(&words, &flow(L4::Tcp, t));
+        for (format, ..) in FORMATS {
+            let d = format.decode(&words);
+            let _ = d.line(0, u64::MAX, u64::MAX).to_string();
+            let _ = format.same_key(&words, &flow(L4::Tcp, t));
+        }
     }
 }

@@ -12,6 +12,7 @@ use super::{
             Encap,
             Flow,
             PsePort,
+            Tuple,
             L4, //
         },
         reject::Reject,
@@ -56,12 +57,14 @@ fn plain() -> Connection {
                 own: [2, 0, 0, 0, 0, 1],
                 peer: [2, 0, 0, 0, 0, 2],
                 encap: Encap::NONE,
+                dsa: None,
             },
             Side {
                 port: PsePort(1),
                 own: [0x12, 0x34, 0x56, 0x78, 0x9a, 0xbc],
                 peer: [0x0a, 0x1b, 0x2c, 0x3d, 0x4e, 0x5f],
                 encap: Encap::NONE,
+                dsa: None,
             },
         ],
     }
@@ -150,7 +153,10 @@ fn foreign_ports() {
     };
     assert_eq!(changed(foreign, same), Err(Reject::ForeignIngress));
     let foreign = |a| match a {
-        Action::Redirect { .. } => same(Action::Redirect { egress: None }),
+        Action::Redirect { .. } => same(Action::Redirect {
+            egress: None,
+            dsa: None,
+        }),
         _ => same(a),
     };
     assert_eq!(changed(same, foreign), Err(Reject::ForeignEgress));
@@ -320,9 +326,9 @@ fn actions_that_cannot_be_done() {
         with_action(Action::Other { id: 30 }),
         Err(Reject::UnknownAction)
     );
-    let egress = Some(PsePort(1));
+    let (egress, dsa) = (Some(PsePort(1)), None);
     assert_eq!(
-        with_action(Action::Redirect { egress }),
+        with_action(Action::Redirect { egress, dsa }),
         Err(Reject::TwoRedirects)
     );
     let without = |a| match a {
@@ -386,7 +392,7 @@ fn ethernet_addresses_must_be_whole_and_unicast() {
 fn groups_are_refused() {
     let mut c = plain();
     c.orig = v4(1, 2, 3, 4);
-    if let super::super::flow::Tuple::V4 { dst, .. } = &mut c.orig {
+    if let Tuple::V4 { dst, .. } = &mut c.orig {
         *dst = [224, 0, 0, 251];
     }
     c.reply = reverse(c.orig);
@@ -427,6 +433,56 @@ fn tags() {
     assert_eq!(flow.out_encap.pppoe, Some(9));
     assert_eq!(with(&[session, push(7, 0x8100, 0)]), Err(Reject::Pppoe));
     assert_eq!(with(&[session, session]), Err(Reject::Pppoe));
+}
+
+#[test]
+fn tags_of_802_1ad_refuse_both_directions() {
+    let mut c = plain();
+    c.snat = true;
+    c.reply = reverse(v4(9, 40000, 7, 443));
+    if let Tuple::V4 { src, .. } = &mut c.reply {
+        *src = [198, 51, 100, 7];
+    }
+    let outer = [Action::Accept, {
+        let (vid, proto, prio) = (5, 0x88a8, 0);
+        Action::VlanPush { vid, proto, prio }
+    }];
+    for dir in 0..2 {
+        for action in outer {
+            let mut parser = RuleParser::new();
+            for m in c.matches(dir) {
+                parser.on_match(m).unwrap();
+            }
+            assert_eq!(parser.opposite_of_8021ad(), None);
+            // In front of the mangles that translate.
+            let mut actions = c.actions(dir);
+            actions.insert(4, action);
+            for a in actions {
+                parser.on_action(a).unwrap();
+            }
+            assert_eq!(parser.finish(), Err(Reject::Vlan8021ad));
+            let opposite = c.flow(1 - dir).key();
+            assert_eq!(parser.opposite_of_8021ad(), Some(opposite));
+            assert_eq!(c.flow(dir).opposite(), opposite);
+        }
+    }
+    let mut parser = RuleParser::new();
+    parser.on_action(Action::Accept).unwrap();
+    assert_eq!(parser.opposite_of_8021ad(), None);
+}
+
+#[test]
+fn translation_of_ports_or_addresses_only() {
+    let mut c = plain();
+    c.snat = true;
+    for reply in [v4(1, 50000, 7, 443), v4(9, 40000, 7, 443)] {
+        c.reply = reverse(reply);
+        for dir in 0..2 {
+            let flow = parse(&c.matches(dir), &c.actions(dir)).unwrap();
+            assert_eq!(flow, c.flow(dir));
+            assert!(flow.is_nat());
+        }
+    }
 }
 
 fn any_vlan() -> impl Strategy<Value = VlanKey> {
@@ -526,7 +582,8 @@ fn any_action() -> impl Strategy<Value = Action> {
         1 => Just(Action::VlanPop),
         1 => any::<u16>().prop_map(|sid| Action::PppoePush { sid }),
         1 => any::<u32>().prop_map(|flags| Action::Csum { flags }),
-        2 => port.prop_map(|egress| Action::Redirect { egress }),
+        2 => (port, proptest::option::of(any::<u8>()))
+            .prop_map(|(egress, dsa)| Action::Redirect { egress, dsa }),
         1 => Just(Action::Accept),
         1 => Just(Action::Tunnel),
         1 => any::<u32>().prop_map(|id| Action::Other { id }),
