@@ -59,6 +59,10 @@ pub(crate) trait Chip: Sync {
 /// The chip with a board's chip number: the digits of its name, in hexadecimal.
 pub(crate) fn by_id(id: u32) -> Option<&'static dyn Chip> {
     match id {
+        0x7621 => Some(&mediatek::MT7621),
+        0x7622 => Some(&mediatek::MT7622),
+        0x7623 => Some(&mediatek::MT7623),
+        0x7981 => Some(&mediatek::MT7981),
         0x7986 => Some(&mediatek::MT7986),
         _ => None,
     }

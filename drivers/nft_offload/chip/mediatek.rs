@@ -2,7 +2,10 @@
 
 //! MediaTek's PPE, part of the frame engine (FE) of the chips' network subsystem (NETSYS).
 
+mod netsys;
+mod netsys_v1;
 mod netsys_v2;
 mod regs;
 
-pub(super) use netsys_v2::MT7986;
+pub(super) use netsys_v1::*;
+pub(super) use netsys_v2::*;

@@ -122,6 +122,10 @@ pub(super) const BIND_LIMIT1_FULL: Field = Field::new(13, 0);
 
 /// Port of the CPU, by source port.
 pub(super) const DEFAULT_CPU_PORT: usize = 0x248;
+/// The same for the source ports from 8 on, since NETSYS v2.
+pub(super) const DEFAULT_CPU_PORT1: usize = 0x24c;
+/// Four bits a port, as the mainline driver sets them.
+pub(super) const DEFAULT_CPU_PORT1_VALUE: u32 = 0x000c_b777;
 
 /// Largest frames forwarded, in bytes from the Ethernet header on, by number of tags.
 pub(super) const VLAN_MTU0: usize = 0x30c;
@@ -173,3 +177,8 @@ pub(super) const MIB_SER_R2_PACKETS_HIGH: Field = Field::new(23, 0);
 pub(super) const MIB_CACHE_CTL: usize = 0x350;
 /// The cache is used.
 pub(super) const MIB_CACHE_CTL_EN: u32 = bit(0);
+
+/// No document says what this is; the mainline driver sets it since NETSYS v2.
+pub(super) const SBW_CTRL: usize = 0x374;
+/// What it sets it to.
+pub(super) const SBW_CTRL_VALUE: u32 = 0x7f;

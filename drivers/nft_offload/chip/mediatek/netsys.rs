@@ -1,0 +1,287 @@
+// SPDX-License-Identifier: GPL-2.0-only
+
+//! What the generations have in common: registers are the same, from different places on.
+//!
+//! Chips with several PPEs have PPE 1 0x400 and PPE 2 0xc00 behind PPE 0. The first one serves all
+//! ports; the others are left alone.
+
+use super::regs::*;
+use crate::{
+    chip::{
+        Chip,
+        Tables, //
+    },
+    ppe::{
+        caps::{
+            Caps,
+            MibUnit, //
+        },
+        format::{
+            netsys,
+            Format, //
+        },
+        table::{
+            Count,
+            HwError, //
+        }, //
+    },
+    rust::mmio::Registers, //
+};
+use kernel::error::Error;
+
+/// Number of entries is `1024 << ENTRY_NUM`.
+const ENTRY_NUM: u32 = 4;
+
+/// An entry of the table of counters has 16 bytes.
+const MIB_WORDS: usize = 4;
+
+/// Time after which a bound entry that carries nothing becomes invalid, in seconds.
+///
+/// nf_flowtable decides when a flow ends (by default after 30 s without packets), so this is only
+/// the net under entries that nobody would take out any more. It has to be shorter than the 256 s
+/// after which the entries' timestamp wraps.
+const BIND_AGE: u32 = 60;
+
+/// The same after a FIN, which the CPU has seen and acts upon.
+const BIND_AGE_FIN: u32 = 1;
+
+/// A register is asked for this long, in microseconds, before the engine is given up.
+const TIMEOUT_US: i32 = 100_000;
+
+const ETH_HLEN: u32 = 14;
+const VLAN_HLEN: u32 = 4;
+
+/// Capabilities of all chips, but for the counters.
+const CAPS_UNCOUNTED: Caps = Caps {
+    ipv4: true,
+    ipv6: true,
+    nat44: true,
+    nat66: false,
+    hairpin: true,
+    vlan_tags: 2,
+    pppoe: true,
+    headers: 2,
+    dsa: true,
+    mib: None,
+};
+
+/// Capabilities of chips without counters.
+pub(super) static UNCOUNTED: Caps = CAPS_UNCOUNTED;
+
+/// Capabilities of chips with counters.
+pub(super) static COUNTED: Caps = Caps {
+    // No document says what the bytes of the MIB are. The mainline driver hands them to
+    // conntrack, which counts from the IP header on, as they are.
+    mib: Some(MibUnit::Layer3),
+    ..CAPS_UNCOUNTED
+};
+
+/// What differs between the generations.
+pub(super) struct Generation {
+    /// Start of PPE 0, from the start of the frame engine.
+    pub(super) base: usize,
+    /// Bits of [`TB_CFG`] besides those that all have.
+    pub(super) table: u32,
+    /// Registers that the others do not have, and their values.
+    pub(super) setup: &'static [(usize, u32)],
+}
+
+/// The PPE of a chip.
+pub(crate) struct Ppe {
+    pub(super) name: &'static str,
+    pub(super) generation: &'static Generation,
+    pub(super) format: &'static netsys::Netsys,
+    pub(super) caps: &'static Caps,
+}
+
+/// All registers as ones are what a device answers that is not there any more.
+fn alive(value: Result<u32, Error>) -> Result<u32, HwError> {
+    match value {
+        Ok(value) if value != u32::MAX => Ok(value),
+        _ => Err(HwError),
+    }
+}
+
+impl Ppe {
+    fn at(&self, offset: usize) -> usize {
+        self.generation.base + offset
+    }
+
+    fn read(&self, regs: &Registers, offset: usize) -> Result<u32, HwError> {
+        alive(regs.read(self.at(offset)))
+    }
+
+    /// As [`Self::read`], for registers in which all ones can be a value.
+    fn read_data(&self, regs: &Registers, offset: usize) -> Result<u32, HwError> {
+        regs.read(self.at(offset)).map_err(|_| HwError)
+    }
+
+    fn write(&self, regs: &Registers, offset: usize, value: u32) -> Result<(), HwError> {
+        regs.write(self.at(offset), value).map_err(|_| HwError)
+    }
+
+    fn wait_clear(&self, regs: &Registers, offset: usize, bit: u32) -> Result<(), HwError> {
+        // All ones end the wait as well.
+        let done = |value| value & bit == 0 || value == u32::MAX;
+        alive(regs.wait(self.at(offset), TIMEOUT_US, done)).map(|_| ())
+    }
+}
+
+impl Chip for Ppe {
+    fn name(&self) -> &'static str {
+        self.name
+    }
+
+    fn caps(&self) -> &'static Caps {
+        self.caps
+    }
+
+    fn format(&self) -> &'static dyn Format {
+        self.format
+    }
+
+    fn entries(&self) -> usize {
+        1024 << ENTRY_NUM
+    }
+
+    fn mib_words(&self) -> usize {
+        if self.caps.mib.is_some() {
+            MIB_WORDS
+        } else {
+            0
+        }
+    }
+
+    fn start(&self, regs: &Registers, tables: Tables) -> Result<(), HwError> {
+        let entries = u32::try_from(tables.entries).map_err(|_| HwError)?;
+        let mib = u32::try_from(tables.mib).map_err(|_| HwError)?;
+
+        // Whoever ran the engine before, with the addresses of its own tables.
+        let old = self.read(regs, GLO_CFG)?;
+        self.write(regs, GLO_CFG, old & !GLO_CFG_EN)?;
+        self.wait_clear(regs, GLO_CFG, GLO_CFG_BUSY)?;
+
+        self.write(regs, TB_BASE, entries)?;
+        // Flows are bound when nf_flowtable brings them, so the engine does not have to learn.
+        self.write(
+            regs,
+            TB_CFG,
+            TB_CFG_ENTRY_NUM.set(ENTRY_NUM)
+                | TB_CFG_SEARCH_MISS.set(SEARCH_MISS_FORWARD)
+                | TB_CFG_AGE_TCP
+                | TB_CFG_AGE_UDP
+                | TB_CFG_AGE_TCP_FIN
+                | TB_CFG_HASH_MODE.set(1)
+                | TB_CFG_SCAN_MODE.set(SCAN_MODE_CHECK_AGE)
+                | self.generation.table,
+        )?;
+        self.write(regs, IP_PROTO_CHK, u32::MAX)?;
+        self.clear_cache(regs)?;
+        self.write(regs, CACHE_CTL, CACHE_CTL_EN)?;
+        self.write(
+            regs,
+            FLOW_CFG,
+            FLOW_CFG_IP4_NAT | FLOW_CFG_IP4_NAPT | FLOW_CFG_IP6_5T_ROUTE,
+        )?;
+        self.write(
+            regs,
+            BIND_AGE0,
+            BIND_AGE0_UDP.set(BIND_AGE) | BIND_AGE0_NON_L4.set(BIND_AGE),
+        )?;
+        self.write(
+            regs,
+            BIND_AGE1,
+            BIND_AGE1_TCP.set(BIND_AGE) | BIND_AGE1_TCP_FIN.set(BIND_AGE_FIN),
+        )?;
+        self.write(
+            regs,
+            BIND_LIMIT0,
+            BIND_LIMIT0_QUARTER.set(BIND_LIMIT0_QUARTER.max())
+                | BIND_LIMIT0_HALF.set(BIND_LIMIT0_HALF.max()),
+        )?;
+        self.write(
+            regs,
+            BIND_LIMIT1,
+            BIND_LIMIT1_FULL.set(BIND_LIMIT1_FULL.max()),
+        )?;
+        self.write(regs, DEFAULT_CPU_PORT, 0)?;
+        for &(offset, value) in self.generation.setup {
+            self.write(regs, offset, value)?;
+        }
+        if self.caps.mib.is_some() {
+            self.write(regs, MIB_TB_BASE, mib)?;
+            self.write(regs, MIB_CFG, MIB_CFG_EN | MIB_CFG_RD_CLR)?;
+            self.write(regs, MIB_CACHE_CTL, MIB_CACHE_CTL_EN)?;
+        }
+        self.write(
+            regs,
+            GLO_CFG,
+            GLO_CFG_EN | GLO_CFG_IP4_L4_CS_DROP | GLO_CFG_IP4_CS_DROP | GLO_CFG_FLOW_DROP_UPDATE,
+        )
+    }
+
+    fn stop(&self, regs: &Registers) -> Result<(), HwError> {
+        self.clear_cache(regs)?;
+        self.write(regs, CACHE_CTL, 0)?;
+        self.write(regs, FLOW_CFG, 0)?;
+        let config = self.read(regs, TB_CFG)?;
+        self.write(
+            regs,
+            TB_CFG,
+            config & !TB_CFG_SCAN_MODE.set(TB_CFG_SCAN_MODE.max()),
+        )?;
+        let global = self.read(regs, GLO_CFG)?;
+        self.write(regs, GLO_CFG, global & !GLO_CFG_EN)?;
+        if self.caps.mib.is_some() {
+            self.write(regs, MIB_CFG, 0)?;
+        }
+        self.wait_clear(regs, GLO_CFG, GLO_CFG_BUSY)
+    }
+
+    fn clear_cache(&self, regs: &Registers) -> Result<(), HwError> {
+        let control = self.read(regs, CACHE_CTL)?;
+        self.write(regs, CACHE_CTL, control | CACHE_CTL_CLEAR)?;
+        self.write(regs, CACHE_CTL, control & !CACHE_CTL_CLEAR)
+    }
+
+    fn read_mib(&self, regs: &Registers, slot: u16) -> Result<Count, HwError> {
+        self.write(
+            regs,
+            MIB_SER_CR,
+            MIB_SER_CR_ADDR.set(slot.into()) | MIB_SER_CR_ST,
+        )?;
+        self.wait_clear(regs, MIB_SER_CR, MIB_SER_CR_ST)?;
+        let r0 = self.read_data(regs, MIB_SER_R0)?;
+        let r1 = self.read_data(regs, MIB_SER_R1)?;
+        let r2 = self.read_data(regs, MIB_SER_R2)?;
+        Ok(Count {
+            bytes: u64::from(MIB_SER_R1_BYTES_HIGH.get(r1)) << 32 | u64::from(r0),
+            packets: u64::from(MIB_SER_R2_PACKETS_HIGH.get(r2)) << 16
+                | u64::from(MIB_SER_R1_PACKETS_LOW.get(r1)),
+        })
+    }
+
+    fn timestamp(&self, regs: &Registers) -> Result<u16, HwError> {
+        // CAST: Entries hold the lowest bits.
+        alive(regs.read(FE_TIMESTAMP)).map(|seconds| seconds as u16)
+    }
+
+    fn set_mtu(&self, regs: &Registers, mtu: u32) -> Result<(), HwError> {
+        let frame = |tags: u32, field: Field| {
+            field.set(
+                mtu.saturating_add(ETH_HLEN + tags * VLAN_HLEN)
+                    .min(field.max()),
+            )
+        };
+        self.write(
+            regs,
+            VLAN_MTU0,
+            frame(0, VLAN_MTU0_NONE) | frame(1, VLAN_MTU0_1TAG),
+        )?;
+        self.write(
+            regs,
+            VLAN_MTU1,
+            frame(2, VLAN_MTU1_2TAG) | frame(3, VLAN_MTU1_3TAG),
+        )
+    }
+}

@@ -1,0 +1,44 @@
+// SPDX-License-Identifier: GPL-2.0-only
+
+//! NETSYS v1: one PPE; counters in MT7622 only.
+
+use super::{
+    netsys::{
+        Generation,
+        Ppe,
+        COUNTED,
+        UNCOUNTED, //
+    },
+    regs::TB_CFG_ENTRY_80B, //
+};
+use crate::ppe::format::netsys;
+
+static V1: Generation = Generation {
+    base: 0x0c00,
+    table: TB_CFG_ENTRY_80B,
+    setup: &[],
+};
+
+/// MT7621.
+pub(crate) static MT7621: Ppe = Ppe {
+    name: "mt7621",
+    generation: &V1,
+    format: &netsys::NETSYS_V1_BOUNDARY,
+    caps: &UNCOUNTED,
+};
+
+/// MT7622.
+pub(crate) static MT7622: Ppe = Ppe {
+    name: "mt7622",
+    generation: &V1,
+    format: &netsys::NETSYS_V1_COUNTED,
+    caps: &COUNTED,
+};
+
+/// MT7623.
+pub(crate) static MT7623: Ppe = Ppe {
+    name: "mt7623",
+    generation: &V1,
+    format: &netsys::NETSYS_V1,
+    caps: &UNCOUNTED,
+};
