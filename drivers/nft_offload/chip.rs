@@ -64,6 +64,7 @@ pub(crate) fn by_id(id: u32) -> Option<&'static dyn Chip> {
         0x7623 => Some(&mediatek::MT7623),
         0x7981 => Some(&mediatek::MT7981),
         0x7986 => Some(&mediatek::MT7986),
+        0x7988 => Some(&mediatek::MT7988),
         _ => None,
     }
 }

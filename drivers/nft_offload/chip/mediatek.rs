@@ -5,7 +5,9 @@
 mod netsys;
 mod netsys_v1;
 mod netsys_v2;
+mod netsys_v3;
 mod regs;
 
 pub(super) use netsys_v1::*;
 pub(super) use netsys_v2::*;
+pub(super) use netsys_v3::*;

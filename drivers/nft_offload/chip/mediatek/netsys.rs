@@ -76,6 +76,15 @@ pub(super) static COUNTED: Caps = Caps {
     ..CAPS_UNCOUNTED
 };
 
+/// How wide the counters are when they are read one by one.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(super) enum MibWidth {
+    /// Bytes 48 bits, packets 40 bits.
+    Narrow,
+    /// Both 64 bits.
+    Wide,
+}
+
 /// What differs between the generations.
 pub(super) struct Generation {
     /// Start of PPE 0, from the start of the frame engine.
@@ -84,6 +93,8 @@ pub(super) struct Generation {
     pub(super) table: u32,
     /// Registers that the others do not have, and their values.
     pub(super) setup: &'static [(usize, u32)],
+    /// Width of the counters.
+    pub(super) mib_width: MibWidth,
 }
 
 /// The PPE of a chip.
@@ -254,10 +265,19 @@ impl Chip for Ppe {
         let r0 = self.read_data(regs, MIB_SER_R0)?;
         let r1 = self.read_data(regs, MIB_SER_R1)?;
         let r2 = self.read_data(regs, MIB_SER_R2)?;
-        Ok(Count {
-            bytes: u64::from(MIB_SER_R1_BYTES_HIGH.get(r1)) << 32 | u64::from(r0),
-            packets: u64::from(MIB_SER_R2_PACKETS_HIGH.get(r2)) << 16
-                | u64::from(MIB_SER_R1_PACKETS_LOW.get(r1)),
+        Ok(match self.generation.mib_width {
+            MibWidth::Narrow => Count {
+                bytes: u64::from(MIB_SER_R1_BYTES_HIGH.get(r1)) << 32 | u64::from(r0),
+                packets: u64::from(MIB_SER_R2_PACKETS_HIGH.get(r2)) << 16
+                    | u64::from(MIB_SER_R1_PACKETS_LOW.get(r1)),
+            },
+            MibWidth::Wide => {
+                let r3 = self.read_data(regs, MIB_SER_R3)?;
+                Count {
+                    bytes: u64::from(r1) << 32 | u64::from(r0),
+                    packets: u64::from(r3) << 32 | u64::from(r2),
+                }
+            }
         })
     }
 

@@ -5,6 +5,7 @@
 use super::{
     netsys::{
         Generation,
+        MibWidth,
         Ppe,
         COUNTED,
         UNCOUNTED, //
@@ -17,6 +18,7 @@ static V1: Generation = Generation {
     base: 0x0c00,
     table: TB_CFG_ENTRY_80B,
     setup: &[],
+    mib_width: MibWidth::Narrow,
 };
 
 /// MT7621.

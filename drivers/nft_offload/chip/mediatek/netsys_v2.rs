@@ -5,6 +5,7 @@
 use super::{
     netsys::{
         Generation,
+        MibWidth,
         Ppe,
         COUNTED, //
     },
@@ -26,6 +27,7 @@ static V2: Generation = Generation {
         (DEFAULT_CPU_PORT1, DEFAULT_CPU_PORT1_VALUE),
         (SBW_CTRL, SBW_CTRL_VALUE),
     ],
+    mib_width: MibWidth::Narrow,
 };
 
 /// MT7981.

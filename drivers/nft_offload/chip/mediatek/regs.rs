@@ -173,6 +173,9 @@ pub(super) const MIB_SER_R1_PACKETS_LOW: Field = Field::new(31, 16);
 pub(super) const MIB_SER_R2: usize = 0x348;
 /// Bits 39:16 of the packets.
 pub(super) const MIB_SER_R2_PACKETS_HIGH: Field = Field::new(23, 0);
+/// Since NETSYS v3: packets, bits 63:32; R0 to R2 are the bits 31:0 and 63:32 of the bytes, and 31:0 of
+/// the packets.
+pub(super) const MIB_SER_R3: usize = 0x34c;
 /// Cache of the table of counters.
 pub(super) const MIB_CACHE_CTL: usize = 0x350;
 /// The cache is used.

@@ -245,6 +245,12 @@ const LAYOUT_V2: Layout = Layout {
     ib2: IB2_V2,
 };
 
+/// NETSYS v3: entries of 128 bytes, otherwise as v2.
+const LAYOUT_V3: Layout = Layout {
+    words: 32,
+    ..LAYOUT_V2
+};
+
 /// A table format of NETSYS.
 #[derive(Clone, Copy, Debug)]
 pub struct Netsys {
@@ -274,6 +280,9 @@ pub static NETSYS_V1_COUNTED: Netsys = Netsys {
 
 /// NETSYS v2: MT7981 and MT7986.
 pub static NETSYS_V2: Netsys = Netsys { layout: LAYOUT_V2 };
+
+/// NETSYS v3: MT7988.
+pub static NETSYS_V3: Netsys = Netsys { layout: LAYOUT_V3 };
 
 /// The word at `at`, 0 if there is none.
 fn at(words: &[u32], at: usize) -> u32 {

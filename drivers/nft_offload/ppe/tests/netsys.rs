@@ -25,7 +25,8 @@ use super::{
                 NETSYS_V1,
                 NETSYS_V1_BOUNDARY,
                 NETSYS_V1_COUNTED,
-                NETSYS_V2, //
+                NETSYS_V2,
+                NETSYS_V3, //
             },
             Entry,
             Format,
@@ -73,15 +74,18 @@ fn v6_tuple(src: [u16; 8], dst: [u16; 8], sport: u16, dport: u16) -> Tuple {
 }
 
 /// All formats: bytes of an entry, ways, bits of the timestamp.
-static FORMATS: [(&Netsys, usize, u16, u32); 4] = [
+static FORMATS: [(&Netsys, usize, u16, u32); 5] = [
     (&NETSYS_V1, 80, 2, 15),
     (&NETSYS_V1_BOUNDARY, 80, 2, 15),
     (&NETSYS_V1_COUNTED, 80, 2, 15),
     (&NETSYS_V2, 96, 4, 8),
+    (&NETSYS_V3, 128, 4, 8),
 ];
 
 fn check(flow: &Flow, timestamp: u16, slot: u16, words: &[u32]) {
     check_in(&NETSYS_V2, flow, timestamp, slot, words);
+    // The same in longer entries.
+    check_in(&NETSYS_V3, flow, timestamp, slot, words);
 }
 
 fn check_in(format: &Netsys, flow: &Flow, timestamp: u16, slot: u16, words: &[u32]) {
@@ -218,7 +222,7 @@ fn entries_with_a_special_tag() {
         [0x2050_4000, 0x00f0_8306, 0x0008_0000, 0, 0]
     );
     assert_eq!(
-        with(&NETSYS_V2, one, None),
+        with(&NETSYS_V3, one, None),
         [0x2050_4000, 0x00f0_8306, 0x0108_0064, 0, 0]
     );
     assert_eq!(
