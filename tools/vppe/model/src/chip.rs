@@ -57,8 +57,8 @@ pub struct Layout {
     pub ib1_type: Field,
     /// IB1 of an entry that is not bound: packets seen.
     ///
-    /// **Assumption** for NETSYS v2: bits 22:8. The field that is known, 23:8, is the first
-    /// generation's; bit 23 is the lowest of the packet type here.
+    /// **Assumption** from NETSYS v2 on: bits 22:8. The field that is known, 23:8, is the
+    /// first generation's; bit 23 is the lowest of the packet type in later ones.
     pub ib1_unbind_packets: Field,
     /// IB2: PSE port the frame leaves through.
     pub ib2_dest_port: Field,
@@ -75,6 +75,22 @@ pub enum ByteUnit {
     Layer2,
 }
 
+/// The counters of the entries.
+#[derive(Debug, Clone, Copy)]
+pub struct Mib {
+    /// Width of the byte counters in bits.
+    pub byte_bits: u32,
+    /// Width of the packet counters in bits.
+    pub packet_bits: u32,
+    /// What a byte counter counts.
+    ///
+    /// **Assumption**: layer 3, on all chips. The known drivers hand the value to
+    /// conntrack, which counts layer 3, without a correction.
+    pub byte_unit: ByteUnit,
+    /// The words of `MIB_SER_R0` to `MIB_SER_R3` for so many packets and bytes.
+    pub words: fn(packets: u64, bytes: u64) -> [u32; 4],
+}
+
 /// One chip.
 #[derive(Debug, Clone, Copy)]
 pub struct Chip {
@@ -86,10 +102,14 @@ pub struct Chip {
     pub timestamp_reg: u32,
     /// Offset of each engine's register block in the frame engine.
     pub ppe_bases: &'static [u32],
+    /// PSE port of each engine.
+    pub ppe_ports: &'static [u8],
     /// Ways of a bucket.
     pub ways: u32,
     /// PSE ports of the GDMs (the ports' MACs), in order.
     pub gdm_ports: &'static [u8],
+    /// Offset of each GDM's forward register in the frame engine.
+    pub gdm_regs: &'static [u32],
     /// PSE port that discards.
     pub drop_port: u8,
     /// Size of an entry in bytes for `TB_CFG.ENTRY_80B` and `TB_CFG.INFO_SEL`.
@@ -98,33 +118,87 @@ pub struct Chip {
     /// programs. With the others the model takes the size of the older formats, so that
     /// a driver that programs them wrongly reads and writes elsewhere than the engine.
     pub entry_size: fn(entry_80b: bool, info_sel: bool) -> u32,
+    /// An entry that crosses a multiple of so many bytes is of no use.
+    ///
+    /// **Assumption**: the facts say that a driver has to keep off such entries, not what
+    /// happens to one that does not. The model's engine never matches an entry there,
+    /// bound or not, and makes none of its own.
+    pub boundary: Option<u32>,
     /// Bit fields of an entry.
     pub layout: Layout,
-    /// Width of the byte counters in bits.
-    pub mib_byte_bits: u32,
-    /// Width of the packet counters in bits.
-    pub mib_packet_bits: u32,
-    /// What a byte counter counts.
-    ///
-    /// **Assumption** for MT7986: layer 3. The known drivers hand the value to
-    /// conntrack, which counts layer 3, without a correction.
-    pub mib_byte_unit: ByteUnit,
+    /// The counters of the entries; `None` on a chip without.
+    pub mib: Option<Mib>,
 }
 
-/// MediaTek MT7986 (NETSYS v2): two engines, entries of 96 bytes, four ways.
-pub static MT7986: Chip = Chip {
-    name: "mt7986",
-    id: 0x7986,
+const fn mib_48_40(packets: u64, bytes: u64) -> [u32; 4] {
+    [
+        bytes as u32,
+        (bytes >> 32) as u32 & 0xffff | (packets as u32) << 16,
+        (packets >> 16) as u32 & 0x00ff_ffff,
+        0,
+    ]
+}
+
+const fn mib_64_64(packets: u64, bytes: u64) -> [u32; 4] {
+    [
+        bytes as u32,
+        (bytes >> 32) as u32,
+        packets as u32,
+        (packets >> 32) as u32,
+    ]
+}
+
+const MIB_48_40: Mib = Mib {
+    byte_bits: 48,
+    packet_bits: 40,
+    byte_unit: ByteUnit::Layer3,
+    words: mib_48_40,
+};
+
+/// NETSYS v1: one engine, entries of 80 bytes, two ways, no counters.
+const NETSYS_V1: Chip = Chip {
+    name: "",
+    id: 0,
+    timestamp_reg: 0x0010,
+    ppe_bases: &[0x0c00],
+    ppe_ports: &[4],
+    ways: 2,
+    gdm_ports: &[1, 2],
+    gdm_regs: &[0x0500, 0x1500],
+    drop_port: 7,
+    entry_size: |entry_80b, _| if entry_80b { 80 } else { 64 },
+    boundary: None,
+    layout: Layout {
+        ib1_timestamp: Field::new(14, 0),
+        ib1_vlan_layer: Field::new(18, 16),
+        ib1_pppoe: Field::bit(19),
+        ib1_vlan_tag: Field::bit(20),
+        ib1_ttl: Field::bit(24),
+        ib1_type: Field::new(27, 25),
+        ib1_unbind_packets: Field::new(23, 8),
+        ib2_dest_port: Field::new(7, 5),
+        ib2_mib_cnt: Field::bit(10),
+    },
+    mib: None,
+};
+
+/// NETSYS v2: two engines, entries of 96 bytes, four ways, counters of 48 and 40 bits.
+const NETSYS_V2: Chip = Chip {
+    name: "",
+    id: 0,
     timestamp_reg: 0x0010,
     ppe_bases: &[0x2000, 0x2400],
+    ppe_ports: &[3, 4],
     ways: 4,
     gdm_ports: &[1, 2],
+    gdm_regs: &[0x0500, 0x1500],
     drop_port: 7,
     entry_size: |entry_80b, info_sel| match (entry_80b, info_sel) {
         (true, true) => 96,
         (true, false) => 80,
         (false, _) => 64,
     },
+    boundary: None,
     layout: Layout {
         ib1_timestamp: Field::new(7, 0),
         ib1_vlan_layer: Field::new(16, 14),
@@ -136,13 +210,78 @@ pub static MT7986: Chip = Chip {
         ib2_dest_port: Field::new(12, 9),
         ib2_mib_cnt: Field::bit(15),
     },
-    mib_byte_bits: 48,
-    mib_packet_bits: 40,
-    mib_byte_unit: ByteUnit::Layer3,
+    mib: Some(MIB_48_40),
+};
+
+/// NETSYS v3: three engines and three GDMs, entries of 128 bytes, counters of 64 bits; the
+/// fields of an entry are those of v2.
+const NETSYS_V3: Chip = Chip {
+    ppe_bases: &[0x2000, 0x2400, 0x2c00],
+    ppe_ports: &[3, 4, 12],
+    gdm_ports: &[1, 2, 15],
+    gdm_regs: &[0x0500, 0x1500, 0x0540],
+    entry_size: |entry_80b, info_sel| match (entry_80b, info_sel) {
+        (false, true) => 128,
+        (true, true) => 96,
+        (true, false) => 80,
+        (false, false) => 64,
+    },
+    mib: Some(Mib {
+        byte_bits: 64,
+        packet_bits: 64,
+        byte_unit: ByteUnit::Layer3,
+        words: mib_64_64,
+    }),
+    ..NETSYS_V2
+};
+
+/// MediaTek MT7621 (NETSYS v1): no counters, and entries that cross a multiple of 1024
+/// bytes are of no use.
+pub static MT7621: Chip = Chip {
+    name: "mt7621",
+    id: 0x7621,
+    boundary: Some(1024),
+    ..NETSYS_V1
+};
+
+/// MediaTek MT7623 (NETSYS v1): no counters.
+pub static MT7623: Chip = Chip {
+    name: "mt7623",
+    id: 0x7623,
+    ..NETSYS_V1
+};
+
+/// MediaTek MT7622 (NETSYS v1): counters of 48 and 40 bits.
+pub static MT7622: Chip = Chip {
+    name: "mt7622",
+    id: 0x7622,
+    mib: Some(MIB_48_40),
+    ..NETSYS_V1
+};
+
+/// MediaTek MT7981 (NETSYS v2).
+pub static MT7981: Chip = Chip {
+    name: "mt7981",
+    id: 0x7981,
+    ..NETSYS_V2
+};
+
+/// MediaTek MT7986 (NETSYS v2).
+pub static MT7986: Chip = Chip {
+    name: "mt7986",
+    id: 0x7986,
+    ..NETSYS_V2
+};
+
+/// MediaTek MT7988 (NETSYS v3).
+pub static MT7988: Chip = Chip {
+    name: "mt7988",
+    id: 0x7988,
+    ..NETSYS_V3
 };
 
 /// All chips of the model.
-pub static CHIPS: &[&Chip] = &[&MT7986];
+pub static CHIPS: &[&Chip] = &[&MT7621, &MT7623, &MT7622, &MT7981, &MT7986, &MT7988];
 
 /// The chip called `name`.
 pub fn by_name(name: &str) -> Option<&'static Chip> {

@@ -6,8 +6,8 @@
 //! ([`FrameEngine::process`]) and the passing of time ([`FrameEngine::tick`]).
 //! Guest memory is reached through the small trait [`Dma`].
 //!
-//! The first chip is MT7986 (NETSYS v2): see [`chip`]. What differs between
-//! generations is data in [`chip::Chip`]; a further generation is a further value.
+//! What differs between the chips and their generations is data in [`chip::Chip`]; a
+//! further generation is a further value in [`chip`].
 //!
 //! The model is deliberately unkind where a chip is:
 //!
@@ -56,6 +56,8 @@ pub enum Verdict {
     ToCpu {
         /// Why.
         reason: CpuReason,
+        /// Index of the entry that was found or made, as the receive descriptor has it.
+        entry: Option<u32>,
     },
     /// The frame is discarded.
     Drop,

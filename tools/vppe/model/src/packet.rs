@@ -2,8 +2,8 @@
 //! From a frame to the key of its flow.
 
 use etherparse::{
-    EtherType, Ethernet2HeaderSlice, IpNumber, Ipv4HeaderSlice, Ipv6HeaderSlice,
-    SingleVlanHeaderSlice, TcpHeaderSlice, UdpHeaderSlice,
+    EtherType, IpNumber, Ipv4HeaderSlice, Ipv6HeaderSlice, SingleVlanHeaderSlice, TcpHeaderSlice,
+    UdpHeaderSlice,
 };
 
 use crate::csum;
@@ -75,23 +75,21 @@ fn words(bytes: [u8; 16]) -> [u32; 4] {
 
 const NO_FLOW: Unfit = Unfit::Cpu(CpuReason::NoFlow);
 
-/// Looks at a frame that came in at a port with MAC address `mac`.
+/// Looks at a frame; with `special_tag`, four bytes of a switch stand behind its addresses.
 ///
-/// **Assumption**: frames to another unicast address are bridged by the CPU and not
-/// looked up; two 802.1Q or 802.1ad tags and one PPPoE session header are looked
-/// through; IPv4 fragments, options and IPv6 extension headers go to the CPU whatever
-/// `FLOW_CFG` says; a frame shorter than its IP header says goes to the CPU.
-pub fn parse(frame: &[u8], mac: &[u8; 6]) -> Result<Packet, Unfit> {
-    let eth = Ethernet2HeaderSlice::from_slice(frame).map_err(|_| NO_FLOW)?;
-    let dst = eth.destination();
-    if dst[0] & 1 != 0 {
+/// **Assumption**: multicast goes to the CPU; two 802.1Q or 802.1ad tags and one PPPoE
+/// session header are looked through; IPv4 fragments, options and IPv6 extension headers
+/// go to the CPU whatever `FLOW_CFG` says; a frame shorter than its IP header says goes to
+/// the CPU.
+pub fn parse(frame: &[u8], special_tag: bool) -> Result<Packet, Unfit> {
+    let ethertype_at = if special_tag { 16 } else { 12 };
+    let mut l3 = ethertype_at + 2;
+    let head = frame.get(..l3).ok_or(NO_FLOW)?;
+    if head[0] & 1 != 0 {
         return Err(Unfit::Cpu(CpuReason::MulticastToCpu));
     }
-    if dst != *mac {
-        return Err(Unfit::Cpu(CpuReason::PpeBypass));
-    }
-    let mut ethertype = eth.ether_type();
-    let mut l3 = 14;
+    let word = [head[ethertype_at], head[ethertype_at + 1]];
+    let mut ethertype = EtherType(u16::from_be_bytes(word));
     for _ in 0..MAX_TAGS {
         if !matches!(
             ethertype,

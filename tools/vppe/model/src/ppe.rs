@@ -45,6 +45,8 @@ pub struct PpeStats {
     pub dma_errors: u64,
     /// Hits whose PSE port this board does not have.
     pub bad_ports: u64,
+    /// Look-ups for a flow that stands in an entry of no use ([`Chip::boundary`]).
+    pub unusable: u64,
     /// Frames to the CPU, by [`CpuReason`].
     pub reasons: [u64; CpuReason::COUNT],
 }
@@ -64,6 +66,7 @@ impl Default for PpeStats {
             mib_reads: 0,
             dma_errors: 0,
             bad_ports: 0,
+            unusable: 0,
             reasons: [0; CpuReason::COUNT],
         }
     }
@@ -107,6 +110,8 @@ pub struct EntryView {
     pub cached: bool,
     /// That copy differs from memory.
     pub stale: bool,
+    /// The engine can match an entry in this place ([`Chip::boundary`]).
+    pub usable: bool,
     /// Packets in the MIB.
     pub packets: u64,
     /// Bytes in the MIB.
@@ -232,10 +237,12 @@ impl Ppe {
 
     /// Adds to the MIB counters of an entry, as traffic would (to see them wrap).
     pub fn add_mib(&mut self, index: u32, packets: u64, bytes: u64) {
-        let chip = self.chip;
+        let Some(mib) = self.chip.mib else {
+            return;
+        };
         if let Some(counter) = self.mib.get_mut(index as usize) {
-            counter.0 = counter.0.wrapping_add(packets) & low_bits(chip.mib_packet_bits);
-            counter.1 = counter.1.wrapping_add(bytes) & low_bits(chip.mib_byte_bits);
+            counter.0 = counter.0.wrapping_add(packets) & low_bits(mib.packet_bits);
+            counter.1 = counter.1.wrapping_add(bytes) & low_bits(mib.byte_bits);
         }
     }
 
@@ -281,9 +288,17 @@ impl Ppe {
         }
     }
 
+    /// Whether the chip has a register at this offset.
+    ///
+    /// **Assumption**: on a chip without counters the registers of the MIB read 0.
+    fn decodes(&self, offset: u32) -> bool {
+        (FIRST_REG..regs::BLOCK_SIZE).contains(&offset)
+            && (self.chip.mib.is_some() || !(regs::MIB_CFG..=regs::MIB_CACHE_CTL).contains(&offset))
+    }
+
     /// Reads the register at `offset` of the engine's block.
     pub fn read(&mut self, dma: &impl Dma, offset: u32, faults: &Faults) -> u32 {
-        if !(FIRST_REG..regs::BLOCK_SIZE).contains(&offset) {
+        if !self.decodes(offset) {
             return 0;
         }
         let value = self.reg(offset);
@@ -310,7 +325,7 @@ impl Ppe {
     /// **Assumption**: `CACHE_CTL.CLEAR` acts when it goes from 0 to 1: one that stays set
     /// does not act again. A serial read of the MIB replaces one that is under way.
     pub fn write(&mut self, dma: &impl Dma, offset: u32, value: u32) {
-        if !(FIRST_REG..regs::BLOCK_SIZE).contains(&offset) {
+        if !self.decodes(offset) {
             return;
         }
         let old = self.reg(offset);
@@ -354,13 +369,10 @@ impl Ppe {
                 *counter = (0, 0);
             }
         }
-        let (packets, bytes) = value;
-        let words = [
-            bytes as u32,
-            (bytes >> 32) as u32 & 0xffff | (packets as u32) << 16,
-            (packets >> 16) as u32 & 0x00ff_ffff,
-            0,
-        ];
+        let words = self
+            .chip
+            .mib
+            .map_or([0; 4], |mib| (mib.words)(value.0, value.1));
         let base = u64::from(self.reg(regs::MIB_TB_BASE));
         for (i, word) in (0u32..).zip(words) {
             *self.reg_mut(regs::MIB_SER_R0 + 4 * i) = word;
@@ -381,6 +393,15 @@ impl Ppe {
 
     fn addr(&self, index: u32) -> u64 {
         self.config.base + u64::from(index) * u64::from(self.config.entry_size)
+    }
+
+    /// Whether the engine can match an entry in this place.
+    fn usable(&self, index: u32) -> bool {
+        self.chip.boundary.is_none_or(|boundary| {
+            let first = self.addr(index);
+            let last = first + u64::from(self.config.entry_size) - 1;
+            first / u64::from(boundary) == last / u64::from(boundary)
+        })
     }
 
     fn read_raw(&self, dma: &impl Dma, index: u32) -> Result<Raw, DmaError> {
@@ -434,15 +455,23 @@ impl Ppe {
                 && entry.state() != entry::STATE_INVALID
                 && entry.key.as_ref() == Some(key)
             {
-                found = Some(index);
+                if self.usable(index) {
+                    found = Some(index);
+                } else {
+                    self.stats.unusable += 1;
+                }
             }
         }
         Ok(found)
     }
 
     fn punt(&mut self, reason: CpuReason) -> Verdict {
+        self.punt_from(reason, None)
+    }
+
+    fn punt_from(&mut self, reason: CpuReason, entry: Option<u32>) -> Verdict {
         self.stats.reasons[reason as usize] += 1;
-        Verdict::ToCpu { reason }
+        Verdict::ToCpu { reason, entry }
     }
 
     fn drop_frame(&mut self) -> Verdict {
@@ -450,20 +479,20 @@ impl Ppe {
         Verdict::Drop
     }
 
-    /// Decides about a frame that came in at a port with MAC address `mac`, and rewrites
-    /// it if an entry says so. `ports` are the PSE ports of the board.
+    /// Decides about a frame, and rewrites it if an entry says so. `special_tag` says that
+    /// it came in with a switch's special tag; `ports` are the PSE ports of the board.
     pub fn process(
         &mut self,
         dma: &impl Dma,
         now: u32,
-        mac: &[u8; 6],
+        special_tag: bool,
         ports: &[PsePort],
         frame: &mut FrameBuf,
     ) -> Verdict {
         if !self.config.enabled {
             return self.punt(CpuReason::PpeBypass);
         }
-        let packet = match packet::parse(frame.frame(), mac) {
+        let packet = match packet::parse(frame.frame(), special_tag) {
             Ok(packet) => packet,
             Err(unfit) => return self.unfit(unfit),
         };
@@ -525,23 +554,23 @@ impl Ppe {
         found: Option<u32>,
     ) -> Verdict {
         if packet.syn_rst || packet.fin {
-            return self.punt(CpuReason::TcpFinSynRst);
+            return self.punt_from(CpuReason::TcpFinSynRst, found);
         }
         if let Some(index) = found {
             return self.hit_unbound(dma, now, index);
         }
-        match self.config.search_miss {
+        let built = match self.config.search_miss {
             regs::SEARCH_MISS_DROP => return self.drop_frame(),
             regs::SEARCH_MISS_FORWARD_BUILD => self.build(dma, now, packet, first),
-            _ => (),
-        }
-        self.punt(CpuReason::UnHit)
+            _ => None,
+        };
+        self.punt_from(CpuReason::UnHit, built)
     }
 
-    /// Makes an unbound entry in a free way.
+    /// Makes an unbound entry in a free way; gives its index.
     ///
     /// **Assumption**: the engine looks at memory, not at its cache, before it takes a way.
-    fn build(&mut self, dma: &impl Dma, now: u32, packet: &Packet, first: u32) {
+    fn build(&mut self, dma: &impl Dma, now: u32, packet: &Packet, first: u32) -> Option<u32> {
         let kind = if packet.key.v6 {
             entry::TYPE_IPV6_5T
         } else {
@@ -556,19 +585,17 @@ impl Ppe {
         for index in first..first + self.chip.ways {
             let addr = self.addr(index);
             let read = dma.read_u32(addr);
-            let Some(old) = self.count_dma(read) else {
-                return;
-            };
+            let old = self.count_dma(read)?;
             let free = entry::IB1_STATE.get(old) == entry::STATE_INVALID
                 && entry::IB1_STATIC.get(old) == 0;
-            if !free {
+            if !free || !self.usable(index) {
                 continue;
             }
             let built = dma
                 .write(addr + 4, &words[4..len])
                 .and_then(|()| dma.cas_u32(addr, old, ib1));
             if self.count_dma(built) != Some(true) {
-                return;
+                return None;
             }
             self.stats.built += 1;
             self.used += 1;
@@ -578,8 +605,9 @@ impl Ppe {
             line.entry = Entry::decode(&line.raw, &self.chip.layout);
             line.rate_tick = now;
             line.rate_packets = 1;
-            return;
+            return Some(index);
         }
+        None
     }
 
     fn hit_unbound(&mut self, dma: &impl Dma, now: u32, index: u32) -> Verdict {
@@ -587,7 +615,7 @@ impl Ppe {
         let addr = self.addr(index);
         let line = &mut self.lines[index as usize];
         if line.entry.state() != entry::STATE_UNBIND {
-            return self.punt(CpuReason::HitUnbind);
+            return self.punt_from(CpuReason::HitUnbind, Some(index));
         }
         if line.rate_tick != now {
             line.rate_tick = now;
@@ -604,11 +632,12 @@ impl Ppe {
         line.raw.bytes[..4].copy_from_slice(&new.to_le_bytes());
         let written = dma.cas_u32(addr, old, new);
         self.count_dma(written);
-        self.punt(if fast {
+        let reason = if fast {
             CpuReason::HitUnbindRateReached
         } else {
             CpuReason::HitUnbind
-        })
+        };
+        self.punt_from(reason, Some(index))
     }
 
     /// **Assumption**: a frame that a bound entry sends to the CPU (closing TCP, TTL 1,
@@ -624,24 +653,24 @@ impl Ppe {
     ) -> Verdict {
         let entry = &self.lines[index as usize].entry;
         if packet.syn_rst {
-            return self.punt(CpuReason::TcpFinSynRst);
+            return self.punt_from(CpuReason::TcpFinSynRst, Some(index));
         }
         if packet.fin {
-            return self.punt(CpuReason::HitBindTcpFin);
+            return self.punt_from(CpuReason::HitBindTcpFin, Some(index));
         }
         if entry.decrement && packet.ttl <= 1 {
-            return self.punt(CpuReason::HitTtl1);
+            return self.punt_from(CpuReason::HitTtl1, Some(index));
         }
         let mtu = self.config.mtu[usize::from(entry.tags).min(3)] as usize;
         if entry.head_len() + packet.ip_len() > mtu {
-            return self.punt(CpuReason::ExceedMtu);
+            return self.punt_from(CpuReason::ExceedMtu, Some(index));
         }
         let port = entry.dest_port;
         if !ports.contains(&port) && port != self.chip.drop_port {
             if port != 0 {
                 self.stats.bad_ports += 1;
             }
-            return self.punt(CpuReason::HitBindForceCpu);
+            return self.punt_from(CpuReason::HitBindForceCpu, Some(index));
         }
 
         let counted = entry.counted && self.config.mib;
@@ -650,9 +679,9 @@ impl Ppe {
             self.touch(dma, now, index);
         }
         if counted {
-            let bytes = match self.chip.mib_byte_unit {
-                ByteUnit::Layer3 => packet.ip_len(),
-                ByteUnit::Layer2 => frame.frame().len(),
+            let bytes = match self.chip.mib.map(|mib| mib.byte_unit) {
+                Some(ByteUnit::Layer2) => frame.frame().len(),
+                _ => packet.ip_len(),
             };
             self.add_mib(index, 1, bytes as u64);
         }
@@ -803,6 +832,7 @@ impl Ppe {
                 entry: Entry::decode(&raw, &self.chip.layout),
                 cached,
                 stale: cached && line.raw.bytes != raw.bytes,
+                usable: self.usable(index),
                 packets,
                 bytes,
             });
@@ -812,7 +842,7 @@ impl Ppe {
 }
 
 fn low_bits(bits: u32) -> u64 {
-    (1 << bits) - 1
+    u64::MAX >> (64 - bits)
 }
 
 fn type_enabled(chip: &Chip, ib1: u32, flow_cfg: u32) -> bool {

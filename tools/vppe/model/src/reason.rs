@@ -57,7 +57,7 @@ reasons! {
     MulticastToCpu = Some(0x18), "MULTICAST_TO_CPU";
     /// The frame that would leave is larger than `VLAN_MTU0`/`VLAN_MTU1` allow.
     ExceedMtu = Some(0x1c), "EXCEED_MTU";
-    /// The engine is off, or the frame is not for the router.
+    /// The engine is off, or the port's GDM gives it no such frames.
     PpeBypass = Some(0x1e), "PPE_BYPASS";
     /// Wrong IPv4 header or TCP/UDP checksum, and the bits that drop such frames are off.
     BadChecksum = None, "BAD_CHECKSUM";

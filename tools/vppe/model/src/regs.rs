@@ -5,6 +5,14 @@
 
 use crate::chip::Field;
 
+// A GDM's forward register (offset in the frame engine: a property of the chip).
+pub const GDM_FWD_OTHER: Field = Field::new(3, 0);
+pub const GDM_FWD_MULTICAST: Field = Field::new(7, 4);
+pub const GDM_FWD_BROADCAST: Field = Field::new(11, 8);
+pub const GDM_FWD_OWN: Field = Field::new(15, 12);
+pub const GDM_FWD_CHECKSUMS: Field = Field::new(22, 20);
+pub const GDM_FWD_SPECIAL_TAG: Field = Field::bit(24);
+
 /// Bytes of one engine's register block.
 pub const BLOCK_SIZE: u32 = 0x400;
 

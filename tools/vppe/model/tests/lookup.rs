@@ -97,18 +97,60 @@ fn every_part_of_the_key_counts() {
 }
 
 #[test]
-fn frames_not_for_the_router() {
+fn destination_addresses() {
     let mut lab = Lab::new();
     let flow = Flow::v4(true);
     lab.bind(&flow);
     let mut frame = flow.frame(b"x");
-    frame[..6].copy_from_slice(&WAN.mac);
-    lab.expect_cpu(&frame, CpuReason::PpeBypass);
+    // A bridged frame is one of the flow too.
+    frame[..6].copy_from_slice(&WAN_HOST);
+    lab.expect_forward(&frame);
     frame[..6].copy_from_slice(&[0xff; 6]);
     lab.expect_cpu(&frame, CpuReason::MulticastToCpu);
     frame[..6].copy_from_slice(&[0x33, 0x33, 0, 0, 0, 1]);
     lab.expect_cpu(&frame, CpuReason::MulticastToCpu);
     lab.expect_forward(&flow.frame(b"x"));
+}
+
+/// The GDM's forward register: who gets which frames of the port.
+#[test]
+fn forward_register_of_the_port() {
+    let mut lab = Lab::new();
+    let flow = Flow::v4(true);
+    lab.bind(&flow);
+    let own = flow.frame(b"x");
+    let with = |mac: [u8; 6]| [&mac, &own[6..]].concat();
+    let frames = [
+        own.clone(),
+        with([0xff; 6]),
+        with([1, 0, 0x5e, 0, 0, 1]),
+        with(WAN_HOST),
+    ];
+    assert_eq!(lab.engine.read(&lab.memory, 0x500), 0x0070_3333);
+    assert_eq!(lab.engine.read(&lab.memory, 0x1500), 0x0070_3333);
+    assert_eq!(lab.engine.read(&lab.memory, 0x540), 0, "no third GDM");
+    for (at, frame) in frames.iter().enumerate() {
+        let shift = 12 - 4 * at;
+        let others = 0x3333 & !(0xf << shift);
+        // To the CPU, to the one that drops, to the second engine (which is off).
+        lab.engine.write(&lab.memory, 0x500, others);
+        let bypass = Verdict::ToCpu {
+            reason: CpuReason::PpeBypass,
+            entry: None,
+        };
+        assert_eq!(lab.process(frame).0, bypass);
+        lab.engine.write(&lab.memory, 0x500, others | 7 << shift);
+        assert_eq!(lab.process(frame).0, Verdict::Drop);
+        lab.engine.write(&lab.memory, 0x500, others | 4 << shift);
+        assert_eq!(lab.process(frame).0, bypass);
+    }
+    let to_second = |lab: &Lab| {
+        let reasons = &lab.engine.ppes()[1].stats().reasons;
+        reasons[CpuReason::PpeBypass as usize]
+    };
+    assert_eq!(to_second(&lab), 4);
+    lab.engine.reset();
+    assert_eq!(lab.engine.read(&lab.memory, 0x500), 0x0070_3333);
 }
 
 #[test]
@@ -399,7 +441,7 @@ fn misses_build_unbound_entries() {
     let index = flow.bucket();
     assert_eq!(lab.ib1(index), 1 << 30 | 1 << 28 | 1 << 8 | 0x05);
     let mut words = [0; 12];
-    lab.memory.read(Lab::addr(index) + 4, &mut words).unwrap();
+    lab.memory.read(lab.addr(index) + 4, &mut words).unwrap();
     assert_eq!(words, flow.entry()[4..16]);
     for _ in 0..29 {
         lab.expect_cpu(&frame, CpuReason::HitUnbind);

@@ -4,7 +4,7 @@
 mod common;
 
 use common::*;
-use vppe_model::chip::{ByteUnit, Chip, MT7986};
+use vppe_model::chip::{ByteUnit, Chip, Mib, MT7986};
 use vppe_model::{CpuReason, Dma, Verdict};
 
 #[test]
@@ -171,7 +171,13 @@ fn the_mib_is_exact() {
 #[test]
 fn a_chip_may_count_layer_2() {
     static CHIP: Chip = Chip {
-        mib_byte_unit: ByteUnit::Layer2,
+        mib: match MT7986.mib {
+            Some(mib) => Some(Mib {
+                byte_unit: ByteUnit::Layer2,
+                ..mib
+            }),
+            None => None,
+        },
         ..MT7986
     };
     let flow = Flow::v4(true);
@@ -296,8 +302,11 @@ fn fault_dead() {
         assert_eq!(lab.engine.read(&lab.memory, offset), u32::MAX);
     }
     let (verdict, _) = lab.process(&flow.frame(b"x"));
-    let reason = CpuReason::PpeBypass;
-    assert_eq!(verdict, Verdict::ToCpu { reason });
+    let bypass = Verdict::ToCpu {
+        reason: CpuReason::PpeBypass,
+        entry: None,
+    };
+    assert_eq!(verdict, bypass);
     lab.write(0x200, 0);
     lab.pass(200);
     assert_eq!(lab.ib1(index) >> 28 & 3, 2, "no ageing");

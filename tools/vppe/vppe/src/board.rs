@@ -57,14 +57,8 @@ mod tests {
             version: VERSION,
             chip: 0x7986,
             ports: vec![
-                Port {
-                    pse: 1,
-                    mac: [0x02, 0x11, 0x22, 0x33, 0x44, 0x55],
-                },
-                Port {
-                    pse: 2,
-                    mac: [0x02, 0, 0, 0, 0, 2],
-                },
+                Port::new(1, [0x02, 0x11, 0x22, 0x33, 0x44, 0x55]),
+                Port::new(2, [0x02, 0, 0, 0, 0, 2]),
             ],
         };
         let bytes = board.bytes();

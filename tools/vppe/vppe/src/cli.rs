@@ -57,7 +57,7 @@ pub enum Command {
 /// Options of `vppe run`.
 #[derive(Debug, Args)]
 pub struct RunOptions {
-    /// Chip to be: mt7986.
+    /// Chip to be: mt7621, mt7623, mt7622, mt7981, mt7986 or mt7988.
     #[arg(long, value_parser = parse_chip)]
     pub chip: &'static Chip,
 
@@ -69,11 +69,13 @@ pub struct RunOptions {
     #[arg(long, value_name = "PATH")]
     pub control: PathBuf,
 
-    /// A port: name=NAME,mac=MAC,tap=IFNAME,nic=PATH[,pse=N].
+    /// A port: name=NAME,mac=MAC,tap=IFNAME,nic=PATH[,pse=N][,ppe=N][,tag=mtk].
     ///
     /// IFNAME is the TAP interface to make, PATH the socket to which QEMU's
     /// `-netdev stream` connects. Without pse= the first port is the chip's first GDM, the
-    /// second its second; further ports need it.
+    /// second its second, and so on; ports beyond the chip's GDMs need it. ppe= is the
+    /// engine that gets the port's frames (0). With tag=mtk a switch is behind the port,
+    /// and its frames come in with MediaTek's special tag.
     #[arg(long = "port", value_name = "PORT", required = true)]
     pub ports: Vec<PortOption>,
 
@@ -115,6 +117,10 @@ pub struct PortOption {
     pub nic: PathBuf,
     /// PSE port, if not the chip's next one.
     pub pse: Option<u8>,
+    /// Engine.
+    pub ppe: usize,
+    /// Frames come in with a special tag.
+    pub special_tag: bool,
 }
 
 impl FromStr for PortOption {
@@ -122,6 +128,7 @@ impl FromStr for PortOption {
 
     fn from_str(text: &str) -> Result<Self, String> {
         let (mut name, mut mac, mut tap, mut nic, mut pse) = (None, None, None, None, None);
+        let (mut ppe, mut special_tag) = (0, false);
         for pair in text.split(',') {
             let (key, value) = pair
                 .split_once('=')
@@ -139,7 +146,17 @@ impl FromStr for PortOption {
                     Ok(n @ 1..=15) => pse = Some(n),
                     _ => return Err(format!("pse={value}: not a PSE port (1 to 15)")),
                 },
-                _ => return Err(format!("unknown key '{key}' (name, mac, tap, nic, pse)")),
+                "ppe" => {
+                    ppe = value
+                        .parse()
+                        .map_err(|_| format!("ppe={value}: not a number"))?;
+                }
+                "tag" if value == "mtk" => special_tag = true,
+                "tag" => return Err(format!("tag={value}: there is only mtk")),
+                _ => {
+                    let known = "name, mac, tap, nic, pse, ppe, tag";
+                    return Err(format!("unknown key '{key}' ({known})"));
+                }
             }
         }
         Ok(Self {
@@ -148,6 +165,8 @@ impl FromStr for PortOption {
             tap: tap.ok_or("tap= is missing")?,
             nic: nic.ok_or("nic= is missing")?,
             pse,
+            ppe,
+            special_tag,
         })
     }
 }
@@ -274,6 +293,11 @@ mod tests {
         assert_eq!(port.mac, [2, 0, 0, 0, 1, 10]);
         assert_eq!(port.nic, PathBuf::from("/x/y z"));
         assert_eq!(port.pse, Some(3));
+        assert_eq!((port.ppe, port.special_tag), (0, false));
+        let port: PortOption = "name=l,mac=02:00:00:00:01:0a,tap=t,nic=n,ppe=2,tag=mtk"
+            .parse()
+            .unwrap();
+        assert_eq!((port.ppe, port.special_tag), (2, true));
         for bad in [
             "name=lan",
             "lan",
@@ -281,6 +305,8 @@ mod tests {
             "name=l,mac=01:00:00:00:01:01,tap=t,nic=n",
             "name=l,mac=02:00:00:00:01:01,tap=t,nic=n,pse=0",
             "name=l,mac=02:00:00:00:01:01,tap=far-too-long-a-name,nic=n",
+            "name=l,mac=02:00:00:00:01:01,tap=t,nic=n,ppe=x",
+            "name=l,mac=02:00:00:00:01:01,tap=t,nic=n,tag=dsa",
             "name=l,mac=02:00:00:00:01:01,tap=t,nic=n,what=x",
         ] {
             assert!(bad.parse::<PortOption>().is_err(), "{bad}");

@@ -12,6 +12,7 @@ use anyhow::{bail, Context, Result};
 use log::{debug, info, warn};
 use serde::Deserialize;
 use serde_json::{json, Value};
+use vppe_model::chip::Chip;
 use vppe_model::entry::IB1_STATIC;
 use vppe_model::{EntryView, Faults};
 
@@ -124,8 +125,9 @@ impl Control {
                 let core = self.shared.lock();
                 let Core { engine, memory } = &*core;
                 let mut entries = Vec::new();
+                let chip = engine.chip();
                 for (i, ppe) in engine.ppes().iter().enumerate() {
-                    entries.extend(ppe.entries(memory).iter().map(|view| entry(i, view)));
+                    entries.extend(ppe.entries(memory).iter().map(|view| entry(chip, i, view)));
                 }
                 json!({"entries": entries})
             }
@@ -161,7 +163,7 @@ fn address(words: &[u32; 4], v6: bool) -> String {
     }
 }
 
-fn entry(ppe: usize, view: &EntryView) -> Value {
+fn entry(chip: &Chip, ppe: usize, view: &EntryView) -> Value {
     let entry = &view.entry;
     let Some(key) = &entry.key else {
         return json!({
@@ -212,11 +214,12 @@ fn entry(ppe: usize, view: &EntryView) -> Value {
         "ttl": entry.decrement,
         "static": IB1_STATIC.get(entry.ib1) != 0,
         "counted": entry.counted,
-        "timestamp": entry.ib1 & 0xff,
+        "timestamp": chip.layout.ib1_timestamp.get(entry.ib1),
         "ib1": format!("{:#010x}", entry.ib1),
         "ib2": format!("{:#010x}", entry.ib2),
         "cached": view.cached,
         "stale": view.stale,
+        "usable": view.usable,
         "packets": view.packets,
         "bytes": view.bytes,
     })

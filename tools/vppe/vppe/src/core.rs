@@ -9,9 +9,9 @@ use vppe_model::FrameEngine;
 
 use crate::memory::GuestMemory;
 
-/// Value of the timestamp when the program starts: the eight bits that an entry holds
-/// wrap 16 s later, in every run.
-const FIRST_TICK: u32 = 240;
+/// Seconds from the program's start to the wrap of the timestamp's bits that an entry
+/// holds, in every run.
+const BEFORE_WRAP: u32 = 16;
 
 /// The chip and what it needs.
 pub struct Core {
@@ -45,7 +45,8 @@ impl Shared {
     pub fn lock(&self) -> MutexGuard<'_, Core> {
         let mut core = self.core.lock().unwrap_or_else(PoisonError::into_inner);
         let elapsed = self.start.elapsed().as_secs() as u32;
-        core.engine.set_time(FIRST_TICK.wrapping_add(elapsed));
+        let bits = core.engine.chip().layout.ib1_timestamp.mask();
+        core.engine.set_time(bits + 1 - BEFORE_WRAP + elapsed);
         core
     }
 

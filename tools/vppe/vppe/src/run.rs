@@ -50,6 +50,13 @@ fn ports(options: &RunOptions) -> Result<Vec<PortInfo>> {
         if pse == chip.drop_port {
             bail!("port {}: PSE port {pse} is the one that drops", port.name);
         }
+        if chip.ppe_ports.contains(&pse) {
+            bail!("port {}: PSE port {pse} is an engine's", port.name);
+        }
+        let engines = chip.ppe_bases.len();
+        if port.ppe >= engines {
+            bail!("port {}: {} has {engines} engines", port.name, chip.name);
+        }
         once(format!("name={}", port.name))?;
         once(format!("mac={}", mac(&port.mac)))?;
         once(format!("tap={}", port.tap))?;
@@ -92,9 +99,11 @@ pub fn run(options: &RunOptions) -> Result<()> {
 
     let ports: Vec<Port> = infos
         .iter()
-        .map(|info| Port {
-            pse: info.pse,
-            mac: info.mac,
+        .zip(&options.ports)
+        .map(|(info, port)| Port {
+            ppe: port.ppe,
+            special_tag: port.special_tag,
+            ..Port::new(info.pse, info.mac)
         })
         .collect();
     let mut engine = FrameEngine::new(options.chip, &ports);

@@ -123,6 +123,7 @@ struct PpeReport {
     mib_reads: u64,
     dma_errors: u64,
     bad_ports: u64,
+    unusable: u64,
     cpu_reasons: BTreeMap<&'static str, u64>,
 }
 
@@ -199,6 +200,7 @@ fn report(ppe: &Ppe, memory: &impl Dma) -> PpeReport {
         mib_reads: stats.mib_reads,
         dma_errors: stats.dma_errors,
         bad_ports: stats.bad_ports,
+        unusable: stats.unusable,
         cpu_reasons: CpuReason::ALL
             .iter()
             .map(|&reason| (reason.name(), stats.reasons[reason as usize]))

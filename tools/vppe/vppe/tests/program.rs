@@ -35,14 +35,8 @@ const BASE: u64 = 0x10_0000;
 const TABLE: u64 = 16384 * 96;
 const CPU_QUEUE: usize = 16;
 const PORTS: [Port; 2] = [
-    Port {
-        pse: 1,
-        mac: [2, 0, 0, 0, 1, 1],
-    },
-    Port {
-        pse: 2,
-        mac: [2, 0, 0, 0, 1, 2],
-    },
+    Port::new(1, [2, 0, 0, 0, 1, 1]),
+    Port::new(2, [2, 0, 0, 0, 1, 2]),
 ];
 
 struct Program {

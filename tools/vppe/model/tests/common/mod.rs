@@ -4,33 +4,68 @@
 #![allow(dead_code, unreachable_pub)] // Each test program uses its part.
 
 use etherparse::PacketBuilder;
-use vppe_model::chip::{Chip, MT7986};
+use vppe_model::chip::{Chip, CHIPS, MT7986};
 use vppe_model::entry::Key;
 use vppe_model::{hash, CpuReason, Dma, FrameBuf, FrameEngine, Port, VecMemory, Verdict};
 
 pub const BASE: u64 = 0x4000_0000;
-pub const MIB_BASE: u64 = BASE + ENTRIES as u64 * 96;
+pub const MIB_BASE: u64 = BASE + ENTRIES as u64 * 128;
 pub const ENTRIES: u32 = 16384;
-pub const PPE0: u32 = 0x2000;
-pub const LAN: Port = Port {
-    pse: 1,
-    mac: [0x02, 0, 0, 0, 0x01, 0x01],
-};
-pub const WAN: Port = Port {
-    pse: 2,
-    mac: [0x02, 0, 0, 0, 0x01, 0x02],
-};
+pub const LAN: Port = Port::new(1, [0x02, 0, 0, 0, 0x01, 0x01]);
+pub const WAN: Port = Port::new(2, [0x02, 0, 0, 0, 0x01, 0x02]);
 pub const LAN_HOST: [u8; 6] = [0x02, 0, 0, 0, 0x0a, 0x01];
 pub const WAN_HOST: [u8; 6] = [0x02, 0, 0, 0, 0x0a, 0x02];
 pub const TO_WAN: Verdict = Verdict::Forward { port: 2 };
 
-/// The programmed values of the facts page, except that nothing is built on a miss.
+/// The programmed values of the facts page for MT7986, except that nothing is built on a
+/// miss.
 pub const TB_CFG: u32 = 4 | 1 << 3 | 2 << 4 | 0xf << 8 | 1 << 7 | 1 << 14 | 1 << 16 | 1 << 20;
 pub const TB_CFG_BUILD: u32 = TB_CFG | 3 << 4;
+
+/// Chips that differ for the model: the generations, and what is special.
+pub fn each_kind() -> impl Iterator<Item = &'static Chip> {
+    let kinds = ["mt7621", "mt7622", "mt7986", "mt7988"];
+    CHIPS
+        .iter()
+        .copied()
+        .filter(move |c| kinds.contains(&c.name))
+}
+
+/// What the facts page says of a chip, read once more: the tests' own copy.
+#[derive(Debug, Clone, Copy)]
+pub struct Facts {
+    pub netsys: u32,
+    pub ppe0: u32,
+    pub size: u32,
+    pub ways: u32,
+    pub accounting: bool,
+    pub timestamp_mask: u32,
+}
+
+pub fn facts(chip: &Chip) -> Facts {
+    let (netsys, size, ways, accounting) = match chip.id {
+        0x7621 | 0x7623 => (1, 80, 2, false),
+        0x7622 => (1, 80, 2, true),
+        0x7981 | 0x7986 => (2, 96, 4, true),
+        0x7988 => (3, 128, 4, true),
+        id => panic!("{id:#x}"),
+    };
+    Facts {
+        netsys,
+        ppe0: if netsys == 1 { 0x0c00 } else { 0x2000 },
+        size,
+        ways,
+        accounting,
+        timestamp_mask: if netsys == 1 { 0x7fff } else { 0xff },
+    }
+}
 
 pub struct Lab {
     pub engine: FrameEngine,
     pub memory: VecMemory,
+    pub facts: Facts,
+    /// The engine that `read` and `write` go to.
+    pub ppe: u32,
 }
 
 impl Lab {
@@ -39,13 +74,25 @@ impl Lab {
         Self::on(&MT7986)
     }
 
+    /// `TB_CFG` with nothing built on a miss.
+    pub fn tb_cfg(&self) -> u32 {
+        match self.facts.netsys {
+            1 => TB_CFG & !(1 << 20),
+            2 => TB_CFG,
+            _ => TB_CFG & !(1 << 3),
+        }
+    }
+
     /// A chip as a driver leaves it after its start.
     pub fn on(chip: &'static Chip) -> Self {
-        let mut lab = Self::bare();
-        lab.engine = FrameEngine::new(chip, &[LAN, WAN]);
+        Self::with(chip, &[LAN, WAN])
+    }
+
+    pub fn with(chip: &'static Chip, ports: &[Port]) -> Self {
+        let mut lab = Self::bare_with(chip, ports);
         for (reg, value) in [
             (0x220, BASE as u32),
-            (0x21c, TB_CFG),
+            (0x21c, lab.tb_cfg()),
             (0x204, 1 << 9 | 1 << 12 | 1 << 13),
             (0x238, 1000 << 16 | 3),
             (0x23c, 1 << 16 | 12),
@@ -65,18 +112,25 @@ impl Lab {
 
     /// A chip after power-up.
     pub fn bare() -> Self {
+        Self::bare_with(&MT7986, &[LAN, WAN])
+    }
+
+    pub fn bare_with(chip: &'static Chip, ports: &[Port]) -> Self {
+        let facts = facts(chip);
         Self {
-            engine: FrameEngine::new(&MT7986, &[LAN, WAN]),
-            memory: VecMemory::new(BASE, ENTRIES as usize * (96 + 16)),
+            engine: FrameEngine::new(chip, ports),
+            memory: VecMemory::new(BASE, ENTRIES as usize * (128 + 16)),
+            facts,
+            ppe: facts.ppe0,
         }
     }
 
     pub fn read(&mut self, reg: u32) -> u32 {
-        self.engine.read(&self.memory, PPE0 + reg)
+        self.engine.read(&self.memory, self.ppe + reg)
     }
 
     pub fn write(&mut self, reg: u32, value: u32) {
-        self.engine.write(&self.memory, PPE0 + reg, value);
+        self.engine.write(&self.memory, self.ppe + reg, value);
     }
 
     pub fn clear_cache(&mut self) {
@@ -85,46 +139,64 @@ impl Lab {
         self.write(0x320, value & !(1 << 9));
     }
 
-    pub fn addr(index: u32) -> u64 {
-        BASE + 96 * u64::from(index)
+    pub fn addr(&self, index: u32) -> u64 {
+        BASE + u64::from(self.facts.size) * u64::from(index)
+    }
+
+    /// The first way of a flow's bucket.
+    pub fn bucket(&self, flow: &Flow) -> u32 {
+        hash::bucket(&flow.key(), 1, 0, ENTRIES, self.facts.ways)
     }
 
     pub fn ib1(&self, index: u32) -> u32 {
-        self.memory.read_u32(Self::addr(index)).unwrap()
+        self.memory.read_u32(self.addr(index)).unwrap()
     }
 
     pub fn set_ib1(&self, index: u32, ib1: u32) {
-        self.memory.write_u32(Self::addr(index), ib1).unwrap();
+        self.memory.write_u32(self.addr(index), ib1).unwrap();
     }
 
     /// Writes an entry into memory, nothing more.
     pub fn put(&self, index: u32, flow: &Flow) {
-        self.memory.write(Self::addr(index), &flow.entry()).unwrap();
+        let bytes = flow.entry_for(self.facts);
+        self.memory.write(self.addr(index), &bytes).unwrap();
     }
 
     /// Binds a flow as a driver does; gives its index.
     pub fn bind(&mut self, flow: &Flow) -> u32 {
-        let index = flow.bucket();
+        let index = self.bucket(flow);
         self.put(index, flow);
         self.clear_cache();
         index
     }
 
     pub fn process(&mut self, frame: &[u8]) -> (Verdict, Vec<u8>) {
+        self.process_from(LAN.pse, frame)
+    }
+
+    pub fn process_from(&mut self, pse: u8, frame: &[u8]) -> (Verdict, Vec<u8>) {
         let mut buf = FrameBuf::from_frame(frame);
-        let verdict = self.engine.process(&self.memory, LAN.pse, &mut buf);
+        let verdict = self.engine.process(&self.memory, pse, &mut buf);
         (verdict, buf.frame().to_vec())
     }
 
     /// The frame goes to the CPU, as it is, and counts under this reason.
     #[track_caller]
-    pub fn expect_cpu(&mut self, frame: &[u8], reason: CpuReason) {
+    pub fn expect_cpu(&mut self, frame: &[u8], reason: CpuReason) -> Option<u32> {
         let before = self.engine.ppes()[0].stats().reasons[reason as usize];
         let (verdict, out) = self.process(frame);
-        assert_eq!(verdict, Verdict::ToCpu { reason });
+        let Verdict::ToCpu {
+            reason: given,
+            entry,
+        } = verdict
+        else {
+            panic!("{verdict:?}, not {reason:?}");
+        };
+        assert_eq!(given, reason);
         assert!(out == frame, "modified");
         let after = self.engine.ppes()[0].stats().reasons[reason as usize];
         assert_eq!(after, before + 1);
+        entry
     }
 
     #[track_caller]
@@ -134,12 +206,24 @@ impl Lab {
         out
     }
 
+    /// The frame is forwarded, by this engine.
+    #[track_caller]
+    pub fn expect_in(&mut self, ppe: usize, frame: &[u8]) {
+        let before = self.engine.ppes()[ppe].stats().forwarded;
+        self.expect_forward(frame);
+        assert_eq!(self.engine.ppes()[ppe].stats().forwarded, before + 1);
+    }
+
     /// A serial read of the MIB: packets and bytes.
     pub fn mib(&mut self, index: u32) -> (u64, u64) {
         self.write(0x33c, 1 << 16 | index);
         for _ in 0..100 {
             if self.read(0x33c) & 1 << 16 == 0 {
-                let [r0, r1, r2] = [0x340, 0x344, 0x348].map(|reg| u64::from(self.read(reg)));
+                let [r0, r1, r2, r3] =
+                    [0x340, 0x344, 0x348, 0x34c].map(|reg| u64::from(self.read(reg)));
+                if self.facts.netsys == 3 {
+                    return (r2 | r3 << 32, r0 | r1 << 32);
+                }
                 return (r1 >> 16 | (r2 & 0xff_ffff) << 16, r0 | (r1 & 0xffff) << 32);
             }
         }
@@ -233,26 +317,46 @@ impl Flow {
         hash::bucket(&self.key(), 1, 0, ENTRIES, 4)
     }
 
-    /// The words of the bound entry, from the table of byte offsets in the facts.
-    pub fn entry(&self) -> [u8; 96] {
-        let mut bytes = [0; 96];
+    /// The words of the bound entry on MT7986.
+    pub fn entry(&self) -> Vec<u8> {
+        self.entry_for(facts(&MT7986))
+    }
+
+    /// The words of the bound entry, from the tables of bits and byte offsets in the facts.
+    pub fn entry_for(&self, facts: Facts) -> Vec<u8> {
+        let mut bytes = vec![0; facts.size as usize];
         let mut put = |at: usize, b: &[u8]| bytes[at..at + b.len()].copy_from_slice(b);
         let kind: u32 = match (self.v6, self.route) {
             (true, _) => 5,
             (false, true) => 1,
             (false, false) => 0,
         };
-        let ib1 = self.timestamp & 0xff
-            | self.vlan_layer << 14
-            | u32::from(self.pppoe.is_some()) << 17
-            | u32::from(self.vlan_tag) << 18
-            | 1 << 20
-            | u32::from(self.ttl) << 22
-            | kind << 23
-            | 2 << 28
-            | u32::from(self.udp) << 30
-            | u32::from(self.is_static) << 31;
-        let ib2 = self.pse << 9 | u32::from(self.counted) << 15 | 0xf << 20;
+        let pppoe = u32::from(self.pppoe.is_some());
+        let vlan_tag = u32::from(self.vlan_tag);
+        let (ttl, counted) = (u32::from(self.ttl), u32::from(self.counted));
+        let common = 2 << 28 | u32::from(self.udp) << 30 | u32::from(self.is_static) << 31;
+        let ib1 = common
+            | self.timestamp & facts.timestamp_mask
+            | if facts.netsys == 1 {
+                self.vlan_layer << 16
+                    | pppoe << 19
+                    | vlan_tag << 20
+                    | 1 << 22
+                    | ttl << 24
+                    | kind << 25
+            } else {
+                self.vlan_layer << 14
+                    | pppoe << 17
+                    | vlan_tag << 18
+                    | 1 << 20
+                    | ttl << 22
+                    | kind << 23
+            };
+        let ib2 = if facts.netsys == 1 {
+            self.pse << 5 | counted << 10 | 0x1f << 18
+        } else {
+            self.pse << 9 | counted << 15 | 0xf << 20
+        };
         put(0x00, &ib1.to_le_bytes());
         let l2 = if self.v6 {
             for i in 0..4 {

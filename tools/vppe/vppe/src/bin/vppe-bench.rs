@@ -31,14 +31,8 @@ struct Options {
 
 const CHIP: &Chip = &MT7986;
 const BASE: u64 = 0x10_0000;
-const LAN: Port = Port {
-    pse: 1,
-    mac: [2, 0, 0, 0, 1, 1],
-};
-const WAN: Port = Port {
-    pse: 2,
-    mac: [2, 0, 0, 0, 1, 2],
-};
+const LAN: Port = Port::new(1, [2, 0, 0, 0, 1, 1]);
+const WAN: Port = Port::new(2, [2, 0, 0, 0, 1, 2]);
 
 struct Case {
     name: &'static str,
