@@ -6,7 +6,8 @@
 # Variables a caller may set; anything else on the command line is a typing
 # error that would otherwise pass unnoticed.
 KNOWN := KDIR KERNEL CHIP TESTS JOBS V W CLIPPY ARCH CROSS_COMPILE LLVM CC HOSTCC \
-	RUSTC BINDGEN INSTALL_MOD_PATH INSTALL_MOD_STRIP NFT_OFFLOAD_CACHE LAB_% DEMO_%
+	RUSTC BINDGEN INSTALL_MOD_PATH INSTALL_MOD_STRIP NFT_OFFLOAD_CACHE LAB_% DEMO_% \
+	SEED COUNT
 given := $(strip $(foreach v,$(.VARIABLES),$(if $(findstring command,$(origin $v)),$v)))
 unknown := $(filter-out $(KNOWN),$(given))
 ifneq ($(unknown),)
@@ -32,7 +33,7 @@ unexport MAKEFLAGS
 jobs = $(patsubst -j%,%,$(filter -j%,$(MAKEFLAGS)))
 .NOTPARALLEL:
 
-.PHONY: all modules vppe demo check check-host lint selftests lab-shell \
+.PHONY: all modules vppe demo check check-host lint selftests oracle lab-shell \
 	install uninstall clean distclean help
 all: modules
 
@@ -47,6 +48,7 @@ help:
 ## make check-host    lints and tests that need no router
 ## make lint          formatter, lints and documentation only
 ## make selftests     tests in the router; TESTS="name …" picks some
+## make oracle        random rules to the kernel's own driver and to ours: the same entries?
 ## make lab-shell     boots a router between two hosts and gives a shell in it
 ## make install       puts the built module below /lib/modules (sudo)
 ## make uninstall     takes it away again
@@ -56,6 +58,7 @@ help:
 ## KERNEL=7.2         another kernel: a series, a version or a release
 ## KDIR=/path         builds with this machine's tools against that prepared tree
 ## CHIP=mt7986        the chip that is emulated
+## SEED=1 COUNT=20000 the oracle's rules: which, and how many per chip
 ## CLIPPY=1           lints the module instead of building it
 ## W=1 V=1            as in the kernel's own build
 ## INSTALL_MOD_PATH=  where to install; INSTALL_MOD_STRIP=1 leaves debug data out
@@ -81,6 +84,9 @@ lint:
 
 selftests:
 	@scripts/check selftests
+
+oracle:
+	@JOBS="$(or $(JOBS),$(jobs))" scripts/oracle
 
 lab-shell: modules vppe
 	@scripts/lab up && { scripts/lab shell; scripts/lab down; }

@@ -1,0 +1,385 @@
+// SPDX-License-Identifier: GPL-2.0-only
+/*
+ * The same rules to the kernel's driver and to nft_offload: both refuse, or both
+ * accept and the entries are the same, but for what stands in the table below.
+ */
+#include <linux/sched.h>
+#include <linux/slab.h>
+
+#include "mtk_eth_soc.h"
+#include "generate.h"
+#include "ours.h"
+#include "report.h"
+#include "standin.h"
+
+#define ODD(name) BIT_ULL(ORACLE_ODD_##name)
+
+/* Shown of each kind of failure. */
+#define MAX_DUMPS	3
+
+/*
+ * All deliberate differences. In each of them the kernel's driver accepts; ours
+ * refuses for the given reason, or, where that is NULL, makes another entry. A
+ * difference is in the table only if the rule was made odd in one of the ways
+ * of the row.
+ */
+static const struct difference {
+	const char *reject;
+	u64 odd;
+	const char *why;
+} differences[] = {
+	{ "foreign-ingress", ODD(FOREIGN_INGRESS),
+	  "the driver takes flows that arrive at devices it does not have" },
+	{ "foreign-egress", ODD(NULL_EGRESS),
+	  "the driver takes no device for its third one, if it has two" },
+	{ "foreign-egress", ODD(TWO_REDIRECTS),
+	  "the driver looks at the last device only" },
+	{ "no-redirect", ODD(NO_REDIRECT) | ODD(TRUNCATED),
+	  "the driver takes no device for its third one, if it has two" },
+	{ "two-redirects", ODD(TWO_REDIRECTS),
+	  "the driver looks at the last device only" },
+	{ "no-addresses", ODD(NO_ADDRS),
+	  "the driver reads addresses that the rule does not have" },
+	{ "mask", ODD(MASK) | ODD(VLAN_MATCH),
+	  "the driver ignores masks and would offload more than the rule says" },
+	{ "family", ODD(N_PROTO),
+	  "the driver ignores the EtherType" },
+	{ "mixed-family", ODD(N_PROTO) | ODD(ADDR_TYPE) | ODD(FAMILY_MANGLE),
+	  "the driver ignores the EtherType, and changes of IPv4 addresses in IPv6 flows" },
+	{ "protocol", ODD(PROTOCOL),
+	  "the driver makes TCP of all that is not UDP" },
+	{ "tcp-flags", ODD(TCP_FLAGS),
+	  "the driver ignores keys it does not know" },
+	{ "ttl", ODD(TTL),
+	  "the driver ignores keys it does not know" },
+	{ "tunnel", ODD(TUNNEL_KEY),
+	  "the driver ignores keys it does not know" },
+	{ "unknown-key", ODD(OTHER_KEY),
+	  "the driver ignores keys it does not know" },
+	{ "vlan-priority", ODD(VLAN_MATCH) | ODD(PUSH_PRIO),
+	  "the driver ignores the priority and would change it to 0" },
+	{ "vlan-8021ad", ODD(VLAN_AD),
+	  "the driver ignores tags that arrive" },
+	{ "vlan", ODD(VLAN_MATCH) | ODD(POPS) | ODD(PUSH_VID) | ODD(TRUNCATED),
+	  "the driver ignores tags that arrive, and takes VLAN IDs of 16 bits" },
+	{ "pppoe", ODD(TAG_IN_PPPOE),
+	  "the driver puts a tag that was asked for inside of PPPoE outside" },
+	{ "multicast", ODD(GROUP),
+	  "the driver offloads IP groups to one host" },
+	{ "missing-mac", ODD(NO_MAC) | ODD(TRUNCATED) | ODD(ETH_MANGLE),
+	  "the driver sends frames with half an Ethernet address" },
+	{ "bad-mangle", ODD(ETH_MANGLE) | ODD(IP_MANGLE) | ODD(PORT_MANGLE),
+	  "the driver ignores masks, offsets and protocol of changes" },
+	{ "nat66", ODD(PORT66),
+	  "the driver loses changes of ports in IPv6 flows" },
+	{ "layer2", ODD(BRIDGE),
+	  "bridged flows are none that a flowtable brings" },
+	{ NULL, ODD(PORT_PAIR),
+	  "the driver loses the second port of a change of both at once" },
+};
+
+struct counts {
+	unsigned int accepted;
+	unsigned int refused;
+	unsigned int differ[ARRAY_SIZE(differences)];
+	unsigned int odd[ORACLE_ODDITIES];
+	/* Accepted and equal, by what is done. */
+	unsigned int nat[2][16];
+	unsigned int encap[3][3][2];
+	unsigned int bad_verdict;
+	unsigned int bad_entry;
+	unsigned int bad_bind;
+	unsigned int bad_destroy;
+};
+
+static int find_difference(const char *reject, u64 odd)
+{
+	int i;
+
+	for (i = 0; i < ARRAY_SIZE(differences); i++) {
+		const char *name = differences[i].reject;
+
+		if (!(odd & differences[i].odd))
+			continue;
+		if (reject ? name && !strcmp(reject, name) : !name)
+			return i;
+	}
+	return -1;
+}
+
+static void dump_action(const struct flow_action_entry *act)
+{
+	switch (act->id) {
+	case FLOW_ACTION_MANGLE:
+		oracle_print("#   mangle header %d offset %u mask %08x value %08x\n",
+			     act->mangle.htype, act->mangle.offset,
+			     act->mangle.mask, act->mangle.val);
+		break;
+	case FLOW_ACTION_VLAN_PUSH:
+		oracle_print("#   push vlan %u proto %04x priority %u\n", act->vlan.vid,
+			     ntohs(act->vlan.proto), act->vlan.prio);
+		break;
+	case FLOW_ACTION_VLAN_POP:
+		oracle_print("#   pop vlan\n");
+		break;
+	case FLOW_ACTION_PPPOE_PUSH:
+		oracle_print("#   push pppoe %u\n", act->pppoe.sid);
+		break;
+	case FLOW_ACTION_CSUM:
+		oracle_print("#   csum %x\n", act->csum_flags);
+		break;
+	case FLOW_ACTION_REDIRECT:
+		oracle_print("#   redirect %s\n", act->dev ? act->dev->name : "to nothing");
+		break;
+	default:
+		oracle_print("#   action %d\n", act->id);
+		break;
+	}
+}
+
+static void dump_rule(const struct oracle_rule *r, unsigned int number)
+{
+	const struct oracle_keys *k = &r->key, *m = &r->mask;
+	struct flow_action_entry *act;
+	int i;
+
+	oracle_print("# rule %u, keys %llx, odd:", number, r->dissector.used_keys);
+	for (i = 0; i < ORACLE_ODDITIES; i++)
+		if (r->odd & BIT_ULL(i))
+			oracle_print(" %s", oracle_odd_names[i]);
+	oracle_print("\n#   ingress %d/%x addresses of type %u flags/%x EtherType %04x/%04x protocol %u/%x\n",
+		     k->meta.ingress_ifindex, m->meta.ingress_ifindex,
+		     k->control.addr_type, m->control.flags, ntohs(k->basic.n_proto),
+		     ntohs(m->basic.n_proto), k->basic.ip_proto, m->basic.ip_proto);
+	if (r->kind.v6)
+		oracle_print("#   %pI6c -> %pI6c", &k->ipv6.src, &k->ipv6.dst);
+	else
+		oracle_print("#   %pI4 -> %pI4", &k->ipv4.src, &k->ipv4.dst);
+	oracle_print(" ports %u -> %u vlan %u %04x/%u inner %u %04x/%u\n",
+		     ntohs(k->ports.src), ntohs(k->ports.dst),
+		     k->vlan.vlan_id, ntohs(k->vlan.vlan_tpid), m->vlan.vlan_priority,
+		     k->cvlan.vlan_id, ntohs(k->cvlan.vlan_tpid), m->cvlan.vlan_priority);
+	flow_action_for_each(i, act, &r->rule->action)
+		dump_action(act);
+}
+
+static void dump_words(const char *whose, const u32 *words, unsigned int n)
+{
+	unsigned int i;
+
+	oracle_print("#   %s", whose);
+	for (i = 0; i < n; i++)
+		oracle_print(" %08x", words[i]);
+	oracle_print("\n");
+}
+
+/*
+ * Has the driver's entry committed the way it is on a router: the hardware
+ * learns the flow, with the key that ours has found and where ours says that
+ * the hardware looks, and the driver binds it. Returns the slot, NULL if it was
+ * not bound.
+ */
+static u32 *bind(struct oracle_standin *s, unsigned long cookie,
+		 const struct oracle_entry *ours, u64 *state)
+{
+	struct mtk_flow_entry *entry = oracle_ref_find(s, cookie);
+	u16 slot = ours->bucket + oracle_below(state, ours->ways);
+	struct mtk_ppe *ppe;
+	u32 *words;
+
+	if (!entry)
+		return NULL;
+	ppe = oracle_ref_ppe(s, entry);
+	words = oracle_ref_slot(ppe, slot);
+	oracle_ref_learn(s, ppe, slot, ours->words + 1, ours->v6 ? 9 : 3, ours->udp,
+			 oracle_random(state));
+	return entry->hash == slot ? words : NULL;
+}
+
+static void compare_one(struct oracle_standin *s, const struct oracle_ports *ports,
+			struct oracle_rule *r, unsigned int number, u64 *state,
+			struct counts *c)
+{
+	unsigned int words = s->chip->entry_size / sizeof(u32);
+	unsigned long cookie = (unsigned long)r + number;
+	u32 clock = oracle_random(state);
+	struct oracle_entry ours;
+	const char *reject;
+	u32 *theirs;
+	int err, row;
+
+	oracle_set_clock(s, clock);
+	err = oracle_ref_replace(s, cookie, r->rule);
+	nft_oracle_encode(s->chip->id, r->rule, ports, clock, &ours);
+	reject = *ours.reject ? ours.reject : NULL;
+
+	if (err && reject) {
+		c->refused++;
+		return;
+	}
+	if (err || reject) {
+		row = reject ? find_difference(reject, r->odd) : -1;
+		if (row >= 0) {
+			c->differ[row]++;
+		} else if (c->bad_verdict++ < MAX_DUMPS) {
+			dump_rule(r, number);
+			oracle_print("#   %s: driver %d, nft_offload %s\n", s->chip->name,
+				     err, reject ?: "accepts");
+		}
+		goto destroy;
+	}
+
+	theirs = bind(s, cookie, &ours, state);
+	if (!theirs) {
+		if (c->bad_bind++ < MAX_DUMPS) {
+			dump_rule(r, number);
+			oracle_print("#   %s: the driver did not bind what was learned in bucket %u\n",
+				     s->chip->name, ours.bucket);
+			dump_words("nft_offload", ours.words, ours.count);
+		}
+		goto destroy;
+	}
+	c->accepted++;
+	if (ours.count != words || memcmp(theirs, ours.words, words * sizeof(u32))) {
+		row = find_difference(NULL, r->odd);
+		if (row >= 0) {
+			c->differ[row]++;
+		} else if (c->bad_entry++ < MAX_DUMPS) {
+			dump_rule(r, number);
+			oracle_print("#   %s: the entries differ\n", s->chip->name);
+			dump_words("driver     ", theirs, words);
+			dump_words("nft_offload", ours.words, ours.count);
+		}
+	} else if (!r->odd) {
+		c->nat[r->kind.v6][r->kind.nat]++;
+		c->encap[r->kind.in_tags][r->kind.out_tags][r->kind.pppoe]++;
+	}
+	if (oracle_ref_destroy(s, cookie) ||
+	    FIELD_GET(MTK_FOE_IB1_STATE, theirs[0]) != MTK_FOE_STATE_INVALID)
+		c->bad_destroy++;
+	return;
+
+destroy:
+	if (!err && oracle_ref_destroy(s, cookie))
+		c->bad_destroy++;
+}
+
+/*
+ * That the run had everything in it: each row of the table, each oddity, each
+ * kind of NAT, and each way of tags and PPPoE that the driver does.
+ */
+static bool saw_all(const struct oracle_chip *chip, const struct counts *c)
+{
+	bool all = true;
+	int i, in, out, pppoe;
+
+	for (i = 0; i < ARRAY_SIZE(differences); i++) {
+		/* With three devices of its own, the driver knows no device for none. */
+		bool third = differences[i].odd & (ODD(NULL_EGRESS) | ODD(NO_REDIRECT));
+
+		if (!c->differ[i] && !(third && chip->ports == 3)) {
+			oracle_print("# %s: no rule showed: %s\n", chip->name, differences[i].why);
+			all = false;
+		}
+	}
+	for (i = 0; i < ORACLE_ODDITIES; i++) {
+		if (!c->odd[i]) {
+			oracle_print("# %s: no rule was %s\n", chip->name, oracle_odd_names[i]);
+			all = false;
+		}
+	}
+	for (i = 0; i < 16; i++) {
+		if (!c->nat[0][i]) {
+			oracle_print("# %s: no flow with NAT %x\n", chip->name, i);
+			all = false;
+		}
+	}
+	for (in = 0; in < 3; in++) {
+		for (out = 0; out < 3; out++) {
+			for (pppoe = 0; pppoe < 2; pppoe++) {
+				if (c->encap[in][out][pppoe] || out + pppoe == 3)
+					continue;
+				oracle_print("# %s: no flow from %d tags to %d tags, PPPoE %d\n",
+					     chip->name, in, out, pppoe);
+				all = false;
+			}
+		}
+	}
+	return all && c->nat[1][0];
+}
+
+static void summary(const struct oracle_chip *chip, const struct counts *c)
+{
+	unsigned int sum = 0;
+	int i;
+
+	for (i = 0; i < ARRAY_SIZE(differences); i++)
+		sum += c->differ[i];
+	oracle_print("# %s: %u accepted by both, %u refused by both, %u deliberately different:\n",
+		     chip->name, c->accepted, c->refused, sum);
+	for (i = 0; i < ARRAY_SIZE(differences); i++)
+		oracle_print("#   %6u %-16s %s\n", c->differ[i],
+			     differences[i].reject ?: "other entry", differences[i].why);
+}
+
+static int compare_all(struct oracle_standin *s, u64 seed, unsigned int count,
+		       struct counts *c)
+{
+	static const u8 pse[] = { PSE_GDM1_PORT, PSE_GDM2_PORT, PSE_GDM3_PORT };
+	struct oracle_ports ports = {};
+	u64 state = seed + s->chip->id;
+	struct oracle_rule r;
+	unsigned int i, odd;
+
+	for (i = 0; i < s->chip->ports; i++) {
+		ports.ifindex[i] = s->port[i]->ifindex;
+		ports.pse[i] = pse[i];
+	}
+	ports.count = s->chip->ports;
+
+	if (oracle_rule_init(&r))
+		return -ENOMEM;
+	for (i = 0; i < count; i++) {
+		oracle_generate(&r, s, &state);
+		for (odd = 0; odd < ORACLE_ODDITIES; odd++)
+			c->odd[odd] += !!(r.odd & BIT_ULL(odd));
+		compare_one(s, &ports, &r, i, &state, c);
+		cond_resched();
+	}
+	oracle_rule_free(&r);
+	return 0;
+}
+
+void oracle_compare(const struct oracle_chip *chip, u64 seed, unsigned int count)
+{
+	struct oracle_standin *s;
+	struct counts *c;
+	int i;
+
+	if (!nft_oracle_has_chip(chip->id)) {
+		for (i = 0; i < ORACLE_POINTS; i++)
+			oracle_skip("%s", chip->name);
+		return;
+	}
+	c = kvzalloc_obj(*c);
+	s = oracle_standin_new(chip);
+	if (!c || !s || compare_all(s, seed, count, c)) {
+		for (i = 0; i < ORACLE_POINTS; i++)
+			oracle_point(false, "%s: could not be set up", chip->name);
+		goto free;
+	}
+	summary(chip, c);
+	oracle_point(!c->bad_verdict, "%s: of %u rules %u were accepted by one only against the table of differences",
+		     chip->name, count, c->bad_verdict);
+	oracle_point(!c->bad_entry, "%s: %u of %u entries differ", chip->name,
+		     c->bad_entry, c->accepted);
+	oracle_point(!c->bad_bind, "%s: %u flows were not bound by the driver where nft_offload has them",
+		     chip->name, c->bad_bind);
+	oracle_point(!c->bad_destroy, "%s: %u flows stayed after DESTROY", chip->name,
+		     c->bad_destroy);
+	oracle_point(saw_all(chip, c), "%s: the rules had everything in them", chip->name);
+free:
+	if (s)
+		oracle_standin_free(s);
+	kvfree(c);
+}

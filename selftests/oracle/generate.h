@@ -1,0 +1,90 @@
+/* SPDX-License-Identifier: GPL-2.0-only */
+/*
+ * Flow rules out of a random number: those that the kernel's flowtable makes,
+ * and those that it does not and that a driver has to refuse or survive.
+ */
+#ifndef NFT_OFFLOAD_ORACLE_GENERATE_H
+#define NFT_OFFLOAD_ORACLE_GENERATE_H
+
+#include <net/flow_offload.h>
+
+struct oracle_standin;
+
+/* What is odd about a rule. */
+enum oracle_odd {
+#define ODDITY(name) ORACLE_ODD_##name
+#include "oddities.h"
+#undef ODDITY
+	ORACLE_ODDITIES
+};
+
+extern const char *const oracle_odd_names[ORACLE_ODDITIES];
+
+#define ORACLE_ACTIONS	32
+
+struct oracle_keys {
+	struct flow_dissector_key_meta meta;
+	struct flow_dissector_key_control control;
+	struct flow_dissector_key_basic basic;
+	struct flow_dissector_key_eth_addrs eth;
+	struct flow_dissector_key_vlan vlan;
+	struct flow_dissector_key_vlan cvlan;
+	union {
+		struct flow_dissector_key_ipv4_addrs ipv4;
+		struct flow_dissector_key_ipv6_addrs ipv6;
+	};
+	struct flow_dissector_key_ports ports;
+	struct flow_dissector_key_tcp tcp;
+	struct flow_dissector_key_ip ip;
+	struct flow_dissector_key_keyid enc_keyid;
+	struct flow_dissector_key_icmp icmp;
+};
+
+/* Kinds of flows, by what the kernel can ask for. */
+struct oracle_kind {
+	bool v6;
+	bool udp;
+	/* Source address, source port, destination address, destination port. */
+	u8 nat;
+	u8 in_tags;
+	u8 out_tags;
+	bool pppoe;
+	bool hairpin;
+};
+
+struct oracle_rule {
+	struct oracle_kind kind;
+	/* Bits of enum oracle_odd. */
+	u64 odd;
+	struct flow_dissector dissector;
+	struct oracle_keys key;
+	struct oracle_keys mask;
+	struct flow_rule *rule;
+};
+
+/* splitmix64 */
+static inline u64 oracle_random(u64 *state)
+{
+	u64 z = *state += 0x9e3779b97f4a7c15ULL;
+
+	z = (z ^ (z >> 30)) * 0xbf58476d1ce4e5b9ULL;
+	z = (z ^ (z >> 27)) * 0x94d049bb133111ebULL;
+	return z ^ (z >> 31);
+}
+
+static inline u32 oracle_below(u64 *state, u32 limit)
+{
+	return (oracle_random(state) >> 32) * limit >> 32;
+}
+
+int oracle_rule_init(struct oracle_rule *r);
+void oracle_rule_free(struct oracle_rule *r);
+
+/* Makes the rule that the kernel makes for a random flow of @kind. */
+void oracle_generate_kind(struct oracle_rule *r, struct oracle_standin *s,
+			  const struct oracle_kind *kind, u64 *state);
+/* Makes a rule for a flow of a random kind, half of them with oddities. */
+void oracle_generate(struct oracle_rule *r, struct oracle_standin *s,
+		     u64 *state);
+
+#endif

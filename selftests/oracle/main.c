@@ -1,0 +1,117 @@
+// SPDX-License-Identifier: GPL-2.0-only
+/*
+ * Runs when it is loaded; the report is nft_offload_oracle in debugfs.
+ */
+#include <linux/debugfs.h>
+#include <linux/module.h>
+#include <linux/vmalloc.h>
+
+#include "ours.h"
+#include "report.h"
+#include "standin.h"
+
+#define REPORT_SIZE	SZ_1M
+
+static unsigned long long seed = 1;
+module_param(seed, ullong, 0444);
+MODULE_PARM_DESC(seed, "of the random rules");
+
+static unsigned int count = 20000;
+module_param(count, uint, 0444);
+MODULE_PARM_DESC(count, "of rules per chip");
+
+static char *chips = "";
+module_param(chips, charp, 0444);
+MODULE_PARM_DESC(chips, "that are compared, separated by commas; default: all");
+
+static struct debugfs_blob_wrapper blob;
+static struct dentry *file;
+static unsigned int points;
+
+static __printf(1, 0) void vprint(const char *fmt, va_list args)
+{
+	blob.size += vscnprintf(blob.data + blob.size, REPORT_SIZE - blob.size,
+				fmt, args);
+}
+
+void oracle_print(const char *fmt, ...)
+{
+	va_list args;
+
+	va_start(args, fmt);
+	vprint(fmt, args);
+	va_end(args);
+}
+
+void oracle_point(bool ok, const char *fmt, ...)
+{
+	va_list args;
+
+	oracle_print("%s %u ", ok ? "ok" : "not ok", ++points);
+	va_start(args, fmt);
+	vprint(fmt, args);
+	va_end(args);
+	oracle_print("\n");
+}
+
+void oracle_skip(const char *fmt, ...)
+{
+	va_list args;
+
+	oracle_print("ok %u ", ++points);
+	va_start(args, fmt);
+	vprint(fmt, args);
+	va_end(args);
+	oracle_print(" # SKIP nft_offload has no such chip\n");
+}
+
+static bool wanted(const char *name)
+{
+	size_t len = strlen(name);
+	const char *at = chips;
+
+	if (!*chips)
+		return true;
+	while ((at = strstr(at, name))) {
+		if ((at == chips || at[-1] == ',') && (!at[len] || at[len] == ','))
+			return true;
+		at += len;
+	}
+	return false;
+}
+
+static int __init oracle_init(void)
+{
+	unsigned int i, n = 0;
+
+	blob.data = vzalloc(REPORT_SIZE);
+	if (!blob.data)
+		return -ENOMEM;
+
+	for (i = 0; i < oracle_num_chips; i++)
+		n += wanted(oracle_chips[i].name);
+	oracle_print("TAP version 13\n1..%u\n# seed %llu, %u rules per chip\n",
+		     n * ORACLE_POINTS, seed, count);
+	for (i = 0; i < oracle_num_chips; i++) {
+		if (wanted(oracle_chips[i].name))
+			oracle_compare(&oracle_chips[i], seed, count);
+	}
+	if (blob.size + 1 == REPORT_SIZE)
+		pr_err("nft_offload_oracle: the report is cut off\n");
+
+	file = debugfs_create_blob("nft_offload_oracle", 0400, NULL, &blob);
+	return 0;
+}
+
+static void __exit oracle_exit(void)
+{
+	debugfs_remove(file);
+	vfree(blob.data);
+}
+
+module_init(oracle_init);
+module_exit(oracle_exit);
+
+MODULE_AUTHOR("The nft_offload developers");
+MODULE_DESCRIPTION("Compares nft_offload with the kernel's driver of the same engines");
+MODULE_LICENSE("GPL");

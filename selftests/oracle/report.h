@@ -1,0 +1,21 @@
+/* SPDX-License-Identifier: GPL-2.0-only */
+/* The module's report: TAP. */
+#ifndef NFT_OFFLOAD_ORACLE_REPORT_H
+#define NFT_OFFLOAD_ORACLE_REPORT_H
+
+#include <linux/compiler_attributes.h>
+#include <linux/types.h>
+
+__printf(1, 2) void oracle_print(const char *fmt, ...);
+/* One point of the test. */
+__printf(2, 3) void oracle_point(bool ok, const char *fmt, ...);
+__printf(1, 2) void oracle_skip(const char *fmt, ...);
+
+struct oracle_chip;
+
+void oracle_compare(const struct oracle_chip *chip, u64 seed, unsigned int count);
+
+/* Points of a chip. */
+#define ORACLE_POINTS	5
+
+#endif

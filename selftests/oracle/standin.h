@@ -1,0 +1,95 @@
+/* SPDX-License-Identifier: GPL-2.0-only */
+/*
+ * The stand-in for the Ethernet driver around the kernel's PPE driver: chips,
+ * net devices, registers, and what the hardware does between REPLACE and an
+ * entry in the table.
+ */
+#ifndef NFT_OFFLOAD_ORACLE_STANDIN_H
+#define NFT_OFFLOAD_ORACLE_STANDIN_H
+
+#include <linux/io.h>
+#include <linux/types.h>
+
+struct device;
+struct dsa_port;
+struct flow_rule;
+struct mtk_eth;
+struct mtk_flow_entry;
+struct mtk_ppe;
+struct net_device;
+
+/* Net devices a chip has: its own, and one that is nobody's. */
+#define ORACLE_PORTS	3
+
+/* A chip, as the kernel's driver has it in its own table. */
+struct oracle_chip {
+	const char *name;
+	/* Its number for nft_offload: the digits of the name. */
+	u32 id;
+	u8 version;
+	u8 offload_version;
+	u8 ppe_num;
+	u8 ways;
+	u8 ports;
+	u16 entry_size;
+	bool accounting;
+};
+
+extern const struct oracle_chip oracle_chips[];
+extern const unsigned int oracle_num_chips;
+
+struct oracle_standin {
+	const struct oracle_chip *chip;
+	struct mtk_eth *eth;
+	struct device *dev;
+	void *regs;
+	struct net_device *port[ORACLE_PORTS];
+	struct net_device *foreign;
+	struct sk_buff *skb;
+};
+
+struct oracle_standin *oracle_standin_new(const struct oracle_chip *chip);
+void oracle_standin_free(struct oracle_standin *s);
+
+/* Sets the engine's clock. */
+void oracle_set_clock(struct oracle_standin *s, u32 seconds);
+
+/* The three commands, as the kernel's flow offload gives them. */
+int oracle_ref_replace(struct oracle_standin *s, unsigned long cookie,
+		       struct flow_rule *rule);
+int oracle_ref_destroy(struct oracle_standin *s, unsigned long cookie);
+int oracle_ref_stats(struct oracle_standin *s, unsigned long cookie,
+		     u64 *packets, u64 *bytes);
+
+/* What the driver keeps of a flow. */
+struct mtk_flow_entry *oracle_ref_find(struct oracle_standin *s,
+				       unsigned long cookie);
+struct mtk_ppe *oracle_ref_ppe(struct oracle_standin *s,
+			       const struct mtk_flow_entry *entry);
+u32 *oracle_ref_slot(struct mtk_ppe *ppe, u16 slot);
+
+/*
+ * What the hardware does at a flow's first packets: it learns the flow in
+ * @slot, from @key (an entry's words from 1 on), and tells the driver.
+ * @fill is what the rest of the slot holds.
+ */
+void oracle_ref_learn(struct oracle_standin *s, struct mtk_ppe *ppe, u16 slot,
+		      const u32 *key, unsigned int key_words, bool udp, u32 fill);
+
+struct dsa_port *oracle_dsa_port(struct net_device *dev);
+
+/* Registers that are memory, and not an engine's. */
+extern void __iomem *oracle_mib_serial;
+
+/*
+ * The driver's writel(). The counters are read through a register whose start
+ * bit the engine clears when it has answered, which memory does not do.
+ */
+static inline void oracle_writel(u32 value, void __iomem *addr)
+{
+	if (unlikely(addr == oracle_mib_serial))
+		value &= ~BIT(16);
+	writel(value, addr);
+}
+
+#endif
