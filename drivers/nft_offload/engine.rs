@@ -26,6 +26,7 @@ use crate::{
         table::{
             self,
             index_len,
+            spares,
             Count,
             Hw,
             HwError,
@@ -431,9 +432,11 @@ impl Engine {
         let words = chip.format().entry_words();
         let entries = WordTable::new(dev, slots * words)?;
         let mib = WordTable::new(dev, slots * chip.mib_words().max(1))?;
-        let table = Table::new(
-            VVec::from_elem(Record::EMPTY, slots, GFP_KERNEL)?,
+        let records = slots + spares(slots);
+        let table = Table::with_spares(
+            VVec::from_elem(Record::EMPTY, records, GFP_KERNEL)?,
             VVec::from_elem(0u16, index_len(slots), GFP_KERNEL)?,
+            slots,
         )
         .ok_or(EINVAL)?;
 
@@ -513,7 +516,18 @@ impl Engine {
             ports: &state.ports,
             net: net.id(),
         };
-        let flow = parse::parse(rule, &ports)?;
+        let chip = state.chip();
+        let flow = match parse::parse(rule, &ports) {
+            Ok(flow) => flow,
+            Err(refusal) => {
+                if let Some(key) = refusal.opposite {
+                    state
+                        .table
+                        .refuse(&mut state.ppe, chip, binding.owner, &key);
+                }
+                return Err(refusal.reject);
+            }
+        };
         if !state.port_up(flow.ingress) || !state.port_up(flow.egress) {
             return Err(Reject::PortDown);
         }
@@ -524,7 +538,6 @@ impl Engine {
         } else {
             0
         };
-        let chip = state.chip();
         state
             .table
             .replace(&mut state.ppe, chip, binding.owner, cookie.0, tag, &flow)

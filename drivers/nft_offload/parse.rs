@@ -6,6 +6,7 @@ use crate::{
     ppe::{
         flow::{
             Flow,
+            Key,
             PsePort, //
         },
         reject::Reject,
@@ -37,16 +38,32 @@ pub(crate) trait Ports {
     fn by_device(&self, dev: &NetDevice) -> Option<PsePort>;
 }
 
+/// A rule that is no flow for the engine.
+pub(crate) struct Refusal {
+    pub(crate) reject: Reject,
+    /// The opposite direction, if that has to be refused as well.
+    pub(crate) opposite: Option<Key>,
+}
+
 /// Parses `rule`.
-pub(crate) fn parse(rule: &FlowRule, ports: &impl Ports) -> Result<Flow, Reject> {
+pub(crate) fn parse(rule: &FlowRule, ports: &impl Ports) -> Result<Flow, Refusal> {
     let mut parser = RuleParser::new();
+    feed(&mut parser, rule, ports)
+        .and_then(|()| parser.finish())
+        .map_err(|reject| Refusal {
+            reject,
+            opposite: parser.opposite_of_8021ad(),
+        })
+}
+
+fn feed(parser: &mut RuleParser, rule: &FlowRule, ports: &impl Ports) -> Result<(), Reject> {
     for key in rule.matches() {
         parser.on_match(to_match(key, ports))?;
     }
     for action in rule.actions() {
         parser.on_action(to_action(action, ports))?;
     }
-    parser.finish()
+    Ok(())
 }
 
 fn to_match(key: flow_rule::Match, ports: &impl Ports) -> Match {

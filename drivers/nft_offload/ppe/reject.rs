@@ -129,7 +129,7 @@ rejects! {
     KeyInUse "key-in-use" Unsupported
         "Another flow with the same protocol, addresses and ports has an entry, and the engine cannot tell the two apart.",
     BucketFull "bucket-full" NoSpace
-        "All slots in which the engine would look for this flow are taken; it gets in when the kernel offers it again and one is free.",
+        "All slots in which the engine would look for this flow are taken by flows in use; it gets in when the kernel offers it again and one of them is idle or gone.",
     TableFull "table-full" NoSpace
         "The limit on the number of flows is reached; raise it or wait for flows to end.",
     EngineDead "engine-dead" Unsupported

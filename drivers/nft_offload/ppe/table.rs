@@ -4,14 +4,23 @@
 //!
 //! The caller provides storage, the hardware ([`Hw`]) and the lock around both.
 
-use core::ops::DerefMut;
+use core::{
+    hash::{
+        Hash,
+        Hasher, //
+    },
+    ops::DerefMut, //
+};
 
 use super::{
     caps::{
         admit,
         Caps, //
     },
-    flow::Flow,
+    flow::{
+        Flow,
+        Key, //
+    },
     format::{
         Entry,
         Format,
@@ -86,7 +95,7 @@ pub struct Chip<'a> {
     pub caps: &'a Caps,
 }
 
-/// What the table knows of the flow in a slot.
+/// What the table knows of a flow.
 #[derive(Clone, Copy, Debug)]
 pub struct Record {
     /// Name of the flow, unique per owner.
@@ -109,7 +118,7 @@ pub struct Record {
     polled_ms: u64,
     /// The entry's timestamp at the last look.
     seen: u16,
-    /// Next slot in the chain of the index.
+    /// Next record in the chain of the index, or of those that are free.
     next: u16,
     /// Whether there is a flow.
     used: bool,
@@ -118,7 +127,7 @@ pub struct Record {
 }
 
 impl Record {
-    /// An empty slot.
+    /// No flow.
     pub const EMPTY: Self = Self {
         cookie: 0,
         tag: 0,
@@ -184,6 +193,8 @@ pub struct TableStats {
     pub flows: u32,
     /// Of these, bound when last looked at.
     pub bound: u32,
+    /// Of all flows, those that have no slot, as another flow got it.
+    pub parked: u32,
     /// Most flows there ever were at once.
     pub high_water: u32,
     /// New flows bound.
@@ -198,6 +209,10 @@ pub struct TableStats {
     pub removed: u64,
     /// Flows found to be no longer bound.
     pub aged_out: u64,
+    /// Flows put into a bucket in which there was another one.
+    pub collisions: u64,
+    /// Bound flows that had to make room for another one.
+    pub evictions: u64,
     /// Flows refused because all ways were taken.
     pub bucket_full: u64,
     /// Flows refused because of the limit.
@@ -216,11 +231,36 @@ const NIL: u16 = u16::MAX;
 /// Most slots a table can have.
 const MAX_SLOTS: usize = 1 << 15;
 
+/// Time without packets, in milliseconds, after which a flow has to make room for another
+/// one if their bucket is full. Long enough not to be undone at once by the next packet of
+/// a flow that only pauses, and well below the 30 s after which nf_flowtable ends a flow.
+/// The mainline driver of MediaTek's chips has the engine drop TCP flows after 7 s.
+pub const EVICT_IDLE_MS: u64 = 7_000;
+
+/// Records beyond those of the slots to have for a table of `slots` slots.
+pub const fn spares(slots: usize) -> usize {
+    slots / 8
+}
+
+/// Keys remembered to be refused.
+const REFUSED: usize = 64;
+
 /// Flows by slot, over storage of the caller's.
 ///
 /// The record of a flow lives at the number of the flow's slot; a hash index leads from
 /// owner and cookie there. So the cost of all but [`Table::remove_where`] is independent
 /// of the number of flows.
+///
+/// # When a bucket is full
+///
+/// Then a flow of the bucket that the engine has let go makes room, or else the one that
+/// is idle for longest, if that is [`EVICT_IDLE_MS`] or longer. It is *parked*: its record
+/// moves to a place behind those of the slots, with all it has counted, and waits there
+/// for the kernel to ask for its counters, to end it, or to offer it again. If there is no
+/// such place left, the new flow is refused, as if no flow were idle.
+///
+/// The last place is kept for a flow that leaves such a place for a slot, so that parked
+/// flows can come back however many they are.
 ///
 /// The table, and not the engine, decides what is bound: the engine may learn flows of
 /// its own accord (entries in state unbound) and may let bound ones go (ageing), but
@@ -234,6 +274,14 @@ const MAX_SLOTS: usize = 1 << 15;
 pub struct Table<R, I> {
     records: R,
     index: I,
+    slots: usize,
+    /// First of the free records behind those of the slots.
+    spare: u16,
+    /// Number of them.
+    spares: u32,
+    refused: [u64; REFUSED],
+    /// How many of them are in use.
+    refusals: u32,
     limit: u32,
     stats: TableStats,
 }
@@ -254,18 +302,39 @@ where
     /// A table over `records`, one for each of the engine's slots, and `index`, of
     /// [`index_len`] elements. What they hold is overwritten. `None` if the lengths do
     /// not fit: the number of slots must be a power of two of at most 32768.
-    pub fn new(mut records: R, mut index: I) -> Option<Self> {
-        if !records.len().is_power_of_two()
-            || records.len() > MAX_SLOTS
-            || index.len() != index_len(records.len())
+    ///
+    /// No flow ever makes room for another one in such a table.
+    pub fn new(records: R, index: I) -> Option<Self> {
+        let slots = records.len();
+        Self::with_spares(records, index, slots)
+    }
+
+    /// As [`Table::new`], for `slots` slots and with more records than that, see
+    /// [`spares`]; 65535 at most in all.
+    pub fn with_spares(mut records: R, mut index: I, slots: usize) -> Option<Self> {
+        let spares = records.len().checked_sub(slots)?;
+        if !slots.is_power_of_two()
+            || slots > MAX_SLOTS
+            || records.len() > usize::from(NIL)
+            || index.len() != index_len(slots)
         {
             return None;
         }
         records.fill(Record::EMPTY);
         index.fill(NIL);
+        let mut spare = NIL;
+        for (at, record) in (0..NIL).zip(records.iter_mut()).skip(slots) {
+            record.next = spare;
+            spare = at;
+        }
         Some(Self {
             records,
             index,
+            slots,
+            spare,
+            spares: u32::try_from(spares).ok()?,
+            refused: [0; REFUSED],
+            refusals: 0,
             limit: u32::MAX,
             stats: TableStats::default(),
         })
@@ -278,7 +347,7 @@ where
 
     /// Number of slots.
     pub fn capacity(&self) -> usize {
-        self.records.len()
+        self.slots
     }
 
     /// The counters.
@@ -286,21 +355,22 @@ where
         &self.stats
     }
 
-    /// The flow in a slot.
+    /// The flow in a slot, or at the number of a parked one.
     pub fn get(&self, slot: u16) -> Option<&Record> {
         self.records
             .get(usize::from(slot))
             .filter(|record| record.used)
     }
 
-    /// All flows with their slots.
+    /// All flows with their slots, or numbers from [`Table::capacity`] on for those that
+    /// are parked.
     pub fn iter(&self) -> impl Iterator<Item = (u16, &Record)> {
         (0..=u16::MAX)
             .zip(self.records.iter())
             .filter(|(_, record)| record.used)
     }
 
-    /// The slot of a flow.
+    /// The slot of a flow, or a number from [`Table::capacity`] on if it is parked.
     pub fn find(&self, owner: Owner, cookie: u64) -> Option<u16> {
         let mut slot = self.index.get(self.chain(owner, cookie)).copied()?;
         while let Some(record) = self.get(slot) {
@@ -331,16 +401,18 @@ where
         let replaced = match own {
             None => Replaced::Bound,
             Some(slot) => {
-                let word0 = hw.read_word0(slot);
-                let word0 = self.answer(word0)?;
-                let record = self.record(slot).ok_or(Reject::EngineDead)?;
-                let same = record.flow == *flow;
-                if same && record.bound && chip.format.is_bound(word0) {
-                    record.tag = tag;
-                    count(&mut self.stats.refreshed);
-                    return Ok(Replaced::Refreshed);
+                let same = self.get(slot).is_some_and(|record| record.flow == *flow);
+                if self.is_slot(slot) {
+                    let word0 = hw.read_word0(slot);
+                    let word0 = self.answer(word0)?;
+                    let record = self.record(slot).ok_or(Reject::EngineDead)?;
+                    if same && record.bound && chip.format.is_bound(word0) {
+                        record.tag = tag;
+                        count(&mut self.stats.refreshed);
+                        return Ok(Replaced::Refreshed);
+                    }
+                    self.let_go(hw, chip, slot, word0)?;
                 }
-                self.let_go(hw, chip, slot, word0)?;
                 if same {
                     Replaced::Rebound
                 } else {
@@ -350,6 +422,10 @@ where
         };
 
         admit(flow, chip.caps)?;
+        if self.is_refused(owner, &flow.key()) {
+            return Err(Reject::Vlan8021ad);
+        }
+        self.admit_again(owner, &flow.opposite());
         if own.is_none() && self.stats.flows >= self.limit {
             count(&mut self.stats.table_full);
             return Err(Reject::TableFull);
@@ -419,8 +495,10 @@ where
         cookie: u64,
     ) -> Option<Removed> {
         let slot = self.find(owner, cookie)?;
-        let gone = hw.invalidate(slot).and_then(|()| hw.clear_cache());
-        let _ = self.answer(gone);
+        if self.is_slot(slot) {
+            let gone = hw.invalidate(slot).and_then(|()| hw.clear_cache());
+            let _ = self.answer(gone);
+        }
         self.take(hw, chip, slot)
     }
 
@@ -482,11 +560,15 @@ where
         mut pred: impl FnMut(&Record) -> bool,
         mut on_removed: impl FnMut(Removed),
     ) {
-        let mut any = false;
+        let (mut any, mut cached) = (false, false);
         for (slot, record) in (0..=u16::MAX).zip(self.records.iter_mut()) {
             if record.used && pred(record) {
                 record.leaving = true;
                 any = true;
+                if usize::from(slot) >= self.slots {
+                    continue;
+                }
+                cached = true;
                 if hw.invalidate(slot).is_err() {
                     count(&mut self.stats.hw_errors);
                 }
@@ -495,8 +577,10 @@ where
         if !any {
             return;
         }
-        let cleared = hw.clear_cache();
-        let _ = self.answer(cleared);
+        if cached {
+            let cleared = hw.clear_cache();
+            let _ = self.answer(cleared);
+        }
         for slot in (0..=u16::MAX).take(self.records.len()) {
             if self.get(slot).is_some_and(|record| record.leaving) {
                 if let Some(removed) = self.take(hw, chip, slot) {
@@ -504,6 +588,65 @@ where
                 }
             }
         }
+    }
+
+    /// Refuses the flow with `key` of this owner from now on, as the opposite direction of
+    /// one that was refused for its 802.1ad tag, and takes it out of the engine if it is
+    /// there. Its record stays until [`Table::destroy`].
+    ///
+    /// That ends when a rule without such a tag comes for the opposite direction, or when
+    /// more keys are refused than are remembered. In the last case the flow is bound when
+    /// it is offered next, and taken out again when the opposite direction is.
+    pub fn refuse<H: Hw + ?Sized>(&mut self, hw: &mut H, chip: Chip<'_>, owner: Owner, key: &Key) {
+        let name = refused_name(owner, key);
+        if let Some(refused) = self.refused.get_mut(refused_place(name)) {
+            if *refused == 0 {
+                self.refusals = self.refusals.saturating_add(1);
+            }
+            *refused = name;
+        }
+        let flow = Flow {
+            l4: key.l4,
+            tuple: key.tuple,
+            ..Flow::NONE
+        };
+        let found = ways(chip.format, &flow, self.slots).find(|slot| {
+            self.get(*slot)
+                .is_some_and(|record| record.owner == owner && record.flow.same_key(&flow))
+        });
+        if let Some(slot) = found {
+            let word0 = hw.read_word0(slot);
+            if let Ok(word0) = self.answer(word0) {
+                let _ = self.let_go(hw, chip, slot, word0);
+            }
+        }
+    }
+
+    fn is_refused(&self, owner: Owner, key: &Key) -> bool {
+        if self.refusals == 0 {
+            return false;
+        }
+        let name = refused_name(owner, key);
+        self.refused.get(refused_place(name)) == Some(&name)
+    }
+
+    /// Ends what [`Table::refuse`] began.
+    fn admit_again(&mut self, owner: Owner, key: &Key) {
+        if self.refusals == 0 {
+            return;
+        }
+        let name = refused_name(owner, key);
+        if let Some(refused) = self.refused.get_mut(refused_place(name)) {
+            if *refused == name {
+                *refused = 0;
+                self.refusals = self.refusals.saturating_sub(1);
+            }
+        }
+    }
+
+    /// Whether this is the number of a slot and not of a parked flow.
+    fn is_slot(&self, at: u16) -> bool {
+        usize::from(at) < self.slots
     }
 
     /// Counts and translates an answer of the engine.
@@ -547,25 +690,53 @@ where
         self.stats.high_water = self.stats.high_water.max(self.stats.flows);
     }
 
-    /// Empties a slot and takes its flow out of the index.
+    /// Has whatever leads to the flow `from` in the index lead to `to`.
+    fn lead(&mut self, from: u16, to: u16) -> Option<()> {
+        let record = self.get(from)?;
+        let chain = self.chain(record.owner, record.cookie);
+        let head = self.index.get_mut(chain)?;
+        if *head == from {
+            *head = to;
+            return Some(());
+        }
+        let mut before = *head;
+        while let Some(record) = self.records.get_mut(usize::from(before)) {
+            if record.next == from {
+                record.next = to;
+                break;
+            }
+            before = record.next;
+        }
+        Some(())
+    }
+
+    /// Moves the flow in a slot, which is not bound, to a free place behind the slots.
+    fn park(&mut self, slot: u16) -> Option<()> {
+        let parked = *self.get(slot)?;
+        let spare = self.spare;
+        let next = self.records.get(usize::from(spare))?.next;
+        self.lead(slot, spare)?;
+        *self.records.get_mut(usize::from(spare))? = parked;
+        *self.records.get_mut(usize::from(slot))? = Record::EMPTY;
+        self.spare = next;
+        self.spares = self.spares.saturating_sub(1);
+        self.stats.parked = self.stats.parked.saturating_add(1);
+        Some(())
+    }
+
+    /// Empties a slot or the place of a parked flow and takes the flow out of the index.
     fn clear(&mut self, slot: u16) -> Option<Record> {
         let gone = *self.get(slot)?;
-        let chain = self.chain(gone.owner, gone.cookie);
-        let head = self.index.get_mut(chain)?;
-        if *head == slot {
-            *head = gone.next;
-        } else {
-            let mut before = *head;
-            while let Some(record) = self.records.get_mut(usize::from(before)) {
-                if record.next == slot {
-                    record.next = gone.next;
-                    break;
-                }
-                before = record.next;
-            }
-        }
+        self.lead(slot, gone.next)?;
+        let parked = !self.is_slot(slot);
         if let Some(record) = self.records.get_mut(usize::from(slot)) {
             *record = Record::EMPTY;
+            if parked {
+                record.next = self.spare;
+                self.spare = slot;
+                self.spares = self.spares.saturating_add(1);
+                self.stats.parked = self.stats.parked.saturating_sub(1);
+            }
         }
         self.stats.flows = self.stats.flows.saturating_sub(1);
         if gone.bound {
@@ -624,7 +795,7 @@ where
         chip: Chip<'_>,
         slot: u16,
     ) -> Result<Count, Reject> {
-        let Some(unit) = chip.caps.mib else {
+        let Some(unit) = chip.caps.mib.filter(|_| self.is_slot(slot)) else {
             return Ok(Count::ZERO);
         };
         let raw = hw.read_mib(slot);
@@ -648,7 +819,7 @@ where
         chip: Chip<'_>,
         slot: u16,
     ) -> Result<(), Reject> {
-        if self.get(slot).is_none() {
+        if self.get(slot).is_none() || !self.is_slot(slot) {
             return Ok(());
         }
         // In this order: of a packet that comes in between, the next look sees the count,
@@ -698,6 +869,47 @@ where
         })
     }
 
+    /// Makes room in the full bucket of a flow, which may have the slot or place `own`.
+    fn make_room<H: Hw + ?Sized>(
+        &mut self,
+        hw: &mut H,
+        chip: Chip<'_>,
+        flow: &Flow,
+        own: Option<u16>,
+    ) -> Result<u16, Reject> {
+        let comes_back = own.is_some_and(|own| !self.is_slot(own));
+        let mut idlest = None;
+        if self.spares > u32::from(!comes_back) {
+            for slot in ways(chip.format, flow, self.slots) {
+                self.poll(hw, chip, slot)?;
+                let Some(record) = self.get(slot) else {
+                    continue;
+                };
+                let idle = hw.now_ms().saturating_sub(record.last_used_ms);
+                if record.bound && idle < EVICT_IDLE_MS {
+                    continue;
+                }
+                // Those first that are not bound.
+                let order = (record.bound, record.last_used_ms);
+                if idlest.is_none_or(|(least, _)| order < least) {
+                    idlest = Some((order, slot));
+                }
+            }
+        }
+        let Some(((bound, _), slot)) = idlest else {
+            count(&mut self.stats.bucket_full);
+            return Err(Reject::BucketFull);
+        };
+        let word0 = hw.read_word0(slot);
+        let word0 = self.answer(word0)?;
+        self.let_go(hw, chip, slot, word0)?;
+        self.park(slot).ok_or(Reject::BucketFull)?;
+        if bound {
+            count(&mut self.stats.evictions);
+        }
+        Ok(slot)
+    }
+
     /// Chooses the slot for a flow, which may have the slot `own`, and reads word 0 there.
     ///
     /// An entry that the engine has learned for the same flow comes first: with another
@@ -712,13 +924,17 @@ where
         flow: &Flow,
         own: Option<u16>,
     ) -> Result<(u16, u32), Reject> {
-        let capacity = self.records.len();
+        let capacity = self.slots;
         let mut free = None;
         let mut key_in_use = false;
+        let mut collision = false;
         for slot in ways(chip.format, flow, capacity) {
             match self.get(slot) {
                 _ if own == Some(slot) => free = own,
-                Some(other) => key_in_use |= other.flow.same_key(flow),
+                Some(other) => {
+                    collision = true;
+                    key_in_use |= other.flow.same_key(flow);
+                }
                 None => free = free.or(Some(slot)),
             }
         }
@@ -726,10 +942,13 @@ where
             count(&mut self.stats.key_in_use);
             return Err(Reject::KeyInUse);
         }
-        let Some(free) = free else {
-            count(&mut self.stats.bucket_full);
-            return Err(Reject::BucketFull);
+        let free = match free {
+            Some(free) => free,
+            None => self.make_room(hw, chip, flow, own)?,
         };
+        if collision && own != Some(free) {
+            count(&mut self.stats.collisions);
+        }
         let mut word0_there = 0;
         for slot in ways(chip.format, flow, capacity) {
             let word0 = hw.read_word0(slot);
@@ -761,6 +980,34 @@ where
             self.answer(gone)?;
         }
         Ok((free, word0_there))
+    }
+}
+
+/// The name under which a key is remembered to be refused; not 0.
+fn refused_name(owner: Owner, key: &Key) -> u64 {
+    let mut hasher = Fnv(0xcbf2_9ce4_8422_2325);
+    owner.hash(&mut hasher);
+    key.hash(&mut hasher);
+    hasher.finish().max(1)
+}
+
+/// Where it is remembered.
+fn refused_place(name: u64) -> usize {
+    usize::try_from(name.wrapping_shr(32)).unwrap_or(0) & REFUSED.wrapping_sub(1)
+}
+
+/// The hash function FNV-1a.
+struct Fnv(u64);
+
+impl Hasher for Fnv {
+    fn write(&mut self, bytes: &[u8]) {
+        for byte in bytes {
+            self.0 = (self.0 ^ u64::from(*byte)).wrapping_mul(0x0000_0100_0000_01b3);
+        }
+    }
+
+    fn finish(&self) -> u64 {
+        self.0
     }
 }
 

@@ -168,7 +168,8 @@ impl Hw for Fake {
         );
         let words = &mut self.words[usize::from(slot)];
         // Dying in the middle leaves a new body.
-        words[1..].copy_from_slice(entry.body());
+        // The entry may be of a format with shorter ones.
+        words[1..entry.words().len()].copy_from_slice(entry.body());
         self.access()?;
         self.words[usize::from(slot)][0] = entry.word0();
         self.access()?;

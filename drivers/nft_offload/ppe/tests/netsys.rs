@@ -121,10 +121,11 @@ fn entries_across_a_boundary() {
     let all = skipped(&NETSYS_V1_BOUNDARY, 16384);
     assert_eq!(all.len(), 128 * 8);
     assert!(all.iter().all(|slot| first.contains(&(slot % 128))));
-    for slot in 0..16384 {
-        let (from, to) = (slot * 80, slot * 80 + 79);
+    for slot in 0..16384_u16 {
+        let from = u32::from(slot) * 80;
+        let to = from + 79;
         let across = (from..to).any(|byte| byte / 1024 != (byte + 1) / 1024);
-        assert_eq!(all.contains(&(slot as u16)), across, "{slot}");
+        assert_eq!(all.contains(&slot), across, "{slot}");
     }
     for (format, ..) in FORMATS {
         if !core::ptr::eq(format, &NETSYS_V1_BOUNDARY) {

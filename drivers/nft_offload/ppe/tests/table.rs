@@ -16,12 +16,16 @@ use super::{
             L4, //
         },
         format::{
-            netsys::NETSYS_V2,
+            netsys::{
+                NETSYS_V1_BOUNDARY,
+                NETSYS_V2, //
+            },
             Format, //
         },
         reject::Reject,
         table::{
             index_len,
+            spares,
             Chip,
             Count,
             Owner,
@@ -29,7 +33,8 @@ use super::{
             Removed,
             Replaced,
             Stats,
-            Table, //
+            Table,
+            EVICT_IDLE_MS, //
         },
     },
     flow,
@@ -47,6 +52,12 @@ pub fn new_table(slots: usize) -> TestTable {
     // What was there before must not matter.
     let records = vec![Record::EMPTY; slots];
     Table::new(records, vec![0; index_len(slots)]).unwrap()
+}
+
+/// A table with room for flows without slot.
+pub fn table_with_spares(slots: usize, spares: usize) -> TestTable {
+    let records = vec![Record::EMPTY; slots + spares];
+    Table::with_spares(records, vec![0; index_len(slots)], slots).unwrap()
 }
 
 const SLOTS: usize = 64;
@@ -75,6 +86,13 @@ impl Bench {
             hw: Fake::new(SLOTS),
             table: new_table(SLOTS),
             chip: CHIP,
+        }
+    }
+
+    fn with_spares(spares: usize) -> Self {
+        Self {
+            table: table_with_spares(SLOTS, spares),
+            ..Self::new()
         }
     }
 
@@ -135,6 +153,18 @@ fn storage_must_fit() {
     assert!(table(1 << 16, 1 << 16).is_none());
     assert_eq!(index_len(12), 16);
     assert_eq!(index_len(usize::MAX), 0);
+
+    let table = |records, slots| {
+        let index = vec![0; index_len(slots)];
+        Table::with_spares(vec![Record::EMPTY; records], index, slots)
+    };
+    assert_eq!(table(18, 16).unwrap().capacity(), 16);
+    assert!(table(15, 16).is_none());
+    assert!(table(18, 12).is_none());
+    assert!(table(65535, 1 << 15).is_some());
+    assert!(table(65536, 1 << 15).is_none());
+    assert!(table((1 << 14) + spares(1 << 14), 1 << 14).is_some());
+    assert_eq!(spares(1 << 14), 2048);
 }
 
 #[test]
@@ -323,6 +353,260 @@ fn a_full_bucket() {
     b.hw.age_out(slot);
     assert_eq!(b.replace(A, 0, &flows[0]), Ok(Replaced::Rebound));
     assert_eq!(b.table.find(A, 0), Some(slot));
+}
+
+#[test]
+fn the_idlest_flow_makes_room() {
+    let mut b = Bench::with_spares(4);
+    let flows = b.bucket(7);
+    for (cookie, f) in (0..).zip(&flows[..4]) {
+        assert_eq!(b.replace(A, cookie, f), Ok(Replaced::Bound));
+        b.hw.now_ms += 100;
+    }
+    assert_eq!(b.table.table_stats().collisions, 3);
+    // None is idle for long enough, the first one by 1 ms.
+    b.hw.now_ms += EVICT_IDLE_MS - 401;
+    assert_eq!(b.replace(A, 4, &flows[4]), Err(Reject::BucketFull));
+    assert_eq!(b.table.table_stats().evictions, 0);
+    b.hw.now_ms += 1;
+    // It is in use again, so that the second one is idle for longest.
+    b.hw.frame(&flows[0], 100);
+    b.hw.now_ms += 100;
+    let slot = b.table.find(A, 1).unwrap();
+    b.ops();
+    assert_eq!(b.replace(A, 4, &flows[4]), Ok(Replaced::Bound));
+    assert_eq!(b.table.find(A, 4), Some(slot));
+    let place = b.table.find(A, 1).unwrap();
+    assert!(usize::from(place) >= SLOTS);
+    // Its counters are read when it cannot count any more.
+    let ops = b.ops();
+    let end = ops.iter().position(|op| *op == Op::Invalidate(slot));
+    let rest = &ops[end.unwrap()..];
+    assert_eq!(
+        rest[..3],
+        [Op::Invalidate(slot), Op::ClearCache, Op::ReadMib(slot)]
+    );
+    assert_eq!(rest.last(), Some(&Op::Commit(slot)));
+    let t = b.table.table_stats();
+    assert_eq!((t.evictions, t.parked, t.flows, t.bound), (1, 1, 5, 4));
+    assert_eq!((t.bucket_full, t.high_water, t.collisions), (1, 5, 4));
+    assert_eq!(b.hw.frame(&flows[1], 100), None);
+    assert_eq!(b.hw.frame(&flows[4], 100), Some(slot));
+
+    // It is offered again: not before another one is idle.
+    assert_eq!(b.replace(A, 1, &flows[1]), Err(Reject::BucketFull));
+    b.hw.now_ms += EVICT_IDLE_MS;
+    assert_eq!(b.replace(A, 1, &flows[1]), Ok(Replaced::Rebound));
+    assert!(usize::from(b.table.find(A, 1).unwrap()) < SLOTS);
+    let t = b.table.table_stats();
+    assert_eq!((t.evictions, t.parked, t.flows, t.bound), (2, 1, 5, 4));
+}
+
+#[test]
+fn what_a_parked_flow_has_counted_is_kept() {
+    let mut b = Bench::with_spares(4);
+    let flows = b.bucket(6);
+    for (cookie, f) in (0..).zip(&flows[..4]) {
+        b.replace(A, cookie, f).unwrap();
+        b.hw.frame(f, 100);
+    }
+    let used = b.hw.now_ms;
+    b.hw.now_ms += EVICT_IDLE_MS;
+    b.replace(A, 4, &flows[4]).unwrap();
+    b.replace(A, 5, &flows[5]).unwrap();
+    let parked: Vec<_> = (0..4)
+        .filter(|c| usize::from(b.table.find(A, *c).unwrap()) >= SLOTS)
+        .collect();
+    let [first, second] = parked[..] else {
+        panic!("{parked:?}")
+    };
+    b.ops();
+    let stats = b.stats(A, first);
+    assert_eq!((stats.delta, stats.bound), (count(1), false));
+    assert_eq!(stats.last_used_ms, used);
+    assert_eq!(b.stats(A, first).delta, Count::ZERO);
+    let removed = b.destroy(A, second).unwrap();
+    assert_eq!((removed.unreported, removed.total), (count(1), count(1)));
+    assert_eq!(b.table.find(A, second), None);
+    // The engine was not asked for any of it.
+    assert_eq!(b.ops(), []);
+    let t = b.table.table_stats();
+    assert_eq!((t.parked, t.flows, t.bound), (1, 5, 4));
+
+    // Counts go on from there when it is bound again.
+    b.destroy(A, 4).unwrap();
+    assert_eq!(
+        b.replace(A, first, &flows[first as usize]),
+        Ok(Replaced::Rebound)
+    );
+    b.hw.frame(&flows[first as usize], 100);
+    let removed = b.destroy(A, first).unwrap();
+    assert_eq!((removed.unreported, removed.total), (count(1), count(2)));
+    assert_eq!(b.table.table_stats().parked, 0);
+}
+
+#[test]
+fn flows_let_go_make_room_first() {
+    for chip in [CHIP, BLIND] {
+        let mut b = Bench::with_spares(2);
+        b.chip = chip;
+        let flows = b.bucket(5);
+        for (cookie, f) in (0..).zip(&flows[..4]) {
+            b.replace(A, cookie, f).unwrap();
+            b.hw.now_ms += 100;
+        }
+        let slot = b.table.find(A, 2).unwrap();
+        b.hw.age_out(slot);
+        assert_eq!(b.replace(A, 4, &flows[4]), Ok(Replaced::Bound));
+        assert_eq!(b.table.find(A, 4), Some(slot));
+        let t = b.table.table_stats();
+        assert_eq!((t.evictions, t.parked, t.aged_out), (0, 1, 1));
+        assert!(!b.stats(A, 2).bound);
+    }
+}
+
+#[test]
+fn parked_flows_are_few_and_can_come_back() {
+    let mut b = Bench::with_spares(2);
+    let flows = b.bucket(6);
+    for (cookie, f) in (0..).zip(&flows[..4]) {
+        b.replace(A, cookie, f).unwrap();
+    }
+    b.hw.now_ms += 2 * EVICT_IDLE_MS;
+    assert_eq!(b.replace(A, 4, &flows[4]), Ok(Replaced::Bound));
+    // The last place is for one that comes back.
+    assert_eq!(b.replace(A, 5, &flows[5]), Err(Reject::BucketFull));
+    assert_eq!(b.table.table_stats().parked, 1);
+    let parked = (0..4).find(|c| usize::from(b.table.find(A, *c).unwrap()) >= SLOTS);
+    let back = parked.unwrap();
+    assert_eq!(
+        b.replace(A, back, &flows[back as usize]),
+        Ok(Replaced::Rebound)
+    );
+    assert_eq!(b.table.table_stats().parked, 1);
+    // No other flow is lost: all are found, and go with their owner.
+    for cookie in 0..5 {
+        assert!(b.table.find(A, cookie).is_some());
+    }
+    let mut removed = 0;
+    b.table
+        .remove_where(&mut b.hw, CHIP, |_| true, |_| removed += 1);
+    assert_eq!((removed, b.table.iter().count()), (5, 0));
+    let t = b.table.table_stats();
+    assert_eq!((t.parked, t.flows, t.bound), (0, 0, 0));
+}
+
+#[test]
+fn removing_parked_flows_leaves_the_engine_alone() {
+    let mut b = Bench::with_spares(2);
+    let flows = b.bucket(5);
+    for (cookie, f) in (0..).zip(&flows[..4]) {
+        b.replace(B, cookie, f).unwrap();
+    }
+    b.hw.now_ms += EVICT_IDLE_MS;
+    b.replace(A, 4, &flows[4]).unwrap();
+    b.ops();
+    let parked = |table: &TestTable, c| usize::from(table.find(B, c).unwrap()) >= SLOTS;
+    let cookie = (0..4).find(|c| parked(&b.table, *c)).unwrap();
+    let mut removed = Vec::new();
+    let pred = |r: &Record| r.cookie == cookie;
+    b.table
+        .remove_where(&mut b.hw, CHIP, pred, |r| removed.push(r.cookie));
+    assert_eq!(removed, [cookie]);
+    assert_eq!(b.ops(), []);
+}
+
+#[test]
+fn an_engine_that_fails_while_room_is_made() {
+    for dies_in in 0..40 {
+        let mut b = Bench::with_spares(2);
+        let flows = b.bucket(5);
+        for (cookie, f) in (0..).zip(&flows[..4]) {
+            b.replace(A, cookie, f).unwrap();
+        }
+        b.hw.now_ms += EVICT_IDLE_MS;
+        b.hw.dies_in = Some(dies_in);
+        let answer = b.replace(A, 4, &flows[4]);
+        b.hw.dies_in = None;
+        // Known flows stay known, and what is called bound is.
+        for (cookie, f) in (0..).zip(&flows[..4]) {
+            let at = b.table.find(A, cookie).unwrap();
+            let bound = b.table.get(at).unwrap().bound;
+            assert_eq!(b.table.get(at).unwrap().flow, *f);
+            assert!(!bound || NETSYS_V2.is_bound(b.hw.words[usize::from(at)][0]));
+        }
+        if answer.is_err() {
+            assert_eq!(answer, Err(Reject::EngineDead));
+            assert_eq!(b.table.find(A, 4), None);
+            assert_eq!(b.replace(A, 4, &flows[4]), Ok(Replaced::Bound));
+        }
+        assert!(b.hw.frame(&flows[4], 100).is_some());
+    }
+}
+
+#[test]
+fn the_opposite_of_a_refused_flow() {
+    let mut b = Bench::new();
+    let f = routed(0);
+    let opposite = Flow {
+        tuple: f.new.reversed(),
+        new: f.tuple.reversed(),
+        ..f
+    };
+    // Refused before it is offered.
+    b.table.refuse(&mut b.hw, CHIP, A, &f.key());
+    assert_eq!(b.ops(), []);
+    assert_eq!(b.replace(A, 1, &f), Err(Reject::Vlan8021ad));
+    assert_eq!(b.replace(A, 1, &f), Err(Reject::Vlan8021ad));
+    assert_eq!(b.table.iter().count(), 0);
+    // Nobody else's.
+    assert_eq!(b.replace(A, 2, &routed(1)), Ok(Replaced::Bound));
+    assert_eq!(b.replace(B, 1, &f), Ok(Replaced::Bound));
+    b.destroy(B, 1).unwrap();
+    // Until the opposite direction is one that can be.
+    assert_eq!(b.replace(A, 3, &opposite), Ok(Replaced::Bound));
+    assert_eq!(b.replace(A, 1, &f), Ok(Replaced::Bound));
+
+    // Refused when it is bound.
+    b.hw.frame(&f, 100);
+    b.table.refuse(&mut b.hw, CHIP, B, &f.key());
+    assert!(b.hw.frame(&f, 100).is_some());
+    b.table.refuse(&mut b.hw, CHIP, A, &f.key());
+    assert_eq!(b.hw.frame(&f, 100), None);
+    assert_eq!(b.replace(A, 1, &f), Err(Reject::Vlan8021ad));
+    let stats = b.stats(A, 1);
+    assert_eq!((stats.delta, stats.bound), (count(2), false));
+    assert_eq!(b.destroy(A, 1).unwrap().total, count(2));
+
+    // Forgotten when there are too many, never mistaken.
+    for n in 0..200 {
+        b.table.refuse(&mut b.hw, CHIP, A, &routed(1000 + n).key());
+    }
+    let refused = |b: &mut Bench, n| b.replace(A, 9, &routed(n)) == Err(Reject::Vlan8021ad);
+    assert!((0..900).all(|n| n == 1 || !refused(&mut b, n)));
+    assert!(refused(&mut b, 1199));
+}
+
+#[test]
+fn slots_that_cannot_be_used() {
+    let mut b = Bench::new();
+    let chip = Chip {
+        format: &NETSYS_V1_BOUNDARY,
+        caps: &CAPS,
+    };
+    let mut bound = Vec::new();
+    for n in 0..2000 {
+        let f = routed(n);
+        let answer = b.table.replace(&mut b.hw, chip, A, n.into(), 0, &f);
+        if answer.is_ok() {
+            bound.push(b.table.find(A, n.into()).unwrap());
+        } else {
+            assert_eq!(answer, Err(Reject::BucketFull));
+        }
+    }
+    bound.sort_unstable();
+    let usable: Vec<_> = (0..64).filter(|s| ![12, 25, 38, 51].contains(s)).collect();
+    assert_eq!(bound, usable);
 }
 
 #[test]
