@@ -417,6 +417,9 @@ impl Ppe {
     }
 
     /// Makes sure that the entry is in the cache.
+    ///
+    /// **Assumption**: how fast an unbound flow is, is not part of the cache: a driver that
+    /// clears the cache for one flow does not keep the others from being fast enough.
     fn fill(&mut self, dma: &impl Dma, index: u32) -> Result<(), DmaError> {
         if self.lines[index as usize].generation == self.generation {
             return Ok(());
@@ -429,12 +432,14 @@ impl Ppe {
             }
         };
         self.stats.cache_fills += 1;
-        self.lines[index as usize] = Line {
-            generation: self.generation,
-            entry: Entry::decode(&raw, &self.chip.layout),
-            raw,
-            ..Line::EMPTY
-        };
+        let entry = Entry::decode(&raw, &self.chip.layout);
+        let line = &mut self.lines[index as usize];
+        if entry.state() != entry::STATE_UNBIND || entry.key != line.entry.key {
+            line.rate_packets = 0;
+        }
+        line.generation = self.generation;
+        line.entry = entry;
+        line.raw = raw;
         Ok(())
     }
 
