@@ -118,6 +118,10 @@ pub struct Chip {
     /// programs. With the others the model takes the size of the older formats, so that
     /// a driver that programs them wrongly reads and writes elsewhere than the engine.
     pub entry_size: fn(entry_80b: bool, info_sel: bool) -> u32,
+    /// `TB_CFG.ENTRY_80B` as the known driver programs it.
+    pub entry_80b: bool,
+    /// `TB_CFG.INFO_SEL` as the known driver programs it.
+    pub info_sel: bool,
     /// An entry that crosses a multiple of so many bytes is of no use.
     ///
     /// **Assumption**: the facts say that a driver has to keep off such entries, not what
@@ -128,6 +132,16 @@ pub struct Chip {
     pub layout: Layout,
     /// The counters of the entries; `None` on a chip without.
     pub mib: Option<Mib>,
+}
+
+impl Chip {
+    /// Whether the engine can match an entry of `size` bytes at `addr`.
+    pub fn usable(&self, addr: u64, size: u32) -> bool {
+        self.boundary.is_none_or(|boundary| {
+            let boundary = u64::from(boundary);
+            addr / boundary == (addr + u64::from(size) - 1) / boundary
+        })
+    }
 }
 
 const fn mib_48_40(packets: u64, bytes: u64) -> [u32; 4] {
@@ -167,6 +181,8 @@ const NETSYS_V1: Chip = Chip {
     gdm_regs: &[0x0500, 0x1500],
     drop_port: 7,
     entry_size: |entry_80b, _| if entry_80b { 80 } else { 64 },
+    entry_80b: true,
+    info_sel: false,
     boundary: None,
     layout: Layout {
         ib1_timestamp: Field::new(14, 0),
@@ -198,6 +214,8 @@ const NETSYS_V2: Chip = Chip {
         (true, false) => 80,
         (false, _) => 64,
     },
+    entry_80b: true,
+    info_sel: true,
     boundary: None,
     layout: Layout {
         ib1_timestamp: Field::new(7, 0),
@@ -226,6 +244,7 @@ const NETSYS_V3: Chip = Chip {
         (true, false) => 80,
         (false, false) => 64,
     },
+    entry_80b: false,
     mib: Some(Mib {
         byte_bits: 64,
         packet_bits: 64,

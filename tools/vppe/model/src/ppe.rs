@@ -397,11 +397,7 @@ impl Ppe {
 
     /// Whether the engine can match an entry in this place.
     fn usable(&self, index: u32) -> bool {
-        self.chip.boundary.is_none_or(|boundary| {
-            let first = self.addr(index);
-            let last = first + u64::from(self.config.entry_size) - 1;
-            first / u64::from(boundary) == last / u64::from(boundary)
-        })
+        self.chip.usable(self.addr(index), self.config.entry_size)
     }
 
     fn read_raw(&self, dma: &impl Dma, index: u32) -> Result<Raw, DmaError> {

@@ -31,6 +31,7 @@ fn chips() {
             &[1, 2]
         };
         assert_eq!(chip.gdm_ports, gdms);
+        assert_eq!((chip.entry_size)(chip.entry_80b, chip.info_sel), facts.size);
         assert_eq!(chip.ways, facts.ways);
         assert_eq!(chip.mib.is_some(), facts.accounting);
         assert_eq!(chip.timestamp_reg, 0x10);

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-only
 //! The command line.
 
+use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::str::FromStr;
 
@@ -52,6 +53,10 @@ pub enum Command {
     Run(RunOptions),
     /// Ask a running vppe, and print its answer (JSON).
     Ctl(CtlOptions),
+    /// Print where a flow's entry can stand, and which flows share the place (JSON).
+    ///
+    /// With more such flows than "usable" has slots, their bucket is full.
+    Bucket(BucketOptions),
 }
 
 /// Options of `vppe run`.
@@ -86,6 +91,11 @@ pub struct RunOptions {
     /// Register reads for which a serial MIB read stays busy.
     #[arg(long, value_name = "N", default_value_t = 3)]
     pub mib_busy_reads: u32,
+
+    /// Nice value to run with, if that is permitted and better than the one at hand.
+    #[arg(long, value_name = "N", default_value_t = -10, allow_negative_numbers = true,
+        value_parser = clap::value_parser!(i32).range(-20..=19))]
+    pub nice: i32,
 
     /// Magic in the board description, for tests of a driver's refusals.
     #[arg(long, value_name = "HEX", value_parser = parse_hex, default_value = "45505056")]
@@ -203,6 +213,39 @@ pub enum Request {
     },
     /// Set what was counted to 0.
     ResetStats,
+}
+
+/// Options of `vppe bucket`.
+#[derive(Debug, Args)]
+pub struct BucketOptions {
+    /// The chip.
+    #[arg(long, value_parser = parse_chip)]
+    pub chip: &'static Chip,
+
+    /// Source as frames come in: ADDRESS:PORT or [ADDRESS]:PORT.
+    #[arg(long)]
+    pub src: SocketAddr,
+
+    /// Destination as frames come in.
+    #[arg(long)]
+    pub dst: SocketAddr,
+
+    /// Port to vary in search of flows that share the bucket.
+    #[arg(long, value_enum, default_value_t = Vary::Sport)]
+    pub vary: Vary,
+
+    /// How many of them to print.
+    #[arg(long, value_name = "N", default_value_t = 8)]
+    pub count: usize,
+}
+
+/// Port that is varied.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub enum Vary {
+    /// Source port.
+    Sport,
+    /// Destination port.
+    Dport,
 }
 
 /// On or off.

@@ -3,6 +3,7 @@
 //! vfio-user, between TAP interfaces (the wires) and a guest's NICs (the CPU).
 
 pub mod board;
+pub mod bucket;
 pub mod cli;
 pub mod control;
 pub mod core;
@@ -11,6 +12,7 @@ pub mod device;
 pub mod memory;
 pub mod nic;
 pub mod pci;
+pub mod priority;
 pub mod run;
 pub mod socket;
 pub mod stats;

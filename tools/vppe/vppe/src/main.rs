@@ -16,6 +16,7 @@ fn main() -> ExitCode {
                 .init();
             vppe::run::run(&options)
         }
+        Command::Bucket(options) => vppe::bucket::run(&options),
         Command::Ctl(options) => vppe::control::client(&options),
     };
     match result {

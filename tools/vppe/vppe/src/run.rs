@@ -19,6 +19,7 @@ use crate::control::Control;
 use crate::core::Shared;
 use crate::datapath::{self, Datapath};
 use crate::device::Device;
+use crate::priority;
 use crate::socket::listen;
 use crate::stats::{mac, PortCounters, PortInfo};
 use crate::tap::Tap;
@@ -75,6 +76,10 @@ fn ports(options: &RunOptions) -> Result<Vec<PortInfo>> {
 /// Runs until SIGTERM or SIGINT.
 pub fn run(options: &RunOptions) -> Result<()> {
     let infos = Arc::new(ports(options)?);
+    // Before there are threads: they inherit it.
+    if let Err(error) = priority::raise(options.nice) {
+        info!("priority stays as it is: nice {}: {error}", options.nice);
+    }
 
     let (stop, signal) = UnixStream::pair()?;
     for number in [SIGTERM, SIGINT, SIGHUP] {
