@@ -1,0 +1,267 @@
+// SPDX-License-Identifier: GPL-2.0-only
+
+//! How many of as many flows as there are slots get one: before the first is refused, and
+//! at the end, for each format.
+//!
+//! ```text
+//! cargo run --release --manifest-path drivers/nft_offload/ppe/Cargo.toml --example hash_quality [SEED]
+//! ```
+//!
+//! The flows are of IPv4 with source NAT: 200 hosts of a /24, any public servers, port 443
+//! or 80 mostly, and ports as Linux hands them out. All of them are in use, so none has to
+//! make room. A second line has the flows both directions have, in which case half as many
+//! connections fill the table. A third line is the mean of what random slots would give:
+//! what a perfect hash could not be better than.
+
+use nft_offload_ppe::{
+    caps::Caps,
+    flow::{
+        Encap,
+        Flow,
+        PsePort,
+        Tuple,
+        L4, //
+    },
+    format::{
+        netsys,
+        Entry,
+        Format, //
+    },
+    table::{
+        index_len,
+        spares,
+        Chip,
+        Count,
+        Hw,
+        HwError,
+        Owner,
+        Record,
+        Table, //
+    },
+};
+
+const SLOTS: usize = 16384;
+const RUNS: u64 = 20;
+
+static CAPS: Caps = Caps {
+    ipv4: true,
+    nat44: true,
+    ..Caps::NONE
+};
+
+/// An engine that only keeps word 0.
+struct Words(Vec<u32>);
+
+impl Hw for Words {
+    fn read_entry(&mut self, _: u16, out: &mut [u32]) -> Result<(), HwError> {
+        out.fill(0);
+        Ok(())
+    }
+
+    fn read_word0(&mut self, slot: u16) -> Result<u32, HwError> {
+        self.0.get(usize::from(slot)).copied().ok_or(HwError)
+    }
+
+    fn commit(&mut self, slot: u16, entry: &Entry) -> Result<(), HwError> {
+        *self.0.get_mut(usize::from(slot)).ok_or(HwError)? = entry.word0();
+        Ok(())
+    }
+
+    fn invalidate(&mut self, slot: u16) -> Result<(), HwError> {
+        *self.0.get_mut(usize::from(slot)).ok_or(HwError)? = 0;
+        Ok(())
+    }
+
+    fn clear_cache(&mut self) -> Result<(), HwError> {
+        Ok(())
+    }
+
+    fn read_mib(&mut self, _: u16) -> Result<Count, HwError> {
+        Ok(Count::ZERO)
+    }
+
+    fn timestamp(&mut self) -> u16 {
+        0
+    }
+
+    fn now_ms(&self) -> u64 {
+        0
+    }
+}
+
+/// splitmix64.
+struct Random(u64);
+
+impl Random {
+    fn next(&mut self) -> u64 {
+        self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);
+        let mut z = self.0;
+        z = (z ^ (z >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
+        z = (z ^ (z >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
+        z ^ (z >> 31)
+    }
+
+    /// A number below `n`.
+    fn below(&mut self, n: u32) -> u32 {
+        u32::try_from(self.next() % u64::from(n)).unwrap_or(0)
+    }
+
+    fn port(&mut self, first: u16, n: u32) -> u16 {
+        first.wrapping_add(u16::try_from(self.below(n)).unwrap_or(0))
+    }
+
+    /// Both directions of a connection.
+    fn connection(&mut self) -> [Flow; 2] {
+        let [.., a, b, c, d] = self.next().to_be_bytes();
+        let server = [a % 223 + 1, b, c, d];
+        let host = [192, 168, 1, u8::try_from(self.below(200)).unwrap_or(0) + 2];
+        let own = [203, 0, 113, 5];
+        let (l4, dport) = match self.below(10) {
+            0..=4 => (L4::Tcp, 443),
+            5..=7 => (L4::Udp, 443),
+            8 => (L4::Tcp, 80),
+            _ => (L4::Udp, self.port(1024, 60_000)),
+        };
+        let sport = self.port(32_768, 28_232);
+        let tuple = |src, dst, sport, dport| Tuple::V4 {
+            src,
+            dst,
+            sport,
+            dport,
+        };
+        let flow = |tuple, new| Flow {
+            ingress: PsePort(1),
+            egress: PsePort(2),
+            l4,
+            tuple,
+            new,
+            smac: [2, 0, 0, 0, 0, 1],
+            dmac: [2, 0, 0, 0, 0, 2],
+            in_encap: Encap::NONE,
+            out_encap: Encap::NONE,
+            dsa: None,
+        };
+        [
+            flow(
+                tuple(host, server, sport, dport),
+                tuple(own, server, sport, dport),
+            ),
+            flow(
+                tuple(server, own, dport, sport),
+                tuple(server, host, dport, sport),
+            ),
+        ]
+    }
+}
+
+/// Flows bound before the first refusal, and at the end.
+#[derive(Default)]
+struct Sum {
+    first: u64,
+    end: u64,
+}
+
+impl Sum {
+    fn show(&self, what: &str) {
+        let share = |n: u64| {
+            let all = RUNS * u64::try_from(SLOTS).unwrap_or(1);
+            let tenths = (n * 1000 + all / 2) / all;
+            format!("{}.{} %", tenths / 10, tenths % 10)
+        };
+        println!(
+            "  {what:18} {:>8} {:>8}",
+            share(self.first),
+            share(self.end)
+        );
+    }
+}
+
+/// Offers as many flows as there are slots.
+fn fill(format: &dyn Format, flows: impl Iterator<Item = Flow>, sum: &mut Sum) {
+    let chip = Chip {
+        format,
+        caps: &CAPS,
+    };
+    let records = vec![Record::EMPTY; SLOTS + spares(SLOTS)];
+    let index = vec![0; index_len(SLOTS)];
+    let Some(mut table) = Table::with_spares(records, index, SLOTS) else {
+        return;
+    };
+    let mut hw = Words(vec![0; SLOTS]);
+    let (mut bound, mut refused) = (0, false);
+    for (cookie, flow) in (0..).zip(flows.take(SLOTS)) {
+        if table
+            .replace(&mut hw, chip, Owner(0), cookie, 0, &flow)
+            .is_ok()
+        {
+            bound += 1;
+        } else if !refused {
+            refused = true;
+            sum.first += bound;
+        }
+    }
+    sum.end += bound;
+}
+
+/// The same with slots drawn at random.
+fn draw(format: &dyn Format, random: &mut Random, sum: &mut Sum) {
+    let ways = usize::from(format.ways());
+    let buckets = u32::try_from(SLOTS / ways).unwrap_or(1);
+    let mut taken = vec![false; SLOTS];
+    let (mut bound, mut refused) = (0, false);
+    for _ in 0..SLOTS {
+        let first = usize::try_from(random.below(buckets)).unwrap_or(0) * ways;
+        let free = (first..first + ways).find(|slot| {
+            let usable = u16::try_from(*slot).is_ok_and(|slot| format.usable(slot));
+            usable && taken.get(*slot) == Some(&false)
+        });
+        if let Some(taken) = free.and_then(|slot| taken.get_mut(slot)) {
+            *taken = true;
+            bound += 1;
+        } else if !refused {
+            refused = true;
+            sum.first += bound;
+        }
+    }
+    sum.end += bound;
+}
+
+fn main() {
+    let seed = std::env::args()
+        .nth(1)
+        .and_then(|seed| seed.parse().ok())
+        .unwrap_or(1);
+    println!("{SLOTS} flows, mean of {RUNS} runs, seed {seed}: bound before the first refusal, at the end");
+    let formats: [(&str, &dyn Format); 4] = [
+        ("mt7621", &netsys::NETSYS_V1_BOUNDARY),
+        ("mt7622, mt7623", &netsys::NETSYS_V1_COUNTED),
+        ("mt7981, mt7986", &netsys::NETSYS_V2),
+        ("mt7988", &netsys::NETSYS_V3),
+    ];
+    for (name, format) in formats {
+        println!("{name}:");
+        let (mut one, mut both, mut ideal) = (Sum::default(), Sum::default(), Sum::default());
+        for run in 0..RUNS {
+            let start = seed + run * 1000;
+            let mut random = Random(start);
+            fill(
+                format,
+                std::iter::from_fn(|| {
+                    let [flow, _] = random.connection();
+                    Some(flow)
+                }),
+                &mut one,
+            );
+            let mut random = Random(start);
+            fill(
+                format,
+                std::iter::from_fn(|| Some(random.connection())).flatten(),
+                &mut both,
+            );
+            draw(format, &mut Random(start), &mut ideal);
+        }
+        one.show("one direction");
+        both.show("both directions");
+        ideal.show("random slots");
+    }
+}
