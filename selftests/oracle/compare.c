@@ -74,6 +74,8 @@ static const struct difference {
 	  "the driver loses changes of ports in IPv6 flows" },
 	{ "layer2", ODD(BRIDGE),
 	  "bridged flows are none that a flowtable brings" },
+	{ "dsa", ODD(SWITCH_PORT),
+	  "the special tag has room for six ports only" },
 	{ NULL, ODD(PORT_PAIR),
 	  "the driver loses the second port of a change of both at once" },
 };
@@ -86,6 +88,7 @@ struct counts {
 	/* Accepted and equal, by what is done. */
 	unsigned int nat[2][16];
 	unsigned int encap[3][3][2];
+	unsigned int dsa[3][2];
 	unsigned int bad_verdict;
 	unsigned int bad_entry;
 	unsigned int bad_bind;
@@ -193,10 +196,11 @@ static u32 *bind(struct oracle_standin *s, unsigned long cookie,
 	words = oracle_ref_slot(ppe, slot);
 	oracle_ref_learn(s, ppe, slot, ours->words + 1, ours->v6 ? 9 : 3, ours->udp,
 			 oracle_random(state));
+	oracle_ref_check(s, ppe, slot);
 	return entry->hash == slot ? words : NULL;
 }
 
-static void compare_one(struct oracle_standin *s, const struct oracle_ports *ports,
+static void compare_one(struct oracle_standin *s, struct oracle_ports *ports,
 			struct oracle_rule *r, unsigned int number, u64 *state,
 			struct counts *c)
 {
@@ -209,6 +213,8 @@ static void compare_one(struct oracle_standin *s, const struct oracle_ports *por
 	int err, row;
 
 	oracle_set_clock(s, clock);
+	oracle_set_switch_port(r->kind.switch_port);
+	ports->switch_port = r->kind.switch_port;
 	err = oracle_ref_replace(s, cookie, r->rule);
 	nft_oracle_encode(s->chip->id, r->rule, ports, clock, &ours);
 	reject = *ours.reject ? ours.reject : NULL;
@@ -253,6 +259,7 @@ static void compare_one(struct oracle_standin *s, const struct oracle_ports *por
 	} else if (!r->odd) {
 		c->nat[r->kind.v6][r->kind.nat]++;
 		c->encap[r->kind.in_tags][r->kind.out_tags][r->kind.pppoe]++;
+		c->dsa[r->kind.out_tags][r->kind.pppoe] += r->kind.to_switch;
 	}
 	if (oracle_ref_destroy(s, cookie) ||
 	    FIELD_GET(MTK_FOE_IB1_STATE, theirs[0]) != MTK_FOE_STATE_INVALID)
@@ -297,9 +304,10 @@ static bool saw_all(const struct oracle_chip *chip, const struct counts *c)
 	for (in = 0; in < 3; in++) {
 		for (out = 0; out < 3; out++) {
 			for (pppoe = 0; pppoe < 2; pppoe++) {
-				if (c->encap[in][out][pppoe] || out + pppoe == 3)
+				if ((c->encap[in][out][pppoe] && c->dsa[out][pppoe]) ||
+				    out + pppoe == 3)
 					continue;
-				oracle_print("# %s: no flow from %d tags to %d tags, PPPoE %d\n",
+				oracle_print("# %s: no flow from %d tags to %d tags, PPPoE %d, or none of them to a switch\n",
 					     chip->name, in, out, pppoe);
 				all = false;
 			}
@@ -325,18 +333,12 @@ static void summary(const struct oracle_chip *chip, const struct counts *c)
 static int compare_all(struct oracle_standin *s, u64 seed, unsigned int count,
 		       struct counts *c)
 {
-	static const u8 pse[] = { PSE_GDM1_PORT, PSE_GDM2_PORT, PSE_GDM3_PORT };
-	struct oracle_ports ports = {};
+	struct oracle_ports ports;
 	u64 state = seed + s->chip->id;
 	struct oracle_rule r;
 	unsigned int i, odd;
 
-	for (i = 0; i < s->chip->ports; i++) {
-		ports.ifindex[i] = s->port[i]->ifindex;
-		ports.pse[i] = pse[i];
-	}
-	ports.count = s->chip->ports;
-
+	oracle_ports_of(s, &ports);
 	if (oracle_rule_init(&r))
 		return -ENOMEM;
 	for (i = 0; i < count; i++) {

@@ -322,7 +322,9 @@ void oracle_generate_kind(struct oracle_rule *r, struct oracle_standin *s,
 				  TCA_CSUM_UPDATE_FLAG_TCP | TCA_CSUM_UPDATE_FLAG_UDP;
 	}
 	act = add(r, FLOW_ACTION_REDIRECT);
-	act->dev = s->port[out];
+	act->dev = kind->to_switch ? s->user : s->port[out];
+	if (kind->to_switch && kind->switch_port > 5)
+		r->odd |= BIT_ULL(ORACLE_ODD_SWITCH_PORT);
 	if (kind->v6 && kind->nat)
 		r->odd |= BIT_ULL(kind->nat & 5 ? ORACLE_ODD_NAT66 : ORACLE_ODD_PORT66);
 }
@@ -773,6 +775,9 @@ void oracle_generate(struct oracle_rule *r, struct oracle_standin *s,
 		kind.out_tags = 0;
 	kind.pppoe = !oracle_below(state, 3);
 	kind.hairpin = !oracle_below(state, 8);
+	kind.to_switch = !oracle_below(state, 4);
+	/* Of seven at most, the tag can tell six. */
+	kind.switch_port = oracle_below(state, 16) ? oracle_below(state, 6) : 6;
 	oracle_generate_kind(r, s, &kind, state);
 
 	n = oracle_below(state, 10);

@@ -50,6 +50,9 @@ struct oracle_kind {
 	u8 out_tags;
 	bool pppoe;
 	bool hairpin;
+	/* Out of port @switch_port of a switch. */
+	bool to_switch;
+	u8 switch_port;
 };
 
 struct oracle_rule {

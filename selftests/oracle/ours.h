@@ -19,6 +19,10 @@ struct oracle_ports {
 	int ifindex[ORACLE_MAX_PORTS];
 	u8 pse[ORACLE_MAX_PORTS];
 	u8 count;
+	/* The port of a switch: the port it is behind, and its number there. */
+	int switch_ifindex;
+	u8 switch_pse;
+	u8 switch_port;
 };
 
 struct oracle_entry {
@@ -35,8 +39,25 @@ struct oracle_entry {
 
 /* Whether the module knows the chip. */
 bool nft_oracle_has_chip(u32 chip);
+bool nft_oracle_parse(const struct flow_rule *rule,
+		      const struct oracle_ports *ports);
 void nft_oracle_encode(u32 chip, const struct flow_rule *rule,
 		       const struct oracle_ports *ports, u32 clock,
 		       struct oracle_entry *out);
+
+/*
+ * A table with its policy over plain memory, as the module's engine has it, and
+ * the chip's own code over the registers at @regs; NULL if there is no memory.
+ */
+void *nft_oracle_table_new(u32 chip, void *regs);
+void nft_oracle_table_free(void *table);
+
+/* Each returns whether it could. */
+bool nft_oracle_replace(void *table, u64 cookie, const struct flow_rule *rule,
+			const struct oracle_ports *ports);
+bool nft_oracle_destroy(void *table, u64 cookie);
+bool nft_oracle_stats(void *table, u64 cookie);
+/* Bytes it takes beside what the engine needs. */
+u64 nft_oracle_memory(const void *table);
 
 #endif

@@ -3,7 +3,16 @@
 //! The parser, the encoder and the table of nft_offload, compiled from the very sources of the
 //! module, for C to call. `ours.h` says what each function is for.
 
-use core::ffi::c_void;
+use core::{
+    cell::Cell,
+    ffi::c_void,
+    hint,
+    mem::size_of_val,
+    sync::atomic::{
+        fence,
+        Ordering, //
+    }, //
+};
 use kernel::{
     ffi::c_int,
     prelude::*, //
@@ -14,9 +23,10 @@ mod rust;
 /// The module's own folder.
 #[path = "../../drivers/nft_offload"]
 mod nft_offload {
-    // What runs an engine is not used here.
+    // What only an engine needs is not used here.
     #[allow(dead_code)]
     pub(crate) mod chip;
+    #[allow(dead_code)]
     pub(crate) mod parse;
     pub(crate) mod ppe;
 }
@@ -28,6 +38,7 @@ use nft_offload::{
     ppe, //
 };
 
+use chip::Chip;
 use ppe::{
     caps,
     flow::{
@@ -35,11 +46,25 @@ use ppe::{
         PsePort,
         L4, //
     },
-    reject::Reject, //
+    format,
+    reject::Reject,
+    table::{
+        self,
+        index_len,
+        spares,
+        Count,
+        Hw,
+        HwError,
+        Owner,
+        Record,
+        Table, //
+    }, //
 };
 use rust::{
     flow_rule::FlowRule,
-    netdev::NetDevice, //
+    mmio::Registers,
+    netdev::NetDevice,
+    time, //
 };
 
 const MAX_WORDS: usize = 32;
@@ -52,6 +77,17 @@ struct Ports {
     ifindex: [c_int; MAX_PORTS],
     pse: [u8; MAX_PORTS],
     count: u8,
+    switch_ifindex: c_int,
+    switch_pse: u8,
+    switch_port: u8,
+}
+
+/// The ports as one rule asks for them.
+struct PortsOf<'a> {
+    ports: &'a Ports,
+    /// Whether frames leave by the port of the switch. The module has no kernel yet that tells it
+    /// of one, so it is said here.
+    to_switch: Cell<bool>,
 }
 
 /// `struct oracle_entry`.
@@ -66,16 +102,21 @@ struct Entry {
     udp: bool,
 }
 
-impl parse::Ports for Ports {
+impl parse::Ports for PortsOf<'_> {
     fn by_ifindex(&self, ifindex: i32) -> Option<PsePort> {
-        let ports = self.ifindex.iter().zip(self.pse);
+        let ports = self.ports.ifindex.iter().zip(self.ports.pse);
         ports
-            .take(self.count.into())
+            .take(self.ports.count.into())
             .find(|(port, _)| **port == ifindex)
             .map(|(_, pse)| PsePort(pse))
     }
 
     fn by_device(&self, dev: &NetDevice) -> Option<PsePort> {
+        let to_switch = dev.ifindex() == self.ports.switch_ifindex;
+        self.to_switch.set(to_switch);
+        if to_switch {
+            return Some(PsePort(self.ports.switch_pse));
+        }
         self.by_ifindex(dev.ifindex())
     }
 }
@@ -90,14 +131,19 @@ impl Entry {
     }
 }
 
-fn flow_of(chip: &dyn chip::Chip, rule: &FlowRule, ports: &Ports) -> Result<Flow, Reject> {
-    let flow = parse::parse(rule, ports)?;
+fn flow_of(chip: &dyn Chip, rule: &FlowRule, ports: &Ports) -> Result<Flow, Reject> {
+    let ports = PortsOf {
+        ports,
+        to_switch: Cell::new(false),
+    };
+    let mut flow = parse::parse(rule, &ports).map_err(|refusal| refusal.reject)?;
+    flow.dsa = ports.to_switch.get().then_some(ports.ports.switch_port);
     caps::admit(&flow, chip.caps())?;
     Ok(flow)
 }
 
 fn encode(
-    chip: &dyn chip::Chip,
+    chip: &dyn Chip,
     rule: &FlowRule,
     ports: &Ports,
     clock: u32,
@@ -125,6 +171,20 @@ extern "C" fn nft_oracle_has_chip(chip: u32) -> bool {
 
 /// # Safety
 ///
+/// `rule` and `ports` must point to what their types say.
+#[no_mangle]
+unsafe extern "C" fn nft_oracle_parse(rule: *const c_void, ports: *const Ports) -> bool {
+    // SAFETY: By the requirements of this function; `FlowRule` is transparent over the C type.
+    let (rule, ports) = unsafe { (&*rule.cast::<FlowRule>(), &*ports) };
+    let ports = PortsOf {
+        ports,
+        to_switch: Cell::new(false),
+    };
+    hint::black_box(parse::parse(rule, &ports)).is_ok()
+}
+
+/// # Safety
+///
 /// `rule` and `ports` must point to what their types say, and `out` to room for an entry.
 #[no_mangle]
 unsafe extern "C" fn nft_oracle_encode(
@@ -148,4 +208,199 @@ unsafe extern "C" fn nft_oracle_encode(
     if let Err(reject) = result {
         out.refuse(reject);
     }
+}
+
+/// What the table's policy works on: registers and table in memory, and the chip's own code.
+struct Memory {
+    chip: &'static dyn Chip,
+    regs: Registers,
+    entries: VVec<u32>,
+}
+
+impl Memory {
+    fn slot(&mut self, slot: u16) -> Result<&mut [u32], HwError> {
+        let words = self.chip.format().entry_words();
+        let first = usize::from(slot) * words;
+        self.entries.get_mut(first..first + words).ok_or(HwError)
+    }
+}
+
+fn write(word: &mut u32, value: u32) {
+    // SAFETY: It is a reference.
+    unsafe { core::ptr::from_mut(word).write_volatile(value) }
+}
+
+fn read(word: &u32) -> u32 {
+    // SAFETY: It is a reference.
+    unsafe { core::ptr::from_ref(word).read_volatile() }
+}
+
+impl Hw for Memory {
+    fn read_entry(&mut self, slot: u16, out: &mut [u32]) -> Result<(), HwError> {
+        for (to, from) in out.iter_mut().zip(self.slot(slot)?) {
+            *to = read(from);
+        }
+        Ok(())
+    }
+
+    fn read_word0(&mut self, slot: u16) -> Result<u32, HwError> {
+        self.slot(slot)?.first().map(read).ok_or(HwError)
+    }
+
+    fn commit(&mut self, slot: u16, entry: &format::Entry) -> Result<(), HwError> {
+        let (word0, body) = self.slot(slot)?.split_first_mut().ok_or(HwError)?;
+        for (to, from) in body.iter_mut().zip(entry.body()) {
+            write(to, *from);
+        }
+        fence(Ordering::SeqCst);
+        write(word0, entry.word0());
+        self.clear_cache()
+    }
+
+    fn invalidate(&mut self, slot: u16) -> Result<(), HwError> {
+        let word0 = self.slot(slot)?.first_mut().ok_or(HwError)?;
+        write(word0, 0);
+        Ok(())
+    }
+
+    fn clear_cache(&mut self) -> Result<(), HwError> {
+        self.chip.clear_cache(&self.regs)
+    }
+
+    fn read_mib(&mut self, slot: u16) -> Result<Count, HwError> {
+        self.chip.read_mib(&self.regs, slot)
+    }
+
+    fn timestamp(&mut self) -> u16 {
+        self.chip.timestamp(&self.regs).unwrap_or(0)
+    }
+
+    fn now_ms(&self) -> u64 {
+        time::now_ms()
+    }
+}
+
+/// A table and what it works on.
+struct Bench {
+    memory: Memory,
+    table: Table<VVec<Record>, VVec<u16>>,
+    bytes: usize,
+}
+
+impl Bench {
+    fn new(chip: u32, regs: Registers) -> Result<KBox<Self>> {
+        let chip = chip::by_id(chip).ok_or(EINVAL)?;
+        let slots = chip.entries();
+        let records = VVec::from_elem(Record::EMPTY, slots + spares(slots), GFP_KERNEL)?;
+        let index = VVec::from_elem(0u16, index_len(slots), GFP_KERNEL)?;
+        let bytes = size_of_val(&records[..]) + size_of_val(&index[..]);
+        Ok(KBox::new(
+            Self {
+                memory: Memory {
+                    chip,
+                    regs,
+                    entries: VVec::from_elem(0, slots * chip.format().entry_words(), GFP_KERNEL)?,
+                },
+                table: Table::with_spares(records, index, slots).ok_or(EINVAL)?,
+                bytes,
+            },
+            GFP_KERNEL,
+        )?)
+    }
+
+    fn chip(&self) -> table::Chip<'static> {
+        table::Chip {
+            format: self.memory.chip.format(),
+            caps: self.memory.chip.caps(),
+        }
+    }
+}
+
+/// Whose flows they are.
+const OWNER: Owner = Owner(1);
+
+/// # Safety
+///
+/// `regs` must point to `0x4000` bytes that are freed after the table.
+#[no_mangle]
+unsafe extern "C" fn nft_oracle_table_new(chip: u32, regs: *mut c_void) -> *mut Bench {
+    // SAFETY: By the requirement of this function.
+    let regs = unsafe { Registers::new(regs.cast()) };
+    match Bench::new(chip, regs) {
+        Ok(bench) => KBox::into_raw(bench),
+        Err(_) => core::ptr::null_mut(),
+    }
+}
+
+/// # Safety
+///
+/// `bench` must come from [`nft_oracle_table_new`], and is gone afterwards.
+#[no_mangle]
+unsafe extern "C" fn nft_oracle_table_free(bench: *mut Bench) {
+    // SAFETY: By the requirement of this function.
+    drop(unsafe { KBox::from_raw(bench) });
+}
+
+/// # Safety
+///
+/// `bench` must come from [`nft_oracle_table_new`] and be used by one caller at a time; `rule` and
+/// `ports` must point to what their types say.
+#[no_mangle]
+unsafe extern "C" fn nft_oracle_replace(
+    bench: *mut Bench,
+    cookie: u64,
+    rule: *const c_void,
+    ports: *const Ports,
+) -> bool {
+    // SAFETY: By the requirements of this function; `FlowRule` is transparent over the C type.
+    let (bench, rule, ports) = unsafe { (&mut *bench, &*rule.cast::<FlowRule>(), &*ports) };
+    let ports = PortsOf {
+        ports,
+        to_switch: Cell::new(false),
+    };
+    let Ok(flow) = parse::parse(rule, &ports) else {
+        return false;
+    };
+    let chip = bench.chip();
+    bench
+        .table
+        .replace(&mut bench.memory, chip, OWNER, cookie, 0, &flow)
+        .is_ok()
+}
+
+/// # Safety
+///
+/// `bench` must come from [`nft_oracle_table_new`] and be used by one caller at a time.
+#[no_mangle]
+unsafe extern "C" fn nft_oracle_destroy(bench: *mut Bench, cookie: u64) -> bool {
+    // SAFETY: By the requirement of this function.
+    let bench = unsafe { &mut *bench };
+    let chip = bench.chip();
+    bench
+        .table
+        .destroy(&mut bench.memory, chip, OWNER, cookie)
+        .is_some()
+}
+
+/// # Safety
+///
+/// `bench` must come from [`nft_oracle_table_new`] and be used by one caller at a time.
+#[no_mangle]
+unsafe extern "C" fn nft_oracle_stats(bench: *mut Bench, cookie: u64) -> bool {
+    // SAFETY: By the requirement of this function.
+    let bench = unsafe { &mut *bench };
+    let chip = bench.chip();
+    bench
+        .table
+        .stats(&mut bench.memory, chip, OWNER, cookie)
+        .is_some()
+}
+
+/// # Safety
+///
+/// `bench` must come from [`nft_oracle_table_new`].
+#[no_mangle]
+unsafe extern "C" fn nft_oracle_memory(bench: *const Bench) -> u64 {
+    // SAFETY: By the requirement of this function.
+    unsafe { (*bench).bytes as u64 }
 }

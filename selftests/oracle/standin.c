@@ -9,7 +9,7 @@
 #include <net/flow_offload.h>
 
 #include "mtk_eth_soc.h"
-#include "mtk_ppe_regs.h"
+#include "ours.h"
 #include "standin.h"
 
 #define REGS_SIZE	0x4000
@@ -29,7 +29,7 @@ const struct oracle_chip oracle_chips[] = {
 
 const unsigned int oracle_num_chips = ARRAY_SIZE(oracle_chips);
 
-void __iomem *oracle_mib_serial;
+bool oracle_memory;
 
 /* The driver finds its own devices by these. */
 static netdev_tx_t standin_xmit(struct sk_buff *skb, struct net_device *dev)
@@ -57,10 +57,23 @@ int mtk_ppe_debugfs_init(struct mtk_ppe *ppe, int index)
 	return 0;
 }
 
-/* No device of the stand-in is a switch's port. */
+static const struct dsa_device_ops tag_ops = {
+	.name = "mtk",
+	.proto = DSA_TAG_PROTO_MTK,
+};
+
+static struct dsa_port cpu_port = { .tag_ops = &tag_ops };
+static struct dsa_port user_port = { .cpu_dp = &cpu_port };
+static struct net_device *user;
+
 struct dsa_port *oracle_dsa_port(struct net_device *dev)
 {
-	return ERR_PTR(-ENODEV);
+	return dev && dev == user ? &user_port : ERR_PTR(-ENODEV);
+}
+
+void oracle_set_switch_port(unsigned int index)
+{
+	user_port.index = index;
 }
 
 static const struct rhashtable_params flow_params = {
@@ -126,7 +139,7 @@ static void __iomem *ppe_base(struct oracle_standin *s, int index)
 
 /*
  * Registers are @regs, plain memory. To drive an engine, eth->base would be
- * where it is mapped, and oracle_mib_serial would stay NULL.
+ * where it is mapped, and oracle_memory would stay false.
  */
 static int standin_init(struct oracle_standin *s)
 {
@@ -145,6 +158,7 @@ static int standin_init(struct oracle_standin *s)
 	eth->dev = s->dev;
 	eth->dma_dev = s->dev;
 	eth->base = (void __force __iomem *)s->regs;
+	oracle_memory = true;
 	eth->soc = standin_soc(s->chip);
 	if (!eth->soc)
 		return -ENOMEM;
@@ -158,8 +172,11 @@ static int standin_init(struct oracle_standin *s)
 	}
 	s->foreign = standin_netdev(s, ORACLE_PORTS, &foreign_ops);
 	s->skb = alloc_skb(256, GFP_KERNEL);
-	if (!s->foreign || !s->skb)
+	s->user = standin_netdev(s, ORACLE_PORTS + 1, &foreign_ops);
+	if (!s->foreign || !s->user || !s->skb)
 		return -ENOMEM;
+	user = s->user;
+	cpu_port.conduit = s->port[0];
 	/* Looked at for bridged flows only, when no routed flow is found. */
 	skb_reserve(s->skb, 64);
 	skb_put_zero(s->skb, 64);
@@ -175,7 +192,6 @@ static int standin_init(struct oracle_standin *s)
 	}
 	if (mtk_eth_offload_init(eth, 0))
 		return -ENOMEM;
-	oracle_mib_serial = ppe_base(s, 0) + MTK_PPE_MIB_SER_CR;
 	for (i = 0; i < s->chip->ppe_num; i++)
 		mtk_ppe_start(eth->ppe[i]);
 	return 0;
@@ -207,7 +223,6 @@ void oracle_standin_free(struct oracle_standin *s)
 {
 	int i;
 
-	oracle_mib_serial = NULL;
 	if (s->eth) {
 		if (s->eth->flow_table.tbl)
 			rhashtable_destroy(&s->eth->flow_table);
@@ -217,6 +232,8 @@ void oracle_standin_free(struct oracle_standin *s)
 		kfree(s->eth->soc);
 	}
 	kfree_skb(s->skb);
+	user = NULL;
+	standin_netdev_free(s->user);
 	standin_netdev_free(s->foreign);
 	for (i = 0; i < ORACLE_PORTS; i++)
 		standin_netdev_free(s->port[i]);
@@ -225,6 +242,21 @@ void oracle_standin_free(struct oracle_standin *s)
 	kfree(s->eth);
 	vfree(s->regs);
 	kfree(s);
+}
+
+void oracle_ports_of(const struct oracle_standin *s, struct oracle_ports *ports)
+{
+	static const u8 pse[] = { PSE_GDM1_PORT, PSE_GDM2_PORT, PSE_GDM3_PORT };
+	int i;
+
+	memset(ports, 0, sizeof(*ports));
+	for (i = 0; i < s->chip->ports; i++) {
+		ports->ifindex[i] = s->port[i]->ifindex;
+		ports->pse[i] = pse[i];
+	}
+	ports->count = s->chip->ports;
+	ports->switch_ifindex = s->user->ifindex;
+	ports->switch_pse = pse[0];
 }
 
 void oracle_set_clock(struct oracle_standin *s, u32 seconds)
@@ -301,5 +333,9 @@ void oracle_ref_learn(struct oracle_standin *s, struct mtk_ppe *ppe, u16 slot,
 		   FIELD_PREP(MTK_FOE_IB1_UDP, udp) |
 		   FIELD_PREP(MTK_FOE_IB1_UNBIND_PACKETS, 30) |
 		   (fill & MTK_FOE_IB1_UNBIND_TIMESTAMP);
+}
+
+void oracle_ref_check(struct oracle_standin *s, struct mtk_ppe *ppe, u16 slot)
+{
 	__mtk_ppe_check_skb(ppe, s->skb, slot);
 }

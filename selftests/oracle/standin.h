@@ -17,6 +17,7 @@ struct mtk_eth;
 struct mtk_flow_entry;
 struct mtk_ppe;
 struct net_device;
+struct oracle_ports;
 
 /* Net devices a chip has: its own, and one that is nobody's. */
 #define ORACLE_PORTS	3
@@ -45,11 +46,19 @@ struct oracle_standin {
 	void *regs;
 	struct net_device *port[ORACLE_PORTS];
 	struct net_device *foreign;
+	/* A user port of a switch behind port[0]. */
+	struct net_device *user;
 	struct sk_buff *skb;
 };
 
 struct oracle_standin *oracle_standin_new(const struct oracle_chip *chip);
 void oracle_standin_free(struct oracle_standin *s);
+
+/* Its ports, as nft_offload wants them. */
+void oracle_ports_of(const struct oracle_standin *s, struct oracle_ports *ports);
+
+/* Which port of the switch s->user is. */
+void oracle_set_switch_port(unsigned int index);
 
 /* Sets the engine's clock. */
 void oracle_set_clock(struct oracle_standin *s, u32 seconds);
@@ -70,24 +79,28 @@ u32 *oracle_ref_slot(struct mtk_ppe *ppe, u16 slot);
 
 /*
  * What the hardware does at a flow's first packets: it learns the flow in
- * @slot, from @key (an entry's words from 1 on), and tells the driver.
- * @fill is what the rest of the slot holds.
+ * @slot, from @key (an entry's words from 1 on). @fill is what the rest of the
+ * slot holds.
  */
 void oracle_ref_learn(struct oracle_standin *s, struct mtk_ppe *ppe, u16 slot,
 		      const u32 *key, unsigned int key_words, bool udp, u32 fill);
 
+/* What it does at some more: it tells the driver, which binds the flow. */
+void oracle_ref_check(struct oracle_standin *s, struct mtk_ppe *ppe, u16 slot);
+
 struct dsa_port *oracle_dsa_port(struct net_device *dev);
 
-/* Registers that are memory, and not an engine's. */
-extern void __iomem *oracle_mib_serial;
+/* Whether registers are memory, and not an engine's. */
+extern bool oracle_memory;
 
 /*
- * The driver's writel(). The counters are read through a register whose start
- * bit the engine clears when it has answered, which memory does not do.
+ * The driver's writel(). The counters of each PPE are read through a register
+ * (MIB_SER_CR) whose start bit the engine clears when it has answered, which
+ * memory does not do.
  */
 static inline void oracle_writel(u32 value, void __iomem *addr)
 {
-	if (unlikely(addr == oracle_mib_serial))
+	if (oracle_memory && ((unsigned long)addr & 0x3ff) == 0x33c)
 		value &= ~BIT(16);
 	writel(value, addr);
 }
