@@ -33,7 +33,7 @@ unexport MAKEFLAGS
 jobs = $(patsubst -j%,%,$(filter -j%,$(MAKEFLAGS)))
 .NOTPARALLEL:
 
-.PHONY: all modules vppe demo check check-host lint selftests oracle lab-shell \
+.PHONY: all modules vppe demo check check-host lint selftests oracle bench lab-shell \
 	install uninstall clean distclean help
 all: modules
 
@@ -49,6 +49,7 @@ help:
 ## make lint          formatter, lints and documentation only
 ## make selftests     tests in the router; TESTS="name …" picks some
 ## make oracle        random rules to the kernel's own driver and to ours: the same entries?
+## make bench         instructions per flow, beside the kernel's own driver; report.json
 ## make lab-shell     boots a router between two hosts and gives a shell in it
 ## make install       puts the built module below /lib/modules (sudo)
 ## make uninstall     takes it away again
@@ -58,7 +59,7 @@ help:
 ## KERNEL=7.2         another kernel: a series, a version or a release
 ## KDIR=/path         builds with this machine's tools against that prepared tree
 ## CHIP=mt7986        the chip that is emulated
-## SEED=1 COUNT=20000 the oracle's rules: which, and how many per chip
+## SEED=1 COUNT=N      the oracle's rules: which, and how many per chip (20000)
 ## CLIPPY=1           lints the module instead of building it
 ## W=1 V=1            as in the kernel's own build
 ## INSTALL_MOD_PATH=  where to install; INSTALL_MOD_STRIP=1 leaves debug data out
@@ -87,6 +88,9 @@ selftests:
 
 oracle:
 	@JOBS="$(or $(JOBS),$(jobs))" scripts/oracle
+
+bench:
+	@JOBS="$(or $(JOBS),$(jobs))" scripts/bench
 
 lab-shell: modules vppe
 	@scripts/lab up && { scripts/lab shell; scripts/lab down; }

@@ -24,6 +24,10 @@ static char *chips = "";
 module_param(chips, charp, 0444);
 MODULE_PARM_DESC(chips, "that are compared, separated by commas; default: all");
 
+static bool bench;
+module_param(bench, bool, 0444);
+MODULE_PARM_DESC(bench, "measure instead of comparing");
+
 static struct debugfs_blob_wrapper blob;
 static struct dentry *file;
 static unsigned int points;
@@ -90,10 +94,15 @@ static int __init oracle_init(void)
 
 	for (i = 0; i < oracle_num_chips; i++)
 		n += wanted(oracle_chips[i].name);
-	oracle_print("TAP version 13\n1..%u\n# seed %llu, %u rules per chip\n",
-		     n * ORACLE_POINTS, seed, count);
+	if (!bench)
+		oracle_print("TAP version 13\n1..%u\n# seed %llu, %u rules per chip\n",
+			     n * ORACLE_POINTS, seed, count);
 	for (i = 0; i < oracle_num_chips; i++) {
-		if (wanted(oracle_chips[i].name))
+		if (!wanted(oracle_chips[i].name))
+			continue;
+		if (bench)
+			oracle_bench(&oracle_chips[i], seed);
+		else
 			oracle_compare(&oracle_chips[i], seed, count);
 	}
 	if (blob.size + 1 == REPORT_SIZE)

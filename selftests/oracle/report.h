@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: GPL-2.0-only */
-/* The module's report: TAP. */
+/* The module's report: TAP, or lines of key=value. */
 #ifndef NFT_OFFLOAD_ORACLE_REPORT_H
 #define NFT_OFFLOAD_ORACLE_REPORT_H
 
@@ -14,6 +14,7 @@ __printf(1, 2) void oracle_skip(const char *fmt, ...);
 struct oracle_chip;
 
 void oracle_compare(const struct oracle_chip *chip, u64 seed, unsigned int count);
+void oracle_bench(const struct oracle_chip *chip, u64 seed);
 
 /* Points of a chip. */
 #define ORACLE_POINTS	5
