@@ -133,12 +133,18 @@ class Demo:
         self.say(f"64-byte frames: {rate:,.0f} packets/s asked for, {sent / took:,.0f} sent, {100 * loss:.2f} % lost")
         return sent / took, loss
 
+    def udp_attempt(self, rate: float, seconds: float, watched: bool = False) -> tuple[float, float]:
+        """A trial, and a second one if little was lost: a moment in which the machine
+        did something else, or a flow that was bound late, is not the rate's fault."""
+        sent, loss = self.udp_trial(rate, seconds, watched)
+        return self.udp_trial(rate, seconds, watched) if MAX_LOSS <= loss < 0.1 else (sent, loss)
+
     def udp64(self) -> int:
         """The highest rate with less than MAX_LOSS lost: doubled until it is too
         much, then narrowed down, then held for longer."""
         good, bad, rate, short = 0.0, 0.0, 5000.0, 0
         while not bad and short < 2:
-            sent, loss = self.udp_trial(rate, 1)
+            sent, loss = self.udp_attempt(rate, 1)
             # A generator that twice cannot send what is asked for is at its end.
             short = short + 1 if sent < 0.85 * rate else 0
             if loss < MAX_LOSS:
@@ -150,18 +156,18 @@ class Demo:
             rate = (good * bad) ** 0.5 if good else bad / 2
             if rate < 100:
                 raise LabError("UDP: even 100 packets/s are lost")
-            sent, loss = self.udp_trial(rate, 1)
+            sent, loss = self.udp_attempt(rate, 1)
             if loss < MAX_LOSS and sent > good:
                 good = sent
             else:
                 bad = rate
         # What was good for a second must be good for longer.
-        for _ in range(10):
-            sent, loss = self.udp_trial(good, 3, watched=True)
+        for _ in range(15):
+            sent, loss = self.udp_attempt(good, 3, watched=True)
             if loss < MAX_LOSS:
                 return int(sent * (1 - loss))
-            good *= 0.94
-        raise LabError("UDP: no rate is carried for three seconds without loss")
+            good *= 0.92
+        raise LabError("64-byte UDP: no rate is carried for three seconds without loss; is this machine busy with something else?")
 
     def cpu(self) -> tuple[int, int]:
         fields = [int(n) for n in self.router("head -n 1 /proc/stat").split()[1:]]
@@ -319,6 +325,9 @@ def run(chip: str, seconds: int) -> int:
     settings = lablib.settings_of(args, lab.name)
     demo = Demo(lab, seconds)
     demo.where = "preparing"
+    busy = os.getloadavg()[0]
+    if busy > 1:
+        demo.say(f"this machine is busy (load {busy:.1f}): rates and times will be worse than they could be")
     demo.say(f"booting Debian's kernel {lablib.kernel_paths()['release']} as a router, with an emulated {chip.upper()}")
     try:
         lab.start(settings, keep=False)
@@ -345,6 +354,7 @@ def run(chip: str, seconds: int) -> int:
         "flows": flows,
         "accounting": {**asdict(accounts["hardware"]), "modes": {m: asdict(a) for m, a in accounts.items()}},
         "log_clean": not bad,
+        "load_before": round(busy, 2),
         "seconds": round(time.monotonic() - demo.begun),
     }
     demo_report.write(report, OUT, MODES, LOAD_MBIT)

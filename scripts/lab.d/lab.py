@@ -253,7 +253,7 @@ class Supervisor:
                                 "tx", "off", "rx", "off"), capture_output=True)
         # Long enough for the moments in which a busy machine runs something else
         # than the engine; what is lost then would be no loss of the router's.
-        must("ip", "-n", port, "link", "set", "eth0", "txqueuelen", "20000", "up")
+        must("ip", "-n", port, "link", "set", "eth0", "txqueuelen", "50000", "up")
         must("ip", "-n", port, "addr", "add", f"{ADDR4[port][1]}/24", "dev", "eth0")
         must("ip", "-n", port, "addr", "add", f"{ADDR6[port][1]}/64", "dev", "eth0", "nodad")
         must("ip", "-n", port, "route", "add", "default", "via", ADDR4[port][0])
@@ -287,7 +287,7 @@ class Supervisor:
                 "-object", f"memory-backend-memfd,id=mem,size={s.memory},share=on",
                 "-m", s.memory, "-cpu", "max,la57=off", "-smp", str(s.vcpus),
                 "-kernel", s.kernel["vmlinuz"], "-initrd", initrd,
-                "-append", "console=ttyS0 loglevel=5 panic=1 tsc=reliable no_timer_check mitigations=off "
+                "-append", "console=ttyS0 loglevel=5 panic=1 tsc=reliable no_timer_check "
                 "cryptomgr.notests audit=0 apparmor=0 selinux=0 random.trust_cpu=on "
                 f"rcupdate.rcu_expedited=1 {s.append}".strip(),
                 "-chardev", f"file,id=console,path={s.dir / 'console.log'}", "-serial", "chardev:console",
