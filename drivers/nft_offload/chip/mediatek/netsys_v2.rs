@@ -45,8 +45,9 @@ const BIND_AGE: u32 = 60;
 /// The same after a FIN, which the CPU has seen and acts upon.
 const BIND_AGE_FIN: u32 = 1;
 
-/// A register is asked for this long, in microseconds, before the engine is given up.
-const TIMEOUT_US: i32 = 100_000;
+/// A register is asked for this long, in microseconds, before the engine is given up: long enough
+/// for an emulated one on a machine that runs something else for a while.
+const TIMEOUT_US: i32 = 1_000_000;
 
 const ETH_HLEN: u32 = 14;
 const VLAN_HLEN: u32 = 4;
