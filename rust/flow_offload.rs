@@ -19,6 +19,7 @@ use super::{
 use core::ptr::NonNull;
 use kernel::{
     error::{
+        from_err_ptr,
         from_result,
         to_result, //
     },
@@ -328,28 +329,14 @@ impl<T: BlockOps> Registration<T> {
                 FlowTable::from_raw(table.as_ptr()),
             )
         };
+        // All that can fail for want of memory, save for the core's own part, comes before the
+        // driver takes the device. Requests are serialised by `flow_indr_block_lock`, and all
+        // others only take entries off the list, so that the room stays.
+        let slot = KBox::<Bound<T>>::new_uninit(GFP_KERNEL)?;
+        bounds.list.lock().reserve(1, GFP_KERNEL)?;
+
         let binding = driver.bind(netdev, flowtable)?;
-
-        // All that can fail for want of memory comes before the core hears of the binding; what
-        // the driver took is given back through `Guard` if it does.
-        struct Guard<'a, T: BlockOps>(Option<KBox<Bound<T>>>, &'a Net);
-        impl<T: BlockOps> Drop for Guard<'_, T> {
-            fn drop(&mut self) {
-                if let Some(bound) = self.0.take() {
-                    bound.driver.unbind(&bound.binding, self.1);
-                }
-            }
-        }
-
-        let net = flowtable.net();
-        let slot = match KBox::<Bound<T>>::new_uninit(GFP_KERNEL) {
-            Ok(slot) => slot,
-            Err(e) => {
-                driver.unbind(&binding, net);
-                return Err(e.into());
-            }
-        };
-        let bound = KBox::write(
+        let bound = KBox::leak(KBox::write(
             slot,
             Bound {
                 driver: driver.clone(),
@@ -358,21 +345,14 @@ impl<T: BlockOps> Registration<T> {
                 dev,
                 bounds: bounds.clone(),
             },
-        );
-        let mut guard = Guard(Some(bound), net);
-        let mut list = bounds.list.lock();
-        list.reserve(1, GFP_KERNEL)?;
-
-        let Some(bound) = guard.0.take() else {
-            return Err(EINVAL);
-        };
-        let bound = KBox::into_raw(bound);
+        ));
+        let bound = NonNull::from(bound);
         // SAFETY: The pointers are those of the request; `bound` is handed over to the callbacks.
         let block_cb = unsafe {
             bindings::flow_indr_block_cb_alloc(
                 Some(Self::block_callback),
                 dev.as_ptr().cast(),
-                bound.cast(),
+                bound.as_ptr().cast(),
                 Some(Self::release_callback),
                 bo.as_ptr(),
                 dev.as_ptr(),
@@ -382,25 +362,20 @@ impl<T: BlockOps> Registration<T> {
                 cleanup,
             )
         };
-        let block_cb = match kernel::error::from_err_ptr(block_cb)
-            .and_then(|p| NonNull::new(p).ok_or(ENOMEM))
-        {
-            Ok(block_cb) => block_cb,
-            Err(e) => {
-                // SAFETY: The core did not take the pointer, so it is still ours alone.
-                guard.0 = Some(unsafe { KBox::from_raw(bound) });
-                return Err(e);
-            }
-        };
+        let block_cb = from_err_ptr(block_cb).and_then(|p| NonNull::new(p).ok_or(ENOMEM));
+        let block_cb = block_cb.inspect_err(|_| {
+            // SAFETY: The core did not take the pointer, so it is still ours alone.
+            let bound = unsafe { KBox::from_raw(bound.as_ptr()) };
+            driver.unbind(&bound.binding, flowtable.net());
+        })?;
         // SAFETY: Both are valid; the core takes the block_cb from the request under
         // `flow_block_lock` when this call has returned.
         unsafe { bindings::nft_offload_helper_block_cb_add(block_cb.as_ptr(), bo.as_ptr()) };
-
-        if let Some(bound) = NonNull::new(bound) {
-            // The room was reserved above.
-            let _ = list.push_within_capacity(Entry { block_cb, bound });
-        }
-        Ok(())
+        bounds
+            .list
+            .lock()
+            .push_within_capacity(Entry { block_cb, bound })
+            .map_err(|_| ENOMEM)
     }
 
     /// # Safety

@@ -120,7 +120,10 @@ class Demo:
         """Packets/s that were sent, and the share that was lost. The receiver counts
         at its NIC and takes the packets away there: it is not what is measured."""
         self.lab.check("wan", "nft", "reset", "counter", "netdev", "demo", "arrived")
-        options = ("-u", "-l", str(UDP_PAYLOAD), "-b", str(int(rate) * UDP_PAYLOAD * 8), "--pacing-timer", "100")
+        # Always from the same port: one flow, established and in its flowtable since
+        # the first and slowest trial. How soon a flow gets there is not the question.
+        options = ("-u", "-l", str(UDP_PAYLOAD), "-b", str(int(rate) * UDP_PAYLOAD * 8), "--pacing-timer", "100",
+                   "--cport", "5301")
         end = (self.watched_iperf3(seconds, *options) if watched else
                self.iperf3("-t", str(seconds), *options))["end"]
         time.sleep(0.2)
@@ -133,12 +136,18 @@ class Demo:
         self.say(f"64-byte frames: {rate:,.0f} packets/s asked for, {sent / took:,.0f} sent, {100 * loss:.2f} % lost")
         return sent / took, loss
 
+    def udp_attempt(self, rate: float, seconds: float, watched: bool = False) -> tuple[float, float]:
+        """A trial, and a second one if little was lost: a moment in which the machine
+        did something else is not the rate's fault."""
+        sent, loss = self.udp_trial(rate, seconds, watched)
+        return self.udp_trial(rate, seconds, watched) if MAX_LOSS <= loss < 0.1 else (sent, loss)
+
     def udp64(self) -> int:
         """The highest rate with less than MAX_LOSS lost: doubled until it is too
         much, then narrowed down, then held for longer."""
         good, bad, rate, short = 0.0, 0.0, 5000.0, 0
         while not bad and short < 2:
-            sent, loss = self.udp_trial(rate, 1)
+            sent, loss = self.udp_attempt(rate, 1)
             # A generator that twice cannot send what is asked for is at its end.
             short = short + 1 if sent < 0.85 * rate else 0
             if loss < MAX_LOSS:
@@ -150,22 +159,22 @@ class Demo:
             rate = (good * bad) ** 0.5 if good else bad / 2
             if rate < 100:
                 raise LabError("UDP: even 100 packets/s are lost")
-            sent, loss = self.udp_trial(rate, 1)
+            sent, loss = self.udp_attempt(rate, 1)
             if loss < MAX_LOSS and sent > good:
                 good = sent
             else:
                 bad = rate
         # What was good for a second must be good for longer.
-        for _ in range(10):
-            sent, loss = self.udp_trial(good, 3, watched=True)
+        for _ in range(15):
+            sent, loss = self.udp_attempt(good, 3, watched=True)
             if loss < MAX_LOSS:
                 return int(sent * (1 - loss))
-            good *= 0.94
-        raise LabError("UDP: no rate is carried for three seconds without loss")
+            good *= 0.92
+        raise LabError("64-byte UDP: no rate is carried for three seconds without loss; is this machine busy with something else?")
 
     def cpu(self) -> tuple[int, int]:
-        fields = [int(n) for n in self.router("head -n 1 /proc/stat").split()[1:]]
-        return fields[3] + fields[4], sum(fields[:8])
+        """Nanoseconds for which the router's processor ran, and those that passed."""
+        return int(self.lab.check("lab", "cpu")), time.monotonic_ns()
 
     def round_trip(self) -> tuple[float, float, float, float]:
         """p50, p99, the router's idle share while a TCP stream runs beside, and how
@@ -184,10 +193,10 @@ class Demo:
         beside.start()
         time.sleep(1.5)
         before = self.frames()
-        idle, total = self.cpu()
+        ran, clock = self.cpu()
         code, out, err = self.lab.call("lan", ["sockperf", "ping-pong", "-i", WAN, "-p", "11111", "-t",
                                                str(self.seconds), "--msg-size", "64", "--full-rtt"], timeout=60)
-        idle_after, total_after = self.cpu()
+        ran_after, clock_after = self.cpu()
         self.watched = [w + b - a for w, a, b in zip(self.watched, before, self.frames())]
         beside.join()
         if failure:
@@ -197,7 +206,8 @@ class Demo:
         if code or not all(values.values()):
             raise LabError(f"sockperf: {text.strip().splitlines()[-1] if text.strip() else code}")
         p50, p99 = (float(m.group(1)) for m in values.values() if m)
-        return p50, p99, 100 * (idle_after - idle) / max(1, total_after - total), carried[0]
+        idle = 100 * max(0.0, 1 - (ran_after - ran) / (clock_after - clock))
+        return p50, p99, idle, carried[0]
 
     def accounting(self) -> Accounting:
         """Flows of known length, every frame of theirs looked at on both wires."""
@@ -287,6 +297,9 @@ class Demo:
     def flow_counts(self) -> dict[str, int]:
         text = self.router("cat /sys/kernel/debug/nft_offload/*/stats")
         stats = {key: int(value) for key, value in re.findall(r"^(\w+) (\d+)$", text, re.M)}
+        if stats["quarantined"]:
+            raise LabError("the module gave the engine up, which did not answer in time: see build/demo/console.log; "
+                           "is this machine busy with something else?")
         return {"offered": stats["offered"], "bound": stats["bound_total"], "rejected": stats["rejected"]}
 
 
@@ -319,6 +332,9 @@ def run(chip: str, seconds: int) -> int:
     settings = lablib.settings_of(args, lab.name)
     demo = Demo(lab, seconds)
     demo.where = "preparing"
+    busy = os.getloadavg()[0]
+    if busy > 1:
+        demo.say(f"this machine is busy (load {busy:.1f}): rates and times will be worse than they could be")
     demo.say(f"booting Debian's kernel {lablib.kernel_paths()['release']} as a router, with an emulated {chip.upper()}")
     try:
         lab.start(settings, keep=False)
@@ -345,6 +361,7 @@ def run(chip: str, seconds: int) -> int:
         "flows": flows,
         "accounting": {**asdict(accounts["hardware"]), "modes": {m: asdict(a) for m, a in accounts.items()}},
         "log_clean": not bad,
+        "load_before": round(busy, 2),
         "seconds": round(time.monotonic() - demo.begun),
     }
     demo_report.write(report, OUT, MODES, LOAD_MBIT)

@@ -39,14 +39,15 @@ def share(report: dict[str, Any]) -> str:
 def closing(report: dict[str, Any]) -> list[str]:
     modes, flows, a = report["modes"], report["flows"], report["accounting"]
     times = modes["hardware"]["udp64_pps"] / max(1, modes["software"]["udp64_pps"])
-    same = "the same" if (a["conntrack_bytes"], a["conntrack_packets"]) == (a["wire_bytes"], a["wire_packets"]) else "NOT the same"
+    same = all(a[f"conntrack_{unit}"] == a[f"wire_{unit}"] for unit in ("bytes", "packets"))
     return [
         f"With the hardware flowtable {share(report)} of the frames of running flows came to the router's processor "
         f"({modes['hardware']['all_router_frames']:,} of {modes['hardware']['all_wire_frames']:,} when every flow's "
         f"first packets are counted too); 64-byte UDP ran {times:.1f} times as fast as with the software flowtable.",
         f"Flows: {flows['offered']} directions offered, {flows['bound']} bound, {flows['rejected']} rejected.",
         f"Accounting of known flows through the hardware: conntrack {a['conntrack_packets']:,} packets, "
-        f"{a['conntrack_bytes']:,} bytes; wire {a['wire_packets']:,} packets, {a['wire_bytes']:,} bytes: {same}.",
+        f"{a['conntrack_bytes']:,} bytes; wire {a['wire_packets']:,} packets, {a['wire_bytes']:,} bytes: "
+        f"{'the same' if same else 'NOT the same'}.",
         f"Router's log: {'clean' if report['log_clean'] else 'NOT clean'}.",
     ]
 
@@ -94,7 +95,8 @@ def markdown(report: dict[str, Any], names: dict[str, str], load: int) -> str:
               CAVEAT, "", "How it was measured: iperf3 for goodput; iperf3 as generator of 64-byte frames (18 bytes of "
               "payload), counted by nftables at the receiving host's NIC, the highest offered rate with under 0.1 % "
               f"lost; sockperf's UDP ping-pong for the round trip, beside an iperf3 stream of {load} Mbit/s, over which "
-              "/proc/stat of the router gives its idle share; the engine's port counters for frames on the wire, the "
+              "the run time of the emulated processor gives the router's idle share (its own /proc/stat "
+              "looks once a tick and misses what is done in interrupts); the engine's port counters for frames on the wire, the "
               "router's interface counters for what it saw. All traffic is masqueraded. Segmentation and checksum "
               "offloads are off, so a frame is a frame.", ""]
     return "\n".join(lines)

@@ -45,8 +45,14 @@ const BIND_AGE: u32 = 60;
 /// The same after a FIN, which the CPU has seen and acts upon.
 const BIND_AGE_FIN: u32 = 1;
 
-/// A register is asked for this long, in microseconds, before the engine is given up.
-const TIMEOUT_US: i32 = 100_000;
+/// A register is asked for this long, in microseconds, before the engine is given up: long enough
+/// for an emulated one on a machine that runs something else for a while.
+const TIMEOUT_US: i32 = 1_000_000;
+
+/// That time is divided into as many turns, each of which asks at least twice, at its begin and
+/// after its end. So an engine is not given up because whoever asks, or emulates it, got no
+/// processor for so long that all the time went by between two questions.
+const WAIT_TURNS: i32 = 10;
 
 const ETH_HLEN: u32 = 14;
 const VLAN_HLEN: u32 = 4;
@@ -134,7 +140,12 @@ impl Ppe {
     fn wait_clear(&self, regs: &Registers, offset: usize, bit: u32) -> Result<(), HwError> {
         // All ones end the wait as well.
         let done = |value| value & bit == 0 || value == u32::MAX;
-        alive(regs.wait(self.at(offset), TIMEOUT_US, done)).map(|_| ())
+        for _ in 0..WAIT_TURNS {
+            if let Ok(value) = regs.wait(self.at(offset), TIMEOUT_US / WAIT_TURNS, done) {
+                return alive(Ok(value)).map(|_| ());
+            }
+        }
+        Err(HwError)
     }
 }
 

@@ -222,7 +222,7 @@ pub struct BucketOptions {
     #[arg(long, value_parser = parse_chip)]
     pub chip: &'static Chip,
 
-    /// Source as frames come in: ADDRESS:PORT or [ADDRESS]:PORT.
+    /// Source as frames come in: address and port, an IPv6 address in brackets.
     #[arg(long)]
     pub src: SocketAddr,
 

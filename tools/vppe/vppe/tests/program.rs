@@ -24,7 +24,7 @@ use vppe::datapath::{self, Datapath};
 use vppe::device::Device;
 use vppe::stats::{PortCounters, PortInfo};
 use vppe::tap::Tap;
-use vppe_model::chip::MT7986;
+use vppe_model::chip::{Chip, MT7621, MT7622, MT7986, MT7988};
 use vppe_model::entry::Key;
 use vppe_model::{hash, FrameEngine, Port};
 
@@ -48,13 +48,17 @@ struct Program {
 
 impl Program {
     fn start() -> Self {
+        Self::on(&MT7986)
+    }
+
+    fn on(chip: &'static Chip) -> Self {
         let dir = tempfile::tempdir().unwrap();
         let at = |name: &str| dir.path().join(name);
-        let shared = Arc::new(Shared::new(FrameEngine::new(&MT7986, &PORTS)));
+        let shared = Arc::new(Shared::new(FrameEngine::new(chip, &PORTS)));
         let board = Board {
             magic: MAGIC,
             version: VERSION,
-            chip: MT7986.id,
+            chip: chip.id,
             ports: PORTS.to_vec(),
         };
         let device = Device::new(Arc::clone(&shared), board.bytes());
@@ -467,4 +471,83 @@ fn a_stopped_datapath_ends() {
     let begin = Instant::now();
     drop(program);
     assert!(begin.elapsed() < Duration::from_secs(2));
+}
+
+/// The other generations behind the same PCI device: where their registers are, how far the
+/// timestamp is from its wrap, a flow, and what `entries` says of it.
+#[test]
+fn other_generations() {
+    for (chip, block, size, tb_cfg, stamp) in [
+        (&MT7621, 0x0c00, 80, 1 << 3, 0x7ff0u32),
+        (&MT7622, 0x0c00, 80, 1 << 3, 0x7ff0),
+        (&MT7988, 0x2000, 128, 1 << 20, 240),
+    ] {
+        let program = Program::on(chip);
+        let memory = tempfile::tempfile().unwrap();
+        let table = 16384 * size;
+        memory.set_len(table).unwrap();
+        let mut client = Client::new(&program.path("vfio")).unwrap();
+        client.dma_map(0, BASE, table, memory.as_raw_fd()).unwrap();
+        let mut driver = Driver { client, memory };
+        driver.config_write(4, &6u16.to_le_bytes());
+        assert_eq!(driver.read(BAR2, 8), chip.id);
+        assert!((stamp..stamp + 60).contains(&driver.read(BAR0, 0x10)));
+        for (reg, value) in [
+            (0x220, BASE as u32),
+            (0x21c, 4 | 2 << 4 | 1 << 14 | tb_cfg),
+            (0x204, 1 << 13),
+            (0x320, 1),
+            (0x334, 3),
+            (0x200, 1),
+        ] {
+            let word = u32::to_le_bytes(value);
+            driver
+                .client
+                .region_write(BAR0, block + reg, &word)
+                .unwrap();
+        }
+        let key = Key {
+            udp: true,
+            ports: 1000 << 16 | 2000,
+            src: [0x0a00_0001, 0, 0, 0],
+            dst: [0x0a00_0002, 0, 0, 0],
+            ..Key::default()
+        };
+        let index = u64::from(hash::bucket(&key, 1, 0, 16384, chip.ways));
+        let (ib1, ib2) = if size == 80 {
+            (1 << 24 | 0x7fff, 2 << 5 | 1 << 10)
+        } else {
+            (1 << 22 | 0xff, 2 << 9 | 1 << 15)
+        };
+        let mut words = [0u32; 20];
+        words[..8].copy_from_slice(&[
+            1 << 30 | 2 << 28 | ib1,
+            key.src[0],
+            key.dst[0],
+            key.ports,
+            ib2,
+            0x0a00_0909,
+            key.dst[0],
+            9000 << 16 | 2000,
+        ]);
+        words[11] = 0x0800 << 16;
+        for (i, word) in (0u64..).zip(words) {
+            let at = index * size + 4 * i;
+            driver.memory.write_all_at(&word.to_le_bytes(), at).unwrap();
+        }
+        let entry = program.ask(&json!({"cmd": "entries"}));
+        let bits = if size == 80 { 0x7fff } else { 0xff };
+        assert_eq!(entry["entries"][0]["timestamp"], bits, "{}", chip.name);
+        assert_eq!(entry["entries"][0]["usable"], true);
+        program.wires[0].send(&frame(2000, b"x")).unwrap();
+        let mut buf = [0; 100];
+        let n = program.wires[1].recv(&mut buf).unwrap();
+        assert_eq!(buf[34..36], 9000u16.to_be_bytes());
+        assert_eq!(n, 43);
+        program.wait(|stats| stats["ports"][1]["hw_tx_frames"] == 1);
+        assert_eq!(program.stats()["chip"], chip.name);
+        let entry = program.ask(&json!({"cmd": "entries"}));
+        let packets = if chip.mib.is_some() { 1 } else { 0 };
+        assert_eq!(entry["entries"][0]["packets"], packets);
+    }
 }
