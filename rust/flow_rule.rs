@@ -229,9 +229,13 @@ impl FlowRule {
     pub fn matches(&self) -> impl Iterator<Item = Match> + '_ {
         // SAFETY: By the type invariant; a rule always has a dissector.
         let used = unsafe { (*(*self.0.get()).match_.dissector).used_keys };
-        (0..u64::BITS)
-            .filter(move |id| used & (1 << id) != 0)
-            .map(|id| self.match_of(id))
+        let mut left = used;
+        core::iter::from_fn(move || {
+            let id = left.trailing_zeros();
+            // The lowest one; none is left of zero.
+            left &= left.wrapping_sub(1);
+            (id < u64::BITS).then(|| self.match_of(id))
+        })
     }
 
     fn match_of(&self, id: u32) -> Match {
