@@ -58,7 +58,8 @@ help:
 ##
 ## KERNEL=7.2         another kernel: a series, a version or a release
 ## KDIR=/path         builds with this machine's tools against that prepared tree
-## CHIP=mt7986        the chip that is emulated
+## CHIP=mt7621        the chip that is emulated: mt7986 (default), mt7981, mt7988,
+##                    mt7621, mt7622 or mt7623
 ## SEED=1 COUNT=N      the oracle's rules: which, and how many per chip (20000)
 ## CLIPPY=1           lints the module instead of building it
 ## W=1 V=1            as in the kernel's own build

@@ -6,8 +6,9 @@
 
 # Kernel series the module's rust/ supports, newest first. The only list.
 SUPPORTED_SERIES="7.3 7.2"
-# Chips the module and the emulated engine support. The only list.
-SUPPORTED_CHIPS="mt7986"
+# Chips the module and the emulated engine support, the one that is tested most
+# first. The only list.
+SUPPORTED_CHIPS="mt7986 mt7981 mt7988 mt7621 mt7622 mt7623"
 
 REPO=$(cd -- "$(dirname -- "${BASH_SOURCE[0]}")/.." && pwd -P)
 CACHE=${NFT_OFFLOAD_CHOSEN_CACHE:-${NFT_OFFLOAD_CACHE:-/var/cache/nft-offload}}

@@ -1,7 +1,9 @@
 #!/bin/bash
 # SPDX-License-Identifier: GPL-2.0-only
 # Conntrack's packets and bytes are those of the wire, to the byte, at the end of
-# each flow: whatever way its packets took, and for short flows too.
+# each flow: whatever way its packets took, and for short flows too. With a chip that
+# does not count, what conntrack says is what the CPU saw, and only the flows' ends
+# are looked at.
 . "$(dirname "$0")/lib.sh"
 begin 17
 
@@ -20,7 +22,7 @@ ended()
 for proto in udp tcp; do
 	for size in 4 18 1400; do
 		check "$proto: 300 messages of $size bytes each way" ended $proto 300 $size
-		check "$proto: exact at the end of the flow of $size bytes" \
+		check_counts "$proto: exact at the end of the flow of $size bytes" \
 			exact $proto dport=5201 lan "proto=$proto $tuple dport=5201" wan "proto=$proto $back sport=5201"
 	done
 done
@@ -31,7 +33,7 @@ peer capture >/dev/null
 peer open f udp lan "$WAN_HOST4" 5204 >/dev/null && offloaded f "" >"$OUT" 2>&1
 check "a flow runs in hardware" peer send f both 500 300
 check "its table is deleted" nft delete table inet fw4
-check "exact after the table is gone" exact udp dport=5204 \
+check_counts "exact after the table is gone" exact udp dport=5204 \
 	lan "proto=udp $tuple dport=5204" wan "proto=udp $back sport=5204"
 peer close f >/dev/null
 check "the log is clean" log_clean

@@ -29,7 +29,7 @@ check "everything is read a hundred times under traffic" read_all
 peer halt f >/dev/null
 peer close f >/dev/null
 check "the flow ends" wait_for $((FLOWTABLE_TIMEOUT + 6)) bound_is 0
-check "conntrack's count is exact all the same" exact udp dport=5201 \
+check_counts "conntrack's count is exact all the same" exact udp dport=5201 \
 	lan "proto=udp src=$LAN_HOST4 dst=$WAN_HOST4 dport=5201" \
 	wan "proto=udp src=$WAN_HOST4 dst=$LAN_HOST4 sport=5201"
 check "the log is clean" log_clean

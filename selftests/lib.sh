@@ -38,6 +38,16 @@ check()
 	fi
 }
 
+# check_counts DESCRIPTION COMMAND…: a test point about what the hardware has counted
+check_counts()
+{
+	if grep -q 'accounting=1' "$ENGINE/status"; then
+		check "$@"
+	else
+		ktap_test_skip "$1: $(chip) has no counters for flows"
+	fi
+}
+
 note()
 {
 	ktap_print_msg "$@"
@@ -151,6 +161,11 @@ find_engine()
 {
 	ENGINE=$(find "$DEBUGFS" -mindepth 1 -maxdepth 1 -type d 2>/dev/null | head -n 1)
 	[ -n "$ENGINE" ]
+}
+
+chip()
+{
+	sed -n 's/^chip: //p' "$ENGINE/status"
 }
 
 # stat KEY, reject REASON: a count in debugfs

@@ -160,6 +160,30 @@ def vppe_program() -> Path:
     raise LabError("no engine to run: `make vppe` builds it, --no-engine does without")
 
 
+def vppe(*args: str) -> Any:
+    """What the engine's program answers."""
+    done = subprocess.run([vppe_program(), *args], capture_output=True, text=True, timeout=20)
+    if done.returncode:
+        raise LabError(done.stderr.strip() or f"vppe {args[0]}: status {done.returncode}")
+    return json.loads(done.stdout)
+
+
+def lines_of(tree: Any) -> str:
+    """JSON as lines of a dotted key and a value: a shell can read those."""
+    def walk(at: str, value: Any) -> Iterator[str]:
+        if isinstance(value, dict):
+            for key, inner in value.items():
+                yield from walk(f"{at}.{key}" if at else key, inner)
+        elif isinstance(value, list):
+            for n, inner in enumerate(value):
+                name = inner.get("name", n) if isinstance(inner, dict) else n
+                yield from walk(f"{at}.{name}" if at else str(name), inner)
+        else:
+            yield f"{at} {json.dumps(value) if isinstance(value, bool) else value}"
+
+    return "".join(f"{line}\n" for line in walk("", tree))
+
+
 # --- supervisor --------------------------------------------------------------
 
 TUNSETIFF = 0x400454CA
@@ -491,9 +515,13 @@ class Supervisor:
         elif verb == "cpu":
             return f"{self.router_cpu_ns()}\n"
         elif verb == "engine":
-            return self.engine_lines(*args)
+            return lines_of(vppe("ctl", "--control", str(self.run / "vppe"), *args))
+        elif verb == "bucket":
+            # Which flows share the engine's place for one.
+            return lines_of(vppe("bucket", "--chip", self.s.chip, *args))
         elif verb not in ("down", "ping"):
-            raise LabError(f"no such verb: {verb} (unplug, plug, link PORT up|down, engine CMD…, cpu, log, ping, down)")
+            raise LabError(f"no such verb: {verb} (unplug, plug, link PORT up|down, engine CMD…, "
+                           "bucket --src A:P --dst A:P, cpu, log, ping, down)")
         return ""
 
     def router_cpu_ns(self) -> int:
@@ -503,26 +531,6 @@ class Supervisor:
         assert self.qemu
         threads = [cpu["thread-id"] for cpu in json.loads(self.qmp("query-cpus-fast"))]
         return sum(int(Path(f"/proc/{self.qemu.pid}/task/{tid}/schedstat").read_text().split()[0]) for tid in threads)
-
-    def engine_lines(self, *args: str) -> str:
-        """`vppe ctl` as lines of a dotted key and a value: a shell can read those."""
-        done = subprocess.run([vppe_program(), "ctl", "--control", self.run / "vppe", *args],
-                              capture_output=True, text=True, timeout=20)
-        if done.returncode:
-            raise LabError(done.stderr.strip() or f"vppe ctl: status {done.returncode}")
-
-        def walk(at: str, value: Any) -> Iterator[str]:
-            if isinstance(value, dict):
-                for key, inner in value.items():
-                    yield from walk(f"{at}.{key}" if at else key, inner)
-            elif isinstance(value, list):
-                for n, inner in enumerate(value):
-                    name = inner.get("name", n) if isinstance(inner, dict) else n
-                    yield from walk(f"{at}.{name}" if at else str(name), inner)
-            else:
-                yield f"{at} {json.dumps(value) if isinstance(value, bool) else value}"
-
-        return "".join(f"{line}\n" for line in walk("", json.loads(done.stdout)))
 
     # Life.
 
@@ -963,7 +971,7 @@ def settings_of(args: argparse.Namespace, name: str) -> Settings:
 
 
 def add_lab_options(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("--chip", default="mt7986", help="chip that the engine emulates (default: %(default)s)")
+    parser.add_argument("--chip", default=os.environ.get("CHIP") or Settings.chip, help="chip that the engine emulates (default: %(default)s)")
     parser.add_argument("--no-engine", action="store_true", help="ports go straight to the router, no vppe")
     parser.add_argument("--vcpus", type=int, default=1, help="processors of the router (default: %(default)s)")
     parser.add_argument("--memory", default="512M", help="memory of the router (default: %(default)s)")
@@ -977,8 +985,8 @@ def parser() -> argparse.ArgumentParser:
     top = argparse.ArgumentParser(
         prog="scripts/lab", description="A router in QEMU with the emulated engine, between a lan and a wan host.",
         epilog="In the router, `lan CMD…` and `wan CMD…` run CMD on the hosts, `hosts CMD…` beside them, "
-               "`vppectl …` asks the engine, `qmp CMD [JSON]` QEMU, `lab unplug|plug|link PORT up|down|engine CMD…` "
-               "the lab. Logs: build/lab/NAME.")
+               "`vppectl …` asks the engine, `qmp CMD [JSON]` QEMU, `lab unplug|plug|link PORT up|down|engine CMD…|"
+               "bucket …` the lab. Logs: build/lab/NAME.")
     top.add_argument("--name", help="which lab (default: `default`; `run` makes a lab of its own)")
     # Also after the command word, where people write it.
     common = argparse.ArgumentParser(add_help=False)

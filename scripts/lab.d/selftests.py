@@ -6,6 +6,9 @@ in a line of its own, with options of `scripts/lab up` if it needs any:
 
     # lab: own [OPTION…]
 
+One of a few points that show a chip at work is marked `# chips: all`: where no chip
+is asked for, it runs on every other one too, in a lab of its own.
+
 Programs marked `# runs: beside the labs` run outside, and start labs themselves.
 
 After each test the router's log is looked at; a line that a healthy kernel never
@@ -22,7 +25,7 @@ import shutil
 import subprocess
 import sys
 import time
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import lab as lablib
@@ -38,15 +41,18 @@ class Test:
     options: tuple[str, ...] = ()
     bad_log: bool = False
     outside: bool = False
+    all_chips: bool = False
+    chip: str = ""
 
     @property
     def name(self) -> str:
-        return self.path.stem
+        return f"{self.path.stem} ({self.chip})" if self.chip else self.path.stem
 
     @staticmethod
     def read(path: Path) -> "Test":
         text = path.read_text()
-        test = Test(path, bad_log="\n# log: bad" in text, outside="\n# runs: beside the labs" in text)
+        test = Test(path, bad_log="\n# log: bad" in text, outside="\n# runs: beside the labs" in text,
+                    all_chips="\n# chips: all" in text)
         found = re.search(r"^# lab: own\b(.*)$", text, re.M)
         if found:
             test.own, test.options = True, tuple(shlex.split(found.group(1)))
@@ -140,6 +146,8 @@ def main() -> int:
                                      epilog="Logs of labs with a failed test stay in build/lab.")
     parser.add_argument("tests", nargs="*", metavar="TEST", help="name of a test (default: all)")
     parser.add_argument("--list", action="store_true", help="print the names of the tests")
+    parser.add_argument("--chip", default=os.environ.get("CHIP") or "", metavar="CHIP", help="run them on this chip")
+    parser.add_argument("--chips", default="", help=argparse.SUPPRESS)
     parser.add_argument("--timeout", type=float, default=240, metavar="S", help="for each test (default: %(default)s)")
     parser.add_argument("-q", "--quiet", action="store_true", help="only failed tests show their points")
     # Anything else goes to the shared lab, e.g. --no-engine.
@@ -149,6 +157,13 @@ def main() -> int:
     if args.list:
         print(*(t.name for t in tests), sep="\n")
         return 0
+    chips = args.chips.split()
+    if args.chip:
+        if args.chip not in chips:
+            raise LabError(f"no chip {args.chip}; there is: {' '.join(chips)}")
+        options += ["--chip", args.chip]
+    elif not args.tests:
+        tests += [replace(t, own=True, chip=c, options=("--chip", c)) for c in chips[1:] for t in tests if t.all_chips]
     lablib.forget_old_runs()
     # Those that share a lab stand together, between those that need none of it.
     tests.sort(key=lambda t: (t.own, not t.outside))
