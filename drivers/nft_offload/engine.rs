@@ -32,7 +32,6 @@ use crate::{
             HwError,
             Owner,
             Record,
-            Removed,
             Replaced,
             Table,
             TableStats, //
@@ -189,7 +188,7 @@ pub(crate) struct Counters {
 
 impl Counters {
     /// Hands what the kernel will not ask for any more to conntrack.
-    fn settle(&mut self, net: &Net, removed: &Removed) {
+    fn settle(&mut self, net: &Net, removed: &Record) {
         let Count { packets, bytes } = removed.unreported;
         self.forwarded.packets += packets;
         self.forwarded.bytes += bytes;
@@ -388,7 +387,7 @@ impl State {
         self.table
             .remove_where(&mut self.ppe, chip, pred, |removed| {
                 counters.flushed += 1;
-                counters.settle(net, &removed);
+                counters.settle(net, removed);
             });
     }
 }
@@ -646,7 +645,7 @@ impl BlockOps for Engine {
                 .destroy(&mut state.ppe, chip, binding.owner, cookie.0)
                 .ok_or(ENOENT)?;
             state.counters.destroyed += 1;
-            state.counters.settle(net, &removed);
+            state.counters.settle(net, removed);
             Ok(())
         })
     }

@@ -96,7 +96,7 @@ pub struct Chip<'a> {
 }
 
 /// What the table knows of a flow.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Record {
     /// Name of the flow, unique per owner.
     pub cookie: u64,
@@ -156,23 +156,6 @@ pub enum Replaced {
     Updated,
     /// The engine had let the flow go; it was bound again.
     Rebound,
-}
-
-/// What is known of a flow that was removed.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Removed {
-    /// Its cookie.
-    pub cookie: u64,
-    /// Its owner.
-    pub owner: Owner,
-    /// The caller's own.
-    pub tag: u64,
-    /// The flow.
-    pub flow: Flow,
-    /// Counted and never reported, layer-3 bytes.
-    pub unreported: Count,
-    /// All that was counted, layer-3 bytes.
-    pub total: Count,
 }
 
 /// What is known of a flow in the table.
@@ -431,7 +414,8 @@ where
             return Err(Reject::TableFull);
         }
         let timestamp = hw.timestamp();
-        let entry = chip.format.encode(flow, timestamp)?;
+        let mut entry = Entry::new(chip.format.entry_words());
+        chip.format.fill(flow, timestamp, &mut entry)?;
         let (slot, word0) = self.place(hw, chip, flow, own)?;
         self.disarm(hw, chip, slot, word0)?;
         if own != Some(slot) && chip.caps.mib.is_some() {
@@ -453,25 +437,25 @@ where
         let old = if fresh {
             own.and_then(|own| self.clear(own))
         } else {
-            self.get(slot).copied()
+            self.get(slot)
         };
-        let counted = old.unwrap_or(Record::EMPTY);
+        let (unreported, total) = old
+            .map(|old| (old.unreported, old.total))
+            .unwrap_or_default();
         if let Some(record) = self.records.get_mut(usize::from(slot)) {
-            *record = Record {
-                cookie,
-                tag,
-                owner,
-                flow: *flow,
-                bound: true,
-                unreported: counted.unreported,
-                total: counted.total,
-                last_used_ms: now_ms,
-                polled_ms: now_ms,
-                seen: chip.format.timestamp(entry.word0()),
-                next: record.next,
-                used: true,
-                leaving: false,
-            };
+            // One by one: each is written where it stays.
+            record.cookie = cookie;
+            record.tag = tag;
+            record.owner = owner;
+            record.flow = *flow;
+            record.bound = true;
+            record.unreported = unreported;
+            record.total = total;
+            record.last_used_ms = now_ms;
+            record.polled_ms = now_ms;
+            record.seen = chip.format.timestamp(entry.word0());
+            record.used = true;
+            record.leaving = false;
         }
         if fresh {
             self.link(slot);
@@ -486,14 +470,15 @@ where
     }
 
     /// Removes a flow: makes its entry invalid, clears the engine's cache, and reads the
-    /// counters a last time. When this returns, the engine no longer forwards it.
+    /// counters a last time. When this returns, the engine no longer forwards it. Returns
+    /// what was known of it.
     pub fn destroy<H: Hw + ?Sized>(
         &mut self,
         hw: &mut H,
         chip: Chip<'_>,
         owner: Owner,
         cookie: u64,
-    ) -> Option<Removed> {
+    ) -> Option<&Record> {
         let slot = self.find(owner, cookie)?;
         if self.is_slot(slot) {
             let gone = hw.invalidate(slot).and_then(|()| hw.clear_cache());
@@ -558,7 +543,7 @@ where
         hw: &mut H,
         chip: Chip<'_>,
         mut pred: impl FnMut(&Record) -> bool,
-        mut on_removed: impl FnMut(Removed),
+        mut on_removed: impl FnMut(&Record),
     ) {
         let (mut any, mut cached) = (false, false);
         for (slot, record) in (0..=u16::MAX).zip(self.records.iter_mut()) {
@@ -725,24 +710,23 @@ where
     }
 
     /// Empties a slot or the place of a parked flow and takes the flow out of the index.
-    fn clear(&mut self, slot: u16) -> Option<Record> {
-        let gone = *self.get(slot)?;
-        self.lead(slot, gone.next)?;
-        let parked = !self.is_slot(slot);
-        if let Some(record) = self.records.get_mut(usize::from(slot)) {
-            *record = Record::EMPTY;
-            if parked {
-                record.next = self.spare;
-                self.spare = slot;
-                self.spares = self.spares.saturating_add(1);
-                self.stats.parked = self.stats.parked.saturating_sub(1);
-            }
-        }
+    /// What was known of the flow stays there until the place is taken again.
+    fn clear(&mut self, slot: u16) -> Option<&Record> {
+        let next = self.get(slot)?.next;
+        self.lead(slot, next)?;
+        self.unbound(slot);
         self.stats.flows = self.stats.flows.saturating_sub(1);
-        if gone.bound {
-            self.stats.bound = self.stats.bound.saturating_sub(1);
+        let parked = !self.is_slot(slot);
+        let record = self.records.get_mut(usize::from(slot))?;
+        record.used = false;
+        record.leaving = false;
+        if parked {
+            record.next = self.spare;
+            self.spare = slot;
+            self.spares = self.spares.saturating_add(1);
+            self.stats.parked = self.stats.parked.saturating_sub(1);
         }
-        Some(gone)
+        Some(record)
     }
 
     /// Says that the flow in a slot is no longer bound.
@@ -855,18 +839,11 @@ where
     }
 
     /// Reads the counters of a flow whose entry is gone a last time and removes it.
-    fn take<H: Hw + ?Sized>(&mut self, hw: &mut H, chip: Chip<'_>, slot: u16) -> Option<Removed> {
+    fn take<H: Hw + ?Sized>(&mut self, hw: &mut H, chip: Chip<'_>, slot: u16) -> Option<&Record> {
         let _ = self.collect(hw, chip, slot);
-        let gone = self.clear(slot)?;
+        self.get(slot)?;
         count(&mut self.stats.removed);
-        Some(Removed {
-            cookie: gone.cookie,
-            owner: gone.owner,
-            tag: gone.tag,
-            flow: gone.flow,
-            unreported: gone.unreported,
-            total: gone.total,
-        })
+        self.clear(slot)
     }
 
     /// Makes room in the full bucket of a flow, which may have the slot or place `own`.

@@ -229,8 +229,16 @@ pub trait Format: Sync {
         true
     }
 
+    /// Makes `entry`, which is all zero and has [`Format::entry_words`], a bound entry for
+    /// `flow`, bound at engine time `timestamp`.
+    fn fill(&self, flow: &Flow, timestamp: u16, entry: &mut Entry) -> Result<(), Reject>;
+
     /// The words of a bound entry for `flow`, bound at engine time `timestamp`.
-    fn encode(&self, flow: &Flow, timestamp: u16) -> Result<Entry, Reject>;
+    fn encode(&self, flow: &Flow, timestamp: u16) -> Result<Entry, Reject> {
+        let mut entry = Entry::new(self.entry_words());
+        self.fill(flow, timestamp, &mut entry)?;
+        Ok(entry)
+    }
 
     /// What `words` say. Missing words count as zero.
     fn decode(&self, words: &[u32]) -> Decoded;

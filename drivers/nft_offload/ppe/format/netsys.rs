@@ -419,15 +419,8 @@ impl Format for Netsys {
         first.checked_div(boundary) == last.checked_div(boundary)
     }
 
-    fn encode(&self, flow: &Flow, timestamp: u16) -> Result<Entry, Reject> {
-        let Layout {
-            words,
-            mib,
-            ib1,
-            ib2,
-            ..
-        } = &self.layout;
-        let mut entry = Entry::new(*words);
+    fn fill(&self, flow: &Flow, timestamp: u16, entry: &mut Entry) -> Result<(), Reject> {
+        let Layout { mib, ib1, ib2, .. } = &self.layout;
 
         let (places, kind, mut etype) = match (&flow.tuple, &flow.new) {
             (Tuple::V4 { .. }, Tuple::V4 { .. }) => (&V4, TYPE_IPV4_HNAPT, ETH_P_IP),
@@ -501,7 +494,7 @@ impl Format for Netsys {
                 | ib1.pppoe.put(flow.out_encap.pppoe.is_some().into())
                 | ib1.timestamp.put(timestamp.into()),
         );
-        Ok(entry)
+        Ok(())
     }
 
     fn decode(&self, words: &[u32]) -> Decoded {

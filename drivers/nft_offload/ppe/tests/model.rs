@@ -303,7 +303,7 @@ impl Run {
             &mut self.hw,
             CHIP,
             |record| record.owner.0 == owner,
-            |gone| removed.push(gone),
+            |gone| removed.push(*gone),
         );
         for gone in removed {
             let known = self.known.remove(&(gone.owner.0, gone.cookie)).unwrap();
