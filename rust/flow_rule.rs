@@ -238,6 +238,7 @@ impl FlowRule {
         })
     }
 
+    #[inline]
     fn match_of(&self, id: u32) -> Match {
         fn masked<K, T>(k: (&K, &K), f: impl Fn(&K) -> T) -> Masked<T> {
             Masked {
@@ -335,6 +336,7 @@ impl FlowRule {
         entries.iter().map(Self::action_of)
     }
 
+    #[inline]
     fn action_of(entry: &bindings::flow_action_entry) -> Action<'_> {
         use bindings::*;
 

@@ -334,6 +334,7 @@ impl RuleParser {
     }
 
     /// Takes a key.
+    #[inline]
     pub fn on_match(&mut self, key: Match) -> Result<(), Reject> {
         match key {
             Match::Meta { ingress, mask } => {
@@ -418,6 +419,7 @@ impl RuleParser {
     }
 
     /// Takes an action.
+    #[inline]
     pub fn on_action(&mut self, action: Action) -> Result<(), Reject> {
         match action {
             Action::Mangle {
