@@ -219,12 +219,9 @@ struct Ppe {
 }
 
 impl Ppe {
-    fn entry_words(&self) -> usize {
-        self.chip.format().entry_words()
-    }
-
-    fn at(&self, slot: u16, word: usize) -> usize {
-        usize::from(slot) * self.entry_words() + word
+    /// Where word 0 of an entry is.
+    fn word0_at(&self, slot: u16) -> usize {
+        usize::from(slot) * self.chip.format().entry_words()
     }
 
     /// Runs `f` unless the engine is dead, and remembers if that was the end of it.
@@ -241,35 +238,36 @@ impl Ppe {
 
 impl Hw for Ppe {
     fn read_entry(&mut self, slot: u16, out: &mut [u32]) -> Result<(), HwError> {
-        for (word, out) in out.iter_mut().enumerate() {
-            *out = self.entries.read(self.at(slot, word)).ok_or(HwError)?;
+        for (at, out) in (self.word0_at(slot)..).zip(out) {
+            *out = self.entries.read(at).ok_or(HwError)?;
         }
         Ok(())
     }
 
     fn read_word0(&mut self, slot: u16) -> Result<u32, HwError> {
-        self.entries.read(self.at(slot, 0)).ok_or(HwError)
+        self.entries.read(self.word0_at(slot)).ok_or(HwError)
     }
 
     fn commit(&mut self, slot: u16, entry: &Entry) -> Result<(), HwError> {
         if self.dead {
             return Err(HwError);
         }
-        for (index, &word) in entry.body().iter().enumerate() {
-            if !self.entries.write(self.at(slot, index + 1), word) {
+        let word0_at = self.word0_at(slot);
+        for (at, &word) in (word0_at + 1..).zip(entry.body()) {
+            if !self.entries.write(at, word) {
                 return Err(HwError);
             }
         }
         // The engine may look at any time, and must not find word 0 with an old body.
         write_barrier();
-        if !self.entries.write(self.at(slot, 0), entry.word0()) {
+        if !self.entries.write(word0_at, entry.word0()) {
             return Err(HwError);
         }
         self.clear_cache()
     }
 
     fn invalidate(&mut self, slot: u16) -> Result<(), HwError> {
-        if self.entries.write(self.at(slot, 0), 0) {
+        if self.entries.write(self.word0_at(slot), 0) {
             Ok(())
         } else {
             Err(HwError)

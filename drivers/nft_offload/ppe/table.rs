@@ -901,11 +901,11 @@ where
         flow: &Flow,
         own: Option<u16>,
     ) -> Result<(u16, u32), Reject> {
-        let capacity = self.slots;
+        let ways = ways(chip.format, flow, self.slots);
         let mut free = None;
         let mut key_in_use = false;
         let mut collision = false;
-        for slot in ways(chip.format, flow, capacity) {
+        for slot in ways.clone() {
             match self.get(slot) {
                 _ if own == Some(slot) => free = own,
                 Some(other) => {
@@ -927,7 +927,7 @@ where
             count(&mut self.stats.collisions);
         }
         let mut word0_there = 0;
-        for slot in ways(chip.format, flow, capacity) {
+        for slot in ways {
             let word0 = hw.read_word0(slot);
             let word0 = self.answer(word0)?;
             if slot == free {
@@ -993,7 +993,7 @@ fn ways<'a>(
     format: &'a dyn Format,
     flow: &Flow,
     capacity: usize,
-) -> impl Iterator<Item = u16> + use<'a> {
+) -> impl Iterator<Item = u16> + Clone + use<'a> {
     let first = format.bucket(flow, u32::try_from(capacity).unwrap_or(0));
     (0..format.ways())
         .filter_map(move |way| first.checked_add(way))
