@@ -405,10 +405,10 @@ where
         };
 
         admit(flow, chip.caps)?;
-        if self.is_refused(owner, &flow.key()) {
+        if self.is_refused(owner, flow) {
             return Err(Reject::Vlan8021ad);
         }
-        self.admit_again(owner, &flow.opposite());
+        self.admit_again(owner, flow);
         if own.is_none() && self.stats.flows >= self.limit {
             count(&mut self.stats.table_full);
             return Err(Reject::TableFull);
@@ -607,20 +607,20 @@ where
         }
     }
 
-    fn is_refused(&self, owner: Owner, key: &Key) -> bool {
+    fn is_refused(&self, owner: Owner, flow: &Flow) -> bool {
         if self.refusals == 0 {
             return false;
         }
-        let name = refused_name(owner, key);
+        let name = refused_name(owner, &flow.key());
         self.refused.get(refused_place(name)) == Some(&name)
     }
 
-    /// Ends what [`Table::refuse`] began.
-    fn admit_again(&mut self, owner: Owner, key: &Key) {
+    /// Ends what [`Table::refuse`] began for the opposite direction of `flow`.
+    fn admit_again(&mut self, owner: Owner, flow: &Flow) {
         if self.refusals == 0 {
             return;
         }
-        let name = refused_name(owner, key);
+        let name = refused_name(owner, &flow.opposite());
         if let Some(refused) = self.refused.get_mut(refused_place(name)) {
             if *refused == name {
                 *refused = 0;
