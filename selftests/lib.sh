@@ -225,7 +225,7 @@ ruleset()
 		}"
 		offload='meta l4proto { tcp, udp } flow offload @ft;'
 	fi
-	[ "${MASQ-}" ] && srcnat='meta nfproto ipv4 oifname "wan" masquerade'
+	[ "${MASQ-}" ] && srcnat='meta nfproto ipv4 oifname "wan*" masquerade'
 	[ "${DNAT-}" ] && dstnat=$DNAT
 	{
 		echo 'table inet fw4'
@@ -240,7 +240,8 @@ ruleset()
 				$offload
 				${RULES-}
 				ct state vmap { established : accept, related : accept }
-				iifname { \"lan\", \"wan\" } accept
+				meta iifname \"lan*\" accept
+				meta iifname \"wan*\" accept
 			}
 			chain dstnat {
 				type nat hook prerouting priority dstnat; policy accept;
@@ -417,4 +418,62 @@ forwarded_by_hardware()
 	check "$kind: ends" peer close f
 	# TCP goes at once, UDP when it has been idle.
 	check "$kind: nothing stays bound" wait_for $((FLOWTABLE_TIMEOUT + 6)) bound_is 0
+}
+
+# --- the same frames as by software ----------------------------------------------------------
+
+# Points that like_software makes.
+# shellcheck disable=SC2034 # used by the tests
+LIKE_POINTS=6
+
+# changed FROM TO "FILTER…" "FILTER…": what became of the frames on their way
+changed()
+{
+	# shellcheck disable=SC2086 # words
+	peer changes "$1" "$2" $3 to $4 && CHANGES=$(field changes)
+}
+
+# like_software WHAT PROTO FROM TO DST DPORT UP_OUT UP_IN DOWN_OUT DOWN_IN [OPEN_ARG…]
+#
+# The same flow by the kernel's software path and by hardware: every field of every
+# header is changed alike, and every other is left alike. UP_OUT to DOWN_IN are
+# filters of traffic.py without proto, as in forwarded_by_hardware, and show that the
+# software path is the one that is meant. FROM and TO are where frames are looked at;
+# `from=` as the first OPEN_ARG names another host to open the flow.
+like_software()
+{
+	local what=$1 proto=$2 from=$3 to=$4 dst=$5 dport=$6 up down who=$3
+	local up_out="proto=$2 $7" up_in="proto=$2 $8" down_out="proto=$2 $9" down_in="proto=$2 ${10}"
+	shift 10
+	case ${1-} in from=*) who=${1#from=}; shift ;; esac
+
+	by_software()
+	{
+		nft delete table inet fw4 2>/dev/null
+		conntrack -F >/dev/null 2>&1
+		ruleset software && peer capture && peer open f "$proto" "$who" "$dst" "$dport" "$@" &&
+			peer send f both 60 150 gap=1 || return 1
+		conntrack -L -p "$proto" 2>/dev/null | grep "dport=$dport" | grep OFFLOAD || return 1
+		changed "$from" "$to" "$up_out" "$up_in" && up=$CHANGES &&
+			changed "$to" "$from" "$down_out" "$down_in" && down=$CHANGES &&
+			peer close f
+	}
+	by_hardware()
+	{
+		nft delete table inet fw4
+		conntrack -F >/dev/null 2>&1
+		ruleset hardware && peer open f "$proto" "$who" "$dst" "$dport" "$@" && offloaded f "" && engine_bound_is 2
+	}
+	like()
+	{
+		changed "$1" "$2" "$3" "$4" && equal "what changed" "$CHANGES" "$5"
+	}
+	check "$what: forwarded by the software path" by_software "$@"
+	note "up: $up"
+	note "down: $down"
+	check "$what: both directions are bound" by_hardware "$@"
+	check "$what: under 1 % of the frames reach the router" few_reach_router f 150
+	check "$what: the same frames as by software came out there" like "$from" "$to" "$up_out" "$up_in" "$up"
+	check "$what: and back here" like "$to" "$from" "$down_out" "$down_in" "$down"
+	check "$what: ends" peer close f
 }

@@ -8,17 +8,23 @@ say "send this, and tell me whether it arrived" without two programs having to
 find each other. It reads one command a line and answers each with one line:
 `ok` and key=value words, or `fail` and why.
 
-  open FLOW udp|tcp FROM DST DPORT [at=ADDR] [port=P] [sport=S]
-       from host FROM to DST:DPORT; the other host listens at ADDR:P, which
-       differs from DST:DPORT where the router translates
+  open FLOW udp|tcp FROM DST DPORT [to=HOST] [at=ADDR] [port=P] [sport=S]
+       from host FROM to DST:DPORT; the other host (or HOST) listens at ADDR:P,
+       which differs from DST:DPORT where the router translates
   send FLOW up|down|both COUNT SIZE [gap=MS]   and wait until all has arrived
   stream FLOW up|down PPS SIZE | halt FLOW     the same in the background
   close FLOW | reset FLOW                      FIN from both sides, or RST
   raw HOST KIND FLOW                           one odd frame of an open flow
-  vlan HOST ID ADDR/LEN                        a VLAN interface on that host
+  vlan HOST TAGS ADDR/LEN…                     a VLAN interface on that host, e.g. 10,
+       10.20 (10 is the outer tag) or ad30 (802.1ad); it is named eth0.TAGS
+  station HOST NAME MAC ADDR/LEN…              a further host NAME at the wire of HOST
+  unplug NAME                                  takes either away again
   capture                                      start to look at the wires (again)
   count HOST in|out [KEY=VALUE…]               frames since, and their IP bytes
   show HOST in|out [KEY=VALUE…]                the first of them, as read
+  changes FROM TO [KEY=VALUE…] to [KEY=VALUE…] what became of the frames that left
+       FROM on their way to TO: each header field that changed, the same ones for all
+       frames, and nothing lost, doubled or with a wrong checksum
 """
 
 from __future__ import annotations
@@ -40,6 +46,7 @@ ETH_P_ALL = 3
 PACKET_OUTGOING = 4
 # The module socket does not know these.
 SO_RCVBUFFORCE, SOL_PACKET, PACKET_AUXDATA, TP_STATUS_VLAN_VALID = 33, 263, 8, 0x10
+TPIDS = (0x8100, 0x88A8)
 TUNSETIFF, IFF_TAP, IFF_NO_PI = 0x400454CA, 0x0002, 0x1000
 
 
@@ -86,8 +93,9 @@ def parse(frame: bytes) -> dict[str, Any]:
     f: dict[str, Any] = {"dmac": mac_text(frame[:6]), "smac": mac_text(frame[6:12]), "len": len(frame), "bytes": 0,
                          "csum": "none", "proto": "other"}
     ethertype, at = struct.unpack(">H", frame[12:14])[0], 14
-    while ethertype in (0x8100, 0x88A8) and len(frame) >= at + 4:
-        f["vlan"] = struct.unpack(">H", frame[at:at + 2])[0] & 0xFFF
+    while ethertype in TPIDS and len(frame) >= at + 4:
+        vid = str(struct.unpack(">H", frame[at:at + 2])[0] & 0xFFF)
+        f["vlan"] = f"{f['vlan']}.{vid}" if "vlan" in f else vid
         ethertype, at = struct.unpack(">H", frame[at + 2:at + 4])[0], at + 4
     f["ethertype"] = f"{ethertype:04x}"
     ip = frame[at:]
@@ -126,6 +134,45 @@ def parse(frame: bytes) -> dict[str, Any]:
     return f
 
 
+def headers(frame: bytes) -> dict[str, Any]:
+    """Every field of every header but checksums, in the order of the wire; what is
+    behind the ports goes into `rest`, and `frame` is what the frame can be told by."""
+    f: dict[str, Any] = {"dmac": mac_text(frame[:6]), "smac": mac_text(frame[6:12])}
+    ethertype, at, tags = struct.unpack(">H", frame[12:14])[0], 14, []
+    while ethertype in TPIDS:
+        tci, inner = struct.unpack(">HH", frame[at:at + 4])
+        tags.append(f"{ethertype:04x}/{tci & 0xFFF}/{tci >> 13}/{tci >> 12 & 1}")
+        ethertype, at = inner, at + 4
+    f["tags"] = "+".join(tags)
+    if ethertype == 0x8864:
+        kind, code, session, size, protocol = struct.unpack(">BBHHH", frame[at:at + 8])
+        f |= {"pppoe": f"{kind:02x}/{code}/{session}/{protocol:04x}", "pppoe-behind": len(frame) - at - 6 - size}
+        ethertype, at = {0x21: 0x0800, 0x57: 0x86DD}.get(protocol, 0), at + 8
+    ip = frame[at:]
+    if ethertype == 0x0800:
+        first, f["tos"], size, f["id"], f["frag"], f["ttl"], f["proto"] = struct.unpack(">BBHHHBB", ip[:10])
+        head = (first & 15) * 4
+        f |= {"src": socket.inet_ntop(socket.AF_INET, ip[12:16]), "dst": socket.inet_ntop(socket.AF_INET, ip[16:20]),
+              "options": ip[20:head].hex()}
+        told = f["id"]
+    elif ethertype == 0x86DD:
+        word, size, f["proto"], f["ttl"] = struct.unpack(">IHBB", ip[:8])
+        first, head, size = word >> 24, 40, size + 40
+        f |= {"class": word >> 20 & 0xFF, "label": word & 0xFFFFF,
+              "src": socket.inet_ntop(socket.AF_INET6, ip[8:24]), "dst": socket.inet_ntop(socket.AF_INET6, ip[24:40])}
+        told = f["label"]
+    else:
+        raise Failure(f"a frame of type {ethertype:04x}")
+    l4, checksum_at = ip[head:size], {6: 16, 17: 6}.get(f["proto"])
+    if checksum_at is None:
+        raise Failure(f"a frame of protocol {f['proto']}")
+    f["version"], f["size"], f["behind"] = first >> 4, size, len(ip) - size
+    f["sport"], f["dport"] = struct.unpack(">HH", l4[:4])
+    f["rest"] = (l4[4:checksum_at] + l4[checksum_at + 2:]).hex()
+    f["frame"] = (f["proto"], told, f["rest"])
+    return f
+
+
 def packet_socket(netns: Netns) -> socket.socket:
     sock = netns.socket(socket.AF_PACKET, socket.SOCK_RAW, 0)
     sock.setsockopt(socket.SOL_SOCKET, SO_RCVBUFFORCE, 64 << 20)
@@ -146,34 +193,52 @@ def receive(sock: socket.socket) -> tuple[bool, bytes]:
     return addr[2] == PACKET_OUTGOING, data
 
 
-class Vlan:
-    """A VLAN interface in user space: the hosts' kernel need not have them."""
+class Station:
+    """A further interface at a host's wire, made in user space, since the hosts'
+    kernel need not know VLANs: frames with its tags and for its address are its own."""
 
-    def __init__(self, netns: Netns, name: str, vid: int, address: str) -> None:
+    def __init__(self, wire: Netns, home: Netns, name: str, mac: str, tags: bytes, addresses: tuple[str, ...]) -> None:
         with Netns.lock:
-            os.setns(netns.fd, os.CLONE_NEWNET)
+            os.setns(home.fd, os.CLONE_NEWNET)
             try:
                 self.tap = os.open("/dev/net/tun", os.O_RDWR | os.O_CLOEXEC)
                 fcntl.ioctl(self.tap, TUNSETIFF, struct.pack("16sH22x", name.encode(), IFF_TAP | IFF_NO_PI))
-                mac = subprocess.check_output(["ip", "-br", "link", "show", "eth0"], text=True).split()[2]
-                for args in (["link", "set", name, "address", mac, "mtu", "1496", "up"],
-                             ["addr", "add", address, "dev", name]):
-                    subprocess.run(["ip", *args], check=True)
+                ip("link", "set", name, "address", mac, "mtu", str(1500 - len(tags)), "up")
+                for address in addresses:
+                    ip("addr", "add", address, "dev", name, *(["nodad"] if ":" in address else []))
             finally:
                 os.setns(Netns.home, os.CLONE_NEWNET)
-        self.tag, self.wire = struct.pack(">HH", 0x8100, vid), packet_socket(netns)
-        threading.Thread(target=self.loop, daemon=True).start()
+        self.mac, self.tags, self.wire = bytes.fromhex(mac.replace(":", "")), tags, packet_socket(wire)
+        self.ended, self.end = os.pipe()
+        self.thread = threading.Thread(target=self.loop, daemon=True)
+        self.thread.start()
 
     def loop(self) -> None:
+        behind = 12 + len(self.tags)
         while True:
-            for source in select.select([self.tap, self.wire], [], [])[0]:
+            for source in select.select([self.tap, self.wire, self.ended], [], [])[0]:
                 if source is self.wire:
                     outgoing, frame = receive(self.wire)
-                    if not outgoing and frame[12:16] == self.tag:
-                        os.write(self.tap, frame[:12] + frame[16:])
-                else:
+                    mine = frame[:6] == self.mac or frame[0] & 1
+                    untagged = struct.unpack(">H", frame[behind:behind + 2])[0] not in TPIDS
+                    if not outgoing and mine and untagged and frame[12:behind] == self.tags:
+                        os.write(self.tap, frame[:12] + frame[behind:])
+                elif source == self.tap:
                     frame = os.read(self.tap, 65536)
-                    self.wire.send(frame[:12] + self.tag + frame[12:])
+                    self.wire.send(frame[:12] + self.tags + frame[12:])
+                else:
+                    return
+
+    def unplug(self) -> None:
+        os.write(self.end, b".")
+        self.thread.join(TIMEOUT)
+        self.wire.close()
+        for fd in (self.tap, self.ended, self.end):
+            os.close(fd)
+
+
+def ip(*args: str) -> str:
+    return subprocess.run(["ip", *args], check=True, stdout=subprocess.PIPE, text=True).stdout
 
 
 class Capture:
@@ -205,13 +270,14 @@ class Capture:
         with self.lock:
             self.frames.clear()
 
-    def select(self, direction: str, wanted: dict[str, str]) -> list[dict[str, Any]]:
+    def select(self, direction: str, wanted: dict[str, str]) -> list[tuple[dict[str, Any], bytes]]:
+        """The frames, parsed and as they were."""
         if direction not in ("in", "out"):
             raise Failure(f"{direction}: in or out")
         self.settle()
         with self.lock:
-            frames = [parse(data) for outgoing, data in self.frames if outgoing == (direction == "out")]
-        return [f for f in frames if all(matches(f, key, value) for key, value in wanted.items())]
+            frames = [(parse(data), data) for outgoing, data in self.frames if outgoing == (direction == "out")]
+        return [f for f in frames if all(matches(f[0], key, value) for key, value in wanted.items())]
 
 
 def matches(frame: dict[str, Any], key: str, value: str) -> bool:
@@ -223,9 +289,8 @@ def matches(frame: dict[str, Any], key: str, value: str) -> bool:
 
 
 class Flow:
-    def __init__(self, hosts: dict[str, Netns], proto: str, source: str, dst: str, dport: int,
+    def __init__(self, hosts: dict[str, Netns], proto: str, source: str, other: str, dst: str, dport: int,
                  at: str, port: int, sport: int) -> None:
-        other = "wan" if source == "lan" else "lan"
         family = socket.AF_INET6 if ":" in dst else socket.AF_INET
         kind = socket.SOCK_DGRAM if proto == "udp" else socket.SOCK_STREAM
         self.proto, self.stop = proto, threading.Event()
@@ -394,6 +459,7 @@ class Program:
     def __init__(self) -> None:
         self.hosts = {name: Netns(name) for name in ("lan", "wan")}
         self.flows: dict[str, Flow] = {}
+        self.stations: dict[str, Station] = {}
         self.captures = {name: Capture(name, ns) for name, ns in self.hosts.items()}
 
     def flow(self, name: str) -> Flow:
@@ -403,8 +469,9 @@ class Program:
 
     def do_open(self, name: str, proto: str, source: str, dst: str, dport: str, *options: str) -> dict[str, Any]:
         opt = dict(o.split("=", 1) for o in options)
-        self.flows[name] = flow = Flow(self.hosts, proto, source, dst, int(dport), opt.get("at", dst),
-                                       int(opt.get("port", dport)), int(opt.get("sport", "0")))
+        self.flows[name] = flow = Flow(
+            self.hosts, proto, source, opt.get("to") or ("wan" if source == "lan" else "lan"), dst, int(dport),
+            opt.get("at", dst), int(opt.get("port", dport)), int(opt.get("sport", "0")))
         return {"sport": flow.client.getsockname()[1], "peer": flow.peer[0], "peerport": flow.peer[1]}
 
     def do_send(self, name: str, direction: str, count: str, size: str, *options: str) -> dict[str, Any]:
@@ -455,8 +522,24 @@ class Program:
         out.close()
         return {}
 
-    def do_vlan(self, host: str, vid: str, address: str) -> dict[str, Any]:
-        Vlan(self.hosts[host], f"eth0.{vid}", int(vid), address)
+    def do_vlan(self, host: str, tags: str, *addresses: str) -> dict[str, Any]:
+        packed = b"".join(struct.pack(">HH", 0x88A8 if tag.startswith("ad") else 0x8100, int(tag.removeprefix("ad")))
+                          for tag in tags.split("."))
+        mac, netns = os.environ[f"{host.upper()}_HOST_MAC"], self.hosts[host]
+        self.stations[f"{host}.{tags}"] = Station(netns, netns, f"eth0.{tags}", mac, packed, addresses)
+        return {}
+
+    def do_station(self, host: str, name: str, mac: str, *addresses: str) -> dict[str, Any]:
+        ip("netns", "add", name)
+        self.hosts[name] = home = Netns(name)
+        self.stations[name] = Station(self.hosts[host], home, "eth0", mac, b"", addresses)
+        return {}
+
+    def do_unplug(self, name: str) -> dict[str, Any]:
+        self.stations.pop(name).unplug()
+        if self.hosts.get(name) and name not in self.captures:
+            ip("netns", "del", name)
+            del self.hosts[name]
         return {}
 
     def do_capture(self) -> dict[str, Any]:
@@ -466,11 +549,36 @@ class Program:
 
     def do_count(self, host: str, direction: str, *wanted: str) -> dict[str, Any]:
         frames = self.captures[host].select(direction, dict(w.split("=", 1) for w in wanted))
-        return {"frames": len(frames), "bytes": sum(f["bytes"] for f in frames)}
+        return {"frames": len(frames), "bytes": sum(f["bytes"] for f, _ in frames)}
 
     def do_show(self, host: str, direction: str, *wanted: str) -> dict[str, Any]:
         frames = self.captures[host].select(direction, dict(w.split("=", 1) for w in wanted))
-        return frames[0] if frames else {"frames": 0}
+        return frames[0][0] if frames else {"frames": 0}
+
+    def do_changes(self, source: str, sink: str, *words: str) -> dict[str, Any]:
+        cut = words.index("to")
+        out, came = ([(parsed["csum"], headers(data)) for parsed, data in
+                      self.captures[host].select(direction, dict(w.split("=", 1) for w in wanted))]
+                     for host, direction, wanted in ((source, "out", words[:cut]), (sink, "in", words[cut + 1:])))
+        if not out or len(out) != len(came):
+            raise Failure(f"{len(out)} frames left {source}, {len(came)} came to {sink}")
+        left: dict[Any, list[dict[str, Any]]] = {}
+        for _, f in out:
+            left.setdefault(f.pop("frame"), []).append(f)
+        found = ""
+        for csum, after in came:
+            if csum != "ok":
+                raise Failure("a wrong checksum")
+            sent = left.get(after.pop("frame"))
+            if not sent:
+                raise Failure("a frame came that was not sent")
+            before = sent.pop()
+            changes = ",".join(f"{key}:{before.get(key, '')}>{after.get(key, '')}" for key in {**before, **after}
+                               if before.get(key) != after.get(key))
+            if found not in ("", changes):
+                raise Failure(f"not all frames changed alike: {found} and {changes}")
+            found = changes
+        return {"frames": len(came), "changes": found}
 
     def run(self) -> None:
         for line in sys.stdin:
