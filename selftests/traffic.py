@@ -16,7 +16,8 @@ find each other. It reads one command a line and answers each with one line:
   close FLOW | reset FLOW                      FIN from both sides, or RST
   raw HOST KIND FLOW                           one odd frame of an open flow
   vlan HOST TAGS ADDR/LEN…                     a VLAN interface on that host, e.g. 10,
-       10.20 (10 is the outer tag) or ad30 (802.1ad); it is named eth0.TAGS
+       10.20 (10 is the outer tag) or ad30 (802.1ad); it is named eth0.TAGS. With .p7
+       or p7 alone frames are those of PPPoE session 7, if it carries IP
   station HOST NAME MAC ADDR/LEN…              a further host NAME at the wire of HOST
   unplug NAME                                  takes either away again
   capture                                      start to look at the wires (again)
@@ -47,6 +48,7 @@ PACKET_OUTGOING = 4
 # The module socket does not know these.
 SO_RCVBUFFORCE, SOL_PACKET, PACKET_AUXDATA, TP_STATUS_VLAN_VALID = 33, 263, 8, 0x10
 TPIDS = (0x8100, 0x88A8)
+ETH_P_PPP_SES, PPP_PROTOCOLS = 0x8864, {0x21: 0x0800, 0x57: 0x86DD}
 TUNSETIFF, IFF_TAP, IFF_NO_PI = 0x400454CA, 0x0002, 0x1000
 
 
@@ -97,6 +99,9 @@ def parse(frame: bytes) -> dict[str, Any]:
         vid = str(struct.unpack(">H", frame[at:at + 2])[0] & 0xFFF)
         f["vlan"] = f"{f['vlan']}.{vid}" if "vlan" in f else vid
         ethertype, at = struct.unpack(">H", frame[at + 2:at + 4])[0], at + 4
+    if ethertype == ETH_P_PPP_SES and len(frame) >= at + 8:
+        f["pppoe"], protocol = struct.unpack(">HxxH", frame[at + 2:at + 8])
+        ethertype, at = PPP_PROTOCOLS.get(protocol, ethertype), at + 8
     f["ethertype"] = f"{ethertype:04x}"
     ip = frame[at:]
     fragment = False
@@ -144,10 +149,10 @@ def headers(frame: bytes) -> dict[str, Any]:
         tags.append(f"{ethertype:04x}/{tci & 0xFFF}/{tci >> 13}/{tci >> 12 & 1}")
         ethertype, at = inner, at + 4
     f["tags"] = "+".join(tags)
-    if ethertype == 0x8864:
+    if ethertype == ETH_P_PPP_SES:
         kind, code, session, size, protocol = struct.unpack(">BBHHH", frame[at:at + 8])
         f |= {"pppoe": f"{kind:02x}/{code}/{session}/{protocol:04x}", "pppoe-behind": len(frame) - at - 6 - size}
-        ethertype, at = {0x21: 0x0800, 0x57: 0x86DD}.get(protocol, 0), at + 8
+        ethertype, at = PPP_PROTOCOLS.get(protocol, ethertype), at + 8
     ip = frame[at:]
     if ethertype == 0x0800:
         first, f["tos"], size, f["id"], f["frag"], f["ttl"], f["proto"] = struct.unpack(">BBHHHBB", ip[:10])
@@ -197,37 +202,63 @@ class Station:
     """A further interface at a host's wire, made in user space, since the hosts'
     kernel need not know VLANs: frames with its tags and for its address are its own."""
 
-    def __init__(self, wire: Netns, home: Netns, name: str, mac: str, tags: bytes, addresses: tuple[str, ...]) -> None:
+    def __init__(self, wire: Netns, home: Netns, name: str, mac: str, tags: bytes, session: int | None,
+                 addresses: tuple[str, ...]) -> None:
         with Netns.lock:
             os.setns(home.fd, os.CLONE_NEWNET)
             try:
                 self.tap = os.open("/dev/net/tun", os.O_RDWR | os.O_CLOEXEC)
                 fcntl.ioctl(self.tap, TUNSETIFF, struct.pack("16sH22x", name.encode(), IFF_TAP | IFF_NO_PI))
-                ip("link", "set", name, "address", mac, "mtu", str(1500 - len(tags)), "up")
+                ip("link", "set", name, "address", mac, "mtu",
+                   str(1500 - len(tags) - (0 if session is None else 8)), "up")
                 for address in addresses:
                     ip("addr", "add", address, "dev", name, *(["nodad"] if ":" in address else []))
             finally:
                 os.setns(Netns.home, os.CLONE_NEWNET)
         self.mac, self.tags, self.wire = bytes.fromhex(mac.replace(":", "")), tags, packet_socket(wire)
+        self.session = session
         self.ended, self.end = os.pipe()
         self.thread = threading.Thread(target=self.loop, daemon=True)
         self.thread.start()
 
     def loop(self) -> None:
-        behind = 12 + len(self.tags)
         while True:
             for source in select.select([self.tap, self.wire, self.ended], [], [])[0]:
                 if source is self.wire:
                     outgoing, frame = receive(self.wire)
-                    mine = frame[:6] == self.mac or frame[0] & 1
-                    untagged = struct.unpack(">H", frame[behind:behind + 2])[0] not in TPIDS
-                    if not outgoing and mine and untagged and frame[12:behind] == self.tags:
-                        os.write(self.tap, frame[:12] + frame[behind:])
+                    inner = None if outgoing else self.unwrap(frame)
+                    if inner:
+                        os.write(self.tap, inner)
                 elif source == self.tap:
-                    frame = os.read(self.tap, 65536)
-                    self.wire.send(frame[:12] + self.tags + frame[12:])
+                    outer = self.wrap(os.read(self.tap, 65536))
+                    if outer:
+                        self.wire.send(outer)
                 else:
                     return
+
+    def unwrap(self, frame: bytes) -> bytes | None:
+        at = 12 + len(self.tags)
+        if frame[12:at] != self.tags or not (frame[:6] == self.mac or frame[0] & 1):
+            return None
+        ethertype = struct.unpack(">H", frame[at:at + 2])[0]
+        if self.session is None:
+            return None if ethertype in TPIDS else frame[:12] + frame[at:]
+        if ethertype != ETH_P_PPP_SES:
+            return None
+        head, session, size, protocol = struct.unpack(">HHHH", frame[at + 2:at + 10])
+        if (head, session) != (0x1100, self.session) or protocol not in PPP_PROTOCOLS:
+            return None
+        return frame[:12] + struct.pack(">H", PPP_PROTOCOLS[protocol]) + frame[at + 10:at + 8 + size]
+
+    def wrap(self, frame: bytes) -> bytes | None:
+        if self.session is None:
+            return frame[:12] + self.tags + frame[12:]
+        ethertype = struct.unpack(">H", frame[12:14])[0]
+        for protocol, carried in PPP_PROTOCOLS.items():
+            if carried == ethertype:
+                return frame[:12] + self.tags + struct.pack(
+                    ">HHHHH", ETH_P_PPP_SES, 0x1100, self.session, len(frame) - 12, protocol) + frame[14:]
+        return None
 
     def unplug(self) -> None:
         os.write(self.end, b".")
@@ -523,16 +554,18 @@ class Program:
         return {}
 
     def do_vlan(self, host: str, tags: str, *addresses: str) -> dict[str, Any]:
+        words = tags.split(".")
+        session = int(words.pop()[1:]) if words[-1].startswith("p") else None
         packed = b"".join(struct.pack(">HH", 0x88A8 if tag.startswith("ad") else 0x8100, int(tag.removeprefix("ad")))
-                          for tag in tags.split("."))
+                          for tag in words)
         mac, netns = os.environ[f"{host.upper()}_HOST_MAC"], self.hosts[host]
-        self.stations[f"{host}.{tags}"] = Station(netns, netns, f"eth0.{tags}", mac, packed, addresses)
+        self.stations[f"{host}.{tags}"] = Station(netns, netns, f"eth0.{tags}", mac, packed, session, addresses)
         return {}
 
     def do_station(self, host: str, name: str, mac: str, *addresses: str) -> dict[str, Any]:
         ip("netns", "add", name)
         self.hosts[name] = home = Netns(name)
-        self.stations[name] = Station(self.hosts[host], home, "eth0", mac, b"", addresses)
+        self.stations[name] = Station(self.hosts[host], home, "eth0", mac, b"", None, addresses)
         return {}
 
     def do_unplug(self, name: str) -> dict[str, Any]:

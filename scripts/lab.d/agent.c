@@ -4,6 +4,8 @@
  *
  *   labagent serve NETNS ADDR PORT   listen in NETNS, run what is asked for
  *                                    in the namespace labagent was started in
+ *   labagent pppoe DEV ID MAC        keep a PPPoE session open, as a kernel that
+ *                                    pppd has set up does
  *   lan|wan|vppectl|qmp|lab [-i] ARG...
  *                                    ask the lab to run it outside the router;
  *                                    output and exit status come back
@@ -21,8 +23,13 @@
 #include <arpa/inet.h>
 #include <errno.h>
 #include <fcntl.h>
+#include <linux/if_ether.h>
+#include <net/if.h>
 #include <netinet/in.h>
 #include <netinet/tcp.h>
+#include <linux/if_pppox.h>
+#include <linux/ppp-ioctl.h>
+#include <linux/ppp_defs.h>
 #include <poll.h>
 #include <pty.h>
 #include <sched.h>
@@ -394,6 +401,45 @@ static int call(const char *target, int argc, char **argv)
 	}
 }
 
+static void pppoe(const char *dev, const char *id, const char *mac)
+{
+	static const int protocols[] = { PPP_IP, PPP_IPV6 };
+	struct sockaddr_pppox addr = {
+		.sa_family = AF_PPPOX,
+		.sa_protocol = PX_PROTO_OE,
+		.sa_addr.pppoe.sid = htons(atoi(id)),
+	};
+	int sock, channel, unit, number, i;
+	unsigned char *to = addr.sa_addr.pppoe.remote;
+
+	if (sscanf(mac, "%hhx:%hhx:%hhx:%hhx:%hhx:%hhx", &to[0], &to[1], &to[2],
+		   &to[3], &to[4], &to[5]) != 6) {
+		errno = EINVAL;
+		die(mac);
+	}
+	snprintf(addr.sa_addr.pppoe.dev, sizeof(addr.sa_addr.pppoe.dev), "%s", dev);
+	sock = socket(AF_PPPOX, SOCK_STREAM, PX_PROTO_OE);
+	if (sock < 0 || connect(sock, (struct sockaddr *)&addr, sizeof(addr)))
+		die("PPPoE");
+	channel = open("/dev/ppp", O_RDWR);
+	unit = open("/dev/ppp", O_RDWR);
+	if (channel < 0 || unit < 0)
+		die("/dev/ppp");
+	if (ioctl(sock, PPPIOCGCHAN, &number) || ioctl(channel, PPPIOCATTCHAN, &number))
+		die("PPP channel");
+	number = -1;
+	if (ioctl(unit, PPPIOCNEWUNIT, &number) || ioctl(channel, PPPIOCCONNECT, &number))
+		die("PPP unit");
+	for (i = 0; i < 2; i++) {
+		struct npioctl np = { .protocol = protocols[i], .mode = NPMODE_PASS };
+
+		if (ioctl(unit, PPPIOCSNPMODE, &np))
+			die("PPP mode");
+	}
+	for (;;)
+		pause();
+}
+
 int main(int argc, char **argv)
 {
 	const char *name = strrchr(argv[0], '/');
@@ -403,6 +449,8 @@ int main(int argc, char **argv)
 		return call(name, argc - 1, argv + 1);
 	if (argc == 5 && !strcmp(argv[1], "serve"))
 		return serve(argv[2], argv[3], argv[4]);
-	fprintf(stderr, "usage: labagent serve NETNS ADDR PORT\n");
+	if (argc == 5 && !strcmp(argv[1], "pppoe"))
+		pppoe(argv[2], argv[3], argv[4]);
+	fprintf(stderr, "usage: labagent serve NETNS ADDR PORT | pppoe DEV ID MAC\n");
 	return 2;
 }
