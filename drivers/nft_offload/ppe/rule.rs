@@ -543,7 +543,13 @@ impl RuleParser {
 
         let mut in_encap = Encap::NONE;
         match (self.vlan, self.cvlan) {
-            (None, None) => {}
+            // The kernel's flowtable fills the keys of tags in and does not say that they
+            // are used: that a rule is for tagged frames shows in what it takes off.
+            (None, None) => {
+                for _ in 0..self.pops {
+                    require(in_encap.push_vlan(0), Reject::VlanDepth)?;
+                }
+            }
             (Some(outer), inner) => in_encap.vlan = [Some(outer), inner],
             (None, Some(_)) => return Err(Reject::Vlan),
         }

@@ -404,7 +404,8 @@ fn tags() {
     assert_eq!(with_match(Match::Cvlan(VLAN)), Err(Reject::Vlan));
     // Matched, but not taken off.
     assert_eq!(with_match(Match::Vlan(VLAN)), Err(Reject::Vlan));
-    assert_eq!(with_action(Action::VlanPop), Err(Reject::Vlan));
+    // Taken off, but not matched: so the kernel's flowtable brings tagged flows.
+    assert_eq!(with_action(Action::VlanPop).unwrap().in_encap.tags(), 1);
     let key = |key| with_match(Match::Vlan(key));
     let tpid = 0x88a8;
     assert_eq!(key(VlanKey { tpid, ..VLAN }), Err(Reject::Vlan8021ad));
@@ -422,6 +423,8 @@ fn tags() {
         all.extend(plain().actions(0));
         parse(&plain().matches(0), &all)
     };
+    assert_eq!(with(&[Action::VlanPop; 2]).unwrap().in_encap.tags(), 2);
+    assert_eq!(with(&[Action::VlanPop; 3]), Err(Reject::VlanDepth));
     let flow = with(&[push(7, 0x8100, 0), push(8, 0x8100, 0)]).unwrap();
     assert_eq!(flow.out_encap.vlan, [Some(7), Some(8)]);
     assert_eq!(with(&[push(7, 0x8100, 0); 3]), Err(Reject::VlanDepth));
