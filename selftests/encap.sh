@@ -2,7 +2,7 @@
 # shellcheck shell=bash
 #
 # Flows between a lan and a wan that have VLAN tags or a PPPoE session, each by the
-# kernel's software path and by hardware. For vlan.sh and pppoe.sh, which read lib.sh.
+# kernel's software path and by hardware. For pppoe.sh, which reads lib.sh.
 
 SESSION=	# the process that keeps the PPPoE session
 

@@ -210,8 +210,8 @@ engine_bound_is()
 
 # --- ruleset -----------------------------------------------------------------------------
 
-# ruleset none|software|hardware: the form of OpenWrt's fw4. DEVICES, MASQ=1 and
-# DNAT (a rule) come from the environment of the call; RULES is put into forward.
+# ruleset none|software|hardware: the form of OpenWrt's fw4. DEVICES, MASQ=1, or
+# SNAT and DNAT (rules) come from the environment of the call; RULES is put into forward.
 ruleset()
 {
 	local flowtable='' offload='' flags='' srcnat='' dstnat=''
@@ -226,6 +226,7 @@ ruleset()
 		offload='meta l4proto { tcp, udp } flow offload @ft;'
 	fi
 	[ "${MASQ-}" ] && srcnat='meta nfproto ipv4 oifname "wan*" masquerade'
+	[ "${SNAT-}" ] && srcnat=$SNAT
 	[ "${DNAT-}" ] && dstnat=$DNAT
 	{
 		echo 'table inet fw4'

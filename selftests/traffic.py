@@ -278,15 +278,16 @@ class Capture:
     def __init__(self, host: str, netns: Netns) -> None:
         self.host = host
         self.sock = packet_socket(netns)
-        self.frames: list[tuple[bool, bytes]] = []
+        # Whether it left, the frame, and what it is, once somebody asked.
+        self.frames: list[tuple[bool, bytes, dict[str, Any]]] = []
         self.lock = threading.Lock()
         threading.Thread(target=self.loop, daemon=True).start()
 
     def loop(self) -> None:
         while True:
-            frame = receive(self.sock)
+            outgoing, frame = receive(self.sock)
             with self.lock:
-                self.frames.append(frame)
+                self.frames.append((outgoing, frame, {}))
 
     def settle(self) -> None:
         """Until everything that is on the wire has been read."""
@@ -307,7 +308,10 @@ class Capture:
             raise Failure(f"{direction}: in or out")
         self.settle()
         with self.lock:
-            frames = [(parse(data), data) for outgoing, data in self.frames if outgoing == (direction == "out")]
+            frames = [(known, data) for outgoing, data, known in self.frames if outgoing == (direction == "out")]
+        for known, data in frames:
+            if not known:
+                known.update(parse(data))
         return [f for f in frames if all(matches(f[0], key, value) for key, value in wanted.items())]
 
 

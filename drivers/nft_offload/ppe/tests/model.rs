@@ -226,9 +226,10 @@ impl Run {
                         prop_assert_eq!(removed.total, known.frames);
                         prop_assert_eq!(removed.unreported, minus(known.frames, known.reported));
                         // Another flow may have got the key of one that was parked.
-                        let left = self.hw.look_up(&known.flow).filter(|(slot, bound)| {
-                            *bound && self.table.get(*slot).is_none()
-                        });
+                        let left = self
+                            .hw
+                            .look_up(&known.flow)
+                            .filter(|(slot, bound)| *bound && self.table.get(*slot).is_none());
                         prop_assert_eq!(left, None);
                     }
                 }
