@@ -62,6 +62,8 @@ static const struct difference {
 	  "the driver ignores tags that arrive" },
 	{ "vlan", ODD(VLAN_MATCH) | ODD(POPS) | ODD(PUSH_VID) | ODD(TRUNCATED),
 	  "the driver ignores tags that arrive, and takes VLAN IDs of 16 bits" },
+	{ "vlan-depth", ODD(POPS),
+	  "the driver ignores how many tags are taken off" },
 	{ "pppoe", ODD(TAG_IN_PPPOE),
 	  "the driver puts a tag that was asked for inside of PPPoE outside" },
 	{ "multicast", ODD(GROUP),
@@ -87,8 +89,14 @@ struct counts {
 	unsigned int odd[ORACLE_ODDITIES];
 	/* Accepted and equal, by what is done. */
 	unsigned int nat[2][16];
+	unsigned int destination_first;
 	unsigned int encap[3][3][2];
 	unsigned int dsa[3][2];
+	/* Not odd and refused by both. */
+	unsigned int gre;
+	unsigned int service_tags;
+	unsigned int from_tunnel;
+	unsigned int to_tunnel;
 	unsigned int bad_verdict;
 	unsigned int bad_entry;
 	unsigned int bad_bind;
@@ -200,6 +208,14 @@ static u32 *bind(struct oracle_standin *s, unsigned long cookie,
 	return entry->hash == slot ? words : NULL;
 }
 
+static void count_refused(const struct oracle_kind *kind, struct counts *c)
+{
+	c->gre += kind->gre;
+	c->service_tags += !!kind->service_tags;
+	c->from_tunnel += kind->from_tunnel;
+	c->to_tunnel += kind->to_tunnel;
+}
+
 static void compare_one(struct oracle_standin *s, struct oracle_ports *ports,
 			struct oracle_rule *r, unsigned int number, u64 *state,
 			struct counts *c)
@@ -221,6 +237,8 @@ static void compare_one(struct oracle_standin *s, struct oracle_ports *ports,
 
 	if (err && reject) {
 		c->refused++;
+		if (!r->odd)
+			count_refused(&r->kind, c);
 		return;
 	}
 	if (err || reject) {
@@ -256,8 +274,9 @@ static void compare_one(struct oracle_standin *s, struct oracle_ports *ports,
 			dump_words("driver     ", theirs, words);
 			dump_words("nft_offload", ours.words, ours.count);
 		}
-	} else if (!r->odd) {
+	} else if (!(r->odd & ~ODD(PART_NAT))) {
 		c->nat[r->kind.v6][r->kind.nat]++;
+		c->destination_first += r->kind.destination_first;
 		c->encap[r->kind.in_tags][r->kind.out_tags][r->kind.pppoe]++;
 		c->dsa[r->kind.out_tags][r->kind.pppoe] += r->kind.to_switch;
 	}
@@ -313,7 +332,13 @@ static bool saw_all(const struct oracle_chip *chip, const struct counts *c)
 			}
 		}
 	}
-	return all && c->nat[1][0];
+	if (!c->nat[1][0] || !c->destination_first || !c->gre || !c->service_tags ||
+	    !c->from_tunnel || !c->to_tunnel) {
+		oracle_print("# %s: no IPv6, no reply of SNAT with DNAT, no GRE, no 802.1ad or no tunnel\n",
+			     chip->name);
+		all = false;
+	}
+	return all;
 }
 
 static void summary(const struct oracle_chip *chip, const struct counts *c)

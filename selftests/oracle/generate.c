@@ -19,11 +19,15 @@ const char *const oracle_odd_names[ORACLE_ODDITIES] = {
 #undef ODDITY
 };
 
+/* The kernel's flowtable gives places to more keys than it says are used. */
+#define PLACE(r, id, member)						\
+	((r)->dissector.offset[FLOW_DISSECTOR_KEY_##id] =		\
+		offsetof(struct oracle_keys, member))
+
 #define USE(r, id, member) ({						\
 	struct oracle_rule *_r = (r);					\
 	_r->dissector.used_keys |= BIT_ULL(FLOW_DISSECTOR_KEY_##id);	\
-	_r->dissector.offset[FLOW_DISSECTOR_KEY_##id] =			\
-		offsetof(struct oracle_keys, member);			\
+	PLACE(_r, id, member);						\
 })
 
 int oracle_rule_init(struct oracle_rule *r)
@@ -43,11 +47,6 @@ static void unuse(struct oracle_rule *r, enum flow_dissector_key_id id)
 	r->dissector.used_keys &= ~BIT_ULL(id);
 }
 
-static bool uses(const struct oracle_rule *r, enum flow_dissector_key_id id)
-{
-	return r->dissector.used_keys & BIT_ULL(id);
-}
-
 static struct flow_action_entry *add(struct oracle_rule *r,
 				     enum flow_action_id id)
 {
@@ -59,6 +58,7 @@ static struct flow_action_entry *add(struct oracle_rule *r,
 	act = &actions->entries[actions->num_entries++];
 	memset(act, 0, sizeof(*act));
 	act->id = id;
+	act->hw_stats = FLOW_ACTION_HW_STATS_DONT_CARE;
 	return act;
 }
 
@@ -228,11 +228,39 @@ static void match_vlan(struct flow_dissector_key_vlan *key,
 	mask->vlan_tpid = htons(0xffff);
 }
 
+static void match_tunnel(struct oracle_rule *r, u64 *state)
+{
+	struct oracle_keys *key = &r->key, *mask = &r->mask;
+
+	USE(r, ENC_CONTROL, enc_control);
+	USE(r, ENC_KEYID, enc_keyid);
+	key->enc_keyid.keyid = (__force __be32)oracle_random(state);
+	mask->enc_keyid.keyid = (__force __be32)~0;
+	if (oracle_below(state, 2)) {
+		USE(r, ENC_IPV4_ADDRS, enc_ipv4);
+		key->enc_control.addr_type = FLOW_DISSECTOR_KEY_IPV4_ADDRS;
+		key->enc_ipv4.src = random_ip4(state);
+		key->enc_ipv4.dst = random_ip4(state);
+		memset(&mask->enc_ipv4, 0xff, sizeof(mask->enc_ipv4));
+	} else {
+		USE(r, ENC_IPV6_ADDRS, enc_ipv6);
+		key->enc_control.addr_type = FLOW_DISSECTOR_KEY_IPV6_ADDRS;
+		random_ip6(&key->enc_ipv6.src, state);
+		random_ip6(&key->enc_ipv6.dst, state);
+		memset(&mask->enc_ipv6, 0xff, sizeof(mask->enc_ipv6));
+	}
+}
+
+/* As nf_flow_rule_match() of the kernel does it. */
 static void add_matches(struct oracle_rule *r, struct oracle_standin *s,
 			struct net_device *in, u64 *state)
 {
 	struct oracle_keys *key = &r->key, *mask = &r->mask;
 
+	PLACE(r, IPV4_ADDRS, ipv4);
+	PLACE(r, IPV6_ADDRS, ipv6);
+	PLACE(r, TCP, tcp);
+	PLACE(r, PORTS, ports);
 	USE(r, META, meta);
 	key->meta.ingress_ifindex = in->ifindex;
 	memset(&mask->meta.ingress_ifindex, 0xff, sizeof(int));
@@ -241,7 +269,10 @@ static void add_matches(struct oracle_rule *r, struct oracle_standin *s,
 	USE(r, BASIC, basic);
 	mask->basic.n_proto = htons(0xffff);
 	mask->basic.ip_proto = 0xff;
-	key->basic.ip_proto = r->kind.udp ? IPPROTO_UDP : IPPROTO_TCP;
+	key->basic.ip_proto = r->kind.gre ? IPPROTO_GRE :
+			      r->kind.udp ? IPPROTO_UDP : IPPROTO_TCP;
+	if (r->kind.from_tunnel)
+		match_tunnel(r, state);
 	if (r->kind.v6) {
 		USE(r, IPV6_ADDRS, ipv6);
 		key->control.addr_type = FLOW_DISSECTOR_KEY_IPV6_ADDRS;
@@ -257,32 +288,84 @@ static void add_matches(struct oracle_rule *r, struct oracle_standin *s,
 		key->ipv4.dst = random_ip4(state);
 		memset(&mask->ipv4, 0xff, sizeof(mask->ipv4));
 	}
-	USE(r, PORTS, ports);
-	key->ports.src = random_port(state);
-	key->ports.dst = random_port(state);
-	mask->ports.ports = (__force __be32)~0;
-	if (!r->kind.udp) {
+	if (!r->kind.gre) {
+		USE(r, PORTS, ports);
+		key->ports.src = random_port(state);
+		key->ports.dst = random_port(state);
+		mask->ports.ports = (__force __be32)~0;
+	}
+	if (!r->kind.gre && !r->kind.udp) {
 		USE(r, TCP, tcp);
 		mask->tcp.flags = cpu_to_be16(be32_to_cpu(TCP_FLAG_RST | TCP_FLAG_FIN) >> 16);
 	}
+	/* The keys of tags are filled in, and never said to be used. */
 	if (r->kind.in_tags > 0) {
-		USE(r, VLAN, vlan);
+		PLACE(r, VLAN, vlan);
 		match_vlan(&key->vlan, &mask->vlan, state);
 	}
 	if (r->kind.in_tags > 1) {
-		USE(r, CVLAN, cvlan);
+		PLACE(r, CVLAN, cvlan);
 		match_vlan(&key->cvlan, &mask->cvlan, state);
 	}
+}
+
+/* A tag that is not 802.1Q is asked for by an action that is left empty. */
+static void add_tag(struct oracle_rule *r, u64 *state, bool service)
+{
+	struct flow_action_entry *act;
+
+	if (service) {
+		add(r, FLOW_ACTION_ACCEPT);
+		return;
+	}
+	act = add(r, FLOW_ACTION_VLAN_PUSH);
+	act->vlan.vid = oracle_random(state) & VLAN_VID_MASK;
+	act->vlan.proto = htons(ETH_P_8021Q);
+}
+
+static void add_nat(struct oracle_rule *r, u64 *state)
+{
+	const struct oracle_kind *kind = &r->kind;
+	int i, bit;
+
+	for (i = 0; i < 4; i++) {
+		bit = i ^ (kind->destination_first ? 2 : 0);
+		if (!(kind->nat & BIT(bit)))
+			continue;
+		if (bit & 1)
+			add_port(r, state, bit & 2);
+		else
+			add_address(r, state, bit & 2);
+	}
+	if (kind->nat && !kind->v6)
+		add(r, FLOW_ACTION_CSUM)->csum_flags = TCA_CSUM_UPDATE_FLAG_IPV4HDR |
+			(kind->udp ? TCA_CSUM_UPDATE_FLAG_UDP : TCA_CSUM_UPDATE_FLAG_TCP);
+}
+
+/* What of @kind the kernel's flowtable never asks for. */
+static u64 odd_kind(const struct oracle_kind *kind)
+{
+	u64 odd = 0;
+
+	/* Its NAT changes an address with its port; flows have two headers at most. */
+	if ((kind->nat ^ kind->nat >> 1) & 5)
+		odd |= BIT_ULL(ORACLE_ODD_PART_NAT);
+	if (kind->v6 && kind->nat)
+		odd |= BIT_ULL(kind->nat & 5 ? ORACLE_ODD_NAT66 : ORACLE_ODD_PORT66);
+	if (kind->out_tags + kind->pppoe > 2)
+		odd |= BIT_ULL(ORACLE_ODD_TAGS_AND_PPPOE);
+	if (kind->to_switch && kind->switch_port > 5)
+		odd |= BIT_ULL(ORACLE_ODD_SWITCH_PORT);
+	return odd;
 }
 
 void oracle_generate_kind(struct oracle_rule *r, struct oracle_standin *s,
 			  const struct oracle_kind *kind, u64 *state)
 {
-	struct flow_action_entry *act;
 	int in, out, i;
 
 	r->kind = *kind;
-	r->odd = 0;
+	r->odd = odd_kind(kind);
 	memset(&r->dissector, 0, sizeof(r->dissector));
 	memset(&r->key, 0, sizeof(r->key));
 	memset(&r->mask, 0, sizeof(r->mask));
@@ -296,37 +379,19 @@ void oracle_generate_kind(struct oracle_rule *r, struct oracle_standin *s,
 	      (in + 1 + oracle_below(state, s->chip->ports - 1)) % s->chip->ports;
 
 	add_matches(r, s, s->port[in], state);
+	if (kind->from_tunnel)
+		add(r, FLOW_ACTION_TUNNEL_DECAP);
+	if (kind->to_tunnel)
+		add(r, FLOW_ACTION_TUNNEL_ENCAP);
 	add_macs(r, state);
 	for (i = 0; i < kind->in_tags; i++)
 		add(r, FLOW_ACTION_VLAN_POP);
-	for (i = 0; i < kind->out_tags; i++) {
-		act = add(r, FLOW_ACTION_VLAN_PUSH);
-		act->vlan.vid = oracle_random(state) & VLAN_VID_MASK;
-		act->vlan.proto = htons(ETH_P_8021Q);
-	}
-	if (kind->pppoe) {
-		act = add(r, FLOW_ACTION_PPPOE_PUSH);
-		act->pppoe.sid = oracle_random(state);
-	}
-	for (i = 0; i < 4; i++) {
-		if (!(kind->nat & BIT(i)))
-			continue;
-		if (i & 1)
-			add_port(r, state, i & 2);
-		else
-			add_address(r, state, i & 2);
-	}
-	if (kind->nat && !kind->v6) {
-		act = add(r, FLOW_ACTION_CSUM);
-		act->csum_flags = TCA_CSUM_UPDATE_FLAG_IPV4HDR |
-				  TCA_CSUM_UPDATE_FLAG_TCP | TCA_CSUM_UPDATE_FLAG_UDP;
-	}
-	act = add(r, FLOW_ACTION_REDIRECT);
-	act->dev = kind->to_switch ? s->user : s->port[out];
-	if (kind->to_switch && kind->switch_port > 5)
-		r->odd |= BIT_ULL(ORACLE_ODD_SWITCH_PORT);
-	if (kind->v6 && kind->nat)
-		r->odd |= BIT_ULL(kind->nat & 5 ? ORACLE_ODD_NAT66 : ORACLE_ODD_PORT66);
+	for (i = 0; i < kind->out_tags; i++)
+		add_tag(r, state, kind->service_tags & BIT(i));
+	if (kind->pppoe)
+		add(r, FLOW_ACTION_PPPOE_PUSH)->pppoe.sid = oracle_random(state);
+	add_nat(r, state);
+	add(r, FLOW_ACTION_REDIRECT)->dev = kind->to_switch ? s->user : s->port[out];
 }
 
 static void odd_mask(struct oracle_rule *r, u64 *state)
@@ -353,9 +418,20 @@ static void odd_mask(struct oracle_rule *r, u64 *state)
 }
 
 /* Each returns whether the rule could be made odd this way. */
+
+/* That the keys of tags are used, as `tc flower` says it. */
+static bool odd_vlan_keys(struct oracle_rule *r)
+{
+	if (r->kind.in_tags > 0)
+		USE(r, VLAN, vlan);
+	if (r->kind.in_tags > 1)
+		USE(r, CVLAN, cvlan);
+	return r->kind.in_tags;
+}
+
 static bool odd_vlan_match(struct oracle_rule *r, u64 *state)
 {
-	if (!uses(r, FLOW_DISSECTOR_KEY_VLAN))
+	if (!odd_vlan_keys(r))
 		return false;
 	switch (oracle_below(state, 3)) {
 	case 0:
@@ -365,7 +441,7 @@ static bool odd_vlan_match(struct oracle_rule *r, u64 *state)
 		r->mask.vlan.vlan_id = 0xff;
 		break;
 	default:
-		if (!uses(r, FLOW_DISSECTOR_KEY_CVLAN))
+		if (r->kind.in_tags < 2)
 			return false;
 		unuse(r, FLOW_DISSECTOR_KEY_VLAN);
 		break;
@@ -688,11 +764,13 @@ static bool make_odd(struct oracle_rule *r, struct oracle_standin *s, u64 *state
 		return true;
 	case ORACLE_ODD_OTHER_KEY:
 		return odd_other_key(r, state);
+	case ORACLE_ODD_VLAN_KEYS:
+		return odd_vlan_keys(r);
 	case ORACLE_ODD_VLAN_MATCH:
 		return odd_vlan_match(r, state);
 	case ORACLE_ODD_VLAN_AD:
 		r->key.vlan.vlan_tpid = htons(ETH_P_8021AD);
-		return uses(r, FLOW_DISSECTOR_KEY_VLAN);
+		return odd_vlan_keys(r);
 	case ORACLE_ODD_POPS:
 		insert(r, state, FLOW_ACTION_VLAN_POP);
 		return true;
@@ -764,16 +842,25 @@ void oracle_generate(struct oracle_rule *r, struct oracle_standin *s,
 
 	kind.v6 = bits & 1;
 	kind.udp = bits & 2;
+	kind.gre = !oracle_below(state, 32);
 	/* With NAT, all the ways of it; of IPv6 mostly without. */
-	if (!kind.v6 || !(bits & 0x70))
+	if (!kind.gre && (!kind.v6 || !(bits & 0x70)))
 		kind.nat = (bits >> 8) & 0xf;
+	/* Mostly addresses with their ports, as the kernel does it. */
+	if (bits & 0x3000)
+		kind.nat = (kind.nat & 5) * 3;
+	kind.destination_first = kind.nat == 0xf && (bits & 0x4000);
 	kind.in_tags = oracle_below(state, 4) & 3;
 	if (kind.in_tags == 3)
 		kind.in_tags = 0;
 	kind.out_tags = oracle_below(state, 4);
 	if (kind.out_tags == 3)
 		kind.out_tags = 0;
+	if (!oracle_below(state, 16))
+		kind.service_tags = oracle_below(state, 1 << kind.out_tags);
 	kind.pppoe = !oracle_below(state, 3);
+	kind.from_tunnel = !oracle_below(state, 64);
+	kind.to_tunnel = !kind.from_tunnel && !oracle_below(state, 64);
 	kind.hairpin = !oracle_below(state, 8);
 	kind.to_switch = !oracle_below(state, 4);
 	/* Of seven at most, the tag can tell six. */

@@ -36,7 +36,12 @@ struct oracle_keys {
 	struct flow_dissector_key_ports ports;
 	struct flow_dissector_key_tcp tcp;
 	struct flow_dissector_key_ip ip;
+	struct flow_dissector_key_control enc_control;
 	struct flow_dissector_key_keyid enc_keyid;
+	union {
+		struct flow_dissector_key_ipv4_addrs enc_ipv4;
+		struct flow_dissector_key_ipv6_addrs enc_ipv6;
+	};
 	struct flow_dissector_key_icmp icmp;
 };
 
@@ -44,11 +49,20 @@ struct oracle_keys {
 struct oracle_kind {
 	bool v6;
 	bool udp;
+	/* Of neither protocol; without NAT. */
+	bool gre;
 	/* Source address, source port, destination address, destination port. */
 	u8 nat;
+	/* Changes of the destination come first, as in the reply of a flow with SNAT and DNAT. */
+	bool destination_first;
 	u8 in_tags;
 	u8 out_tags;
+	/* Which of the tags put on are 802.1ad, outermost first. */
+	u8 service_tags;
 	bool pppoe;
+	/* Arrives, or leaves, in a lightweight tunnel. */
+	bool from_tunnel;
+	bool to_tunnel;
 	bool hairpin;
 	/* Out of port @switch_port of a switch. */
 	bool to_switch;

@@ -278,6 +278,8 @@ int oracle_ref_replace(struct oracle_standin *s, unsigned long cookie,
 	struct netlink_ext_ack extack = {};
 	struct flow_cls_offload cls = {
 		.rule = rule,
+		/* Not in network byte order, as the kernel's flowtable has it. */
+		.common.protocol = (__force __be16)ETH_P_ALL,
 		.common.extack = &extack,
 	};
 
