@@ -49,6 +49,7 @@ LABS = TOP / "build" / "lab"
 
 # Where the router keeps what is copied into it.
 GUEST_TESTS = "/root/selftests"
+GUEST_ORACLE = "/root/nft_offload_oracle.ko"
 
 PORTS = ("lan", "wan")
 PORT_MAC = {"lan": "02:00:00:00:01:01", "wan": "02:00:00:00:01:02"}
@@ -799,6 +800,12 @@ def module_file() -> Path | None:
     return path if path.exists() else None
 
 
+def oracle_file() -> Path | None:
+    """The tests' module with the kernel's own driver, for that kernel."""
+    path = TOP / "build/oracle" / kernel_paths()["release"] / "nft_offload_oracle.ko"
+    return path if path.exists() else None
+
+
 def ktap_helpers() -> Path | None:
     """The kernel's own TAP helpers, from the tree the module is built against."""
     path = Path(kernel_paths()["kdir"]) / "tools/testing/selftests/kselftest/ktap_helpers.sh"
@@ -810,11 +817,13 @@ def push_tests(lab: Lab) -> None:
     if (TOP / "selftests").is_dir():
         items[GUEST_TESTS] = TOP / "selftests"
         items[f"{GUEST_TESTS}/topology.sh"] = "".join(f"{k}={v}\n" for k, v in topology().items()).encode()
-    helpers, module = ktap_helpers(), module_file()
+    helpers, module, oracle = ktap_helpers(), module_file(), oracle_file()
     if helpers:
         items[f"{GUEST_TESTS}/ktap_helpers.sh"] = helpers
     if module:
         items["/root/nft_offload.ko"] = module
+    if oracle:
+        items[GUEST_ORACLE] = oracle
     if items:
         lab.push(items)
 

@@ -11,6 +11,9 @@ is asked for, it runs on every other one too, in a lab of its own.
 
 Programs marked `# runs: beside the labs` run outside, and start labs themselves.
 
+The oracle (Documentation/testing.md) listens in every lab, but for one of a test
+marked `# oracle: none`, and has a point of its own at the end.
+
 After each test the router's log is looked at; a line that a healthy kernel never
 writes fails the test. `# log: bad` turns that round, for the test of the watch.
 """
@@ -25,7 +28,7 @@ import shutil
 import subprocess
 import sys
 import time
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 import lab as lablib
@@ -42,6 +45,7 @@ class Test:
     bad_log: bool = False
     outside: bool = False
     all_chips: bool = False
+    oracle: bool = True
     chip: str = ""
 
     @property
@@ -52,7 +56,7 @@ class Test:
     def read(path: Path) -> "Test":
         text = path.read_text()
         test = Test(path, bad_log="\n# log: bad" in text, outside="\n# runs: beside the labs" in text,
-                    all_chips="\n# chips: all" in text)
+                    all_chips="\n# chips: all" in text, oracle="\n# oracle: none" not in text)
         found = re.search(r"^# lab: own\b(.*)$", text, re.M)
         if found:
             test.own, test.options = True, tuple(shlex.split(found.group(1)))
@@ -64,6 +68,57 @@ class Totals:
     passed: int = 0
     failed: int = 0
     skipped: int = 0
+
+
+@dataclass
+class Oracle:
+    """What the kernel's own driver made of the rules that nft_offload was given."""
+    counts: dict[str, int] = field(default_factory=dict)
+    failures: list[str] = field(default_factory=list)
+
+    def listen(self, lab: Lab, chip: str) -> None:
+        if not lablib.oracle_file():
+            return
+        try:
+            lab.check("router", "modprobe", "nf_conntrack")
+            lab.check("router", "insmod", lablib.GUEST_ORACLE, f"capture={','.join(lablib.PORTS)}", f"chips={chip}")
+        except LabError as e:
+            self.failures.append(f"{lab.name}: {e}")
+
+    def hear(self, lab: Lab) -> None:
+        """Takes the counts of a lab; it listens no more."""
+        if not lablib.oracle_file() or not lablib.is_up(lab.name):
+            return  # A lab that ended by itself has failed for that.
+        try:
+            text = lab.check("router", "cat", "/sys/kernel/debug/nft_offload_oracle")
+            lab.check("router", "rmmod", "nft_offload_oracle")
+        except LabError as e:
+            self.failures.append(f"{lab.name}: {e}")
+            return
+        for line in text.splitlines():
+            key, _, value = line.partition(" ")
+            if key == "#":
+                self.failures.append(f"{lab.name}: {value}")
+            else:
+                self.counts[key] = self.counts.get(key, 0) + int(value)
+
+    def point(self, number: int, totals: "Totals", some: bool) -> None:
+        """The point; rules must have come if all tests ran, and not `some` of them."""
+        rules, differ = self.counts.get("rules", 0), self.counts.get("differ", 0)
+        skip = ""
+        if not lablib.oracle_file():
+            skip = " # SKIP not built: scripts/module oracle"
+        elif some and not rules and not self.failures:
+            skip = " # SKIP these tests have no rules"
+        for line in self.failures:
+            print(f"# oracle: {line}")
+        good = bool(skip) or (rules > 0 and not differ and not self.failures)
+        totals.skipped += bool(skip)
+        totals.passed += good and not skip
+        totals.failed += not good
+        print(f"{'ok' if good else 'not ok'} {number} selftests: oracle: {rules} rules of the kernel compared, "
+              f"{differ} differ{skip}", flush=True)
+        print("# oracle: " + ", ".join(f"{key} {n}" for key, n in self.counts.items()))
 
 
 def all_tests() -> list[Test]:
@@ -84,11 +139,14 @@ def choose(names: list[str]) -> list[Test]:
     return chosen
 
 
-def start(options: list[str]) -> Lab:
+def start(options: list[str], oracle: Oracle | None) -> Lab:
     args = lablib.parser().parse_args(["up", *options])
     lab = Lab(f"run-{os.getpid()}-{time.monotonic_ns() // 1000000}")
-    lab.start(lablib.settings_of(args, lab.name), keep=False)
+    settings = lablib.settings_of(args, lab.name)
+    lab.start(settings, keep=False)
     lablib.push_tests(lab)
+    if oracle:
+        oracle.listen(lab, settings.chip)
     return lab
 
 
@@ -168,13 +226,14 @@ def main() -> int:
     # Those that share a lab stand together, between those that need none of it.
     tests.sort(key=lambda t: (t.own, not t.outside))
     print("TAP version 13")
-    print(f"1..{len(tests)}", flush=True)
-    sums, shared = Totals(), None
+    print(f"1..{len(tests) + 1}", flush=True)
+    sums, shared, oracle = Totals(), None, Oracle()
 
     def end_shared() -> None:
         nonlocal shared
         if not shared:
             return
+        oracle.hear(shared)
         shared.down()
         for line in shared.new_bad_lines():
             print(f"# while the lab was taken down: {line}")
@@ -192,17 +251,19 @@ def main() -> int:
                 why, totals, text = run_outside(test, args.timeout)
             elif test.own:
                 end_shared()
-                lab = start([*options, *test.options])
+                lab = start([*options, *test.options], oracle if test.oracle else None)
             else:
                 if shared and not lablib.is_up(shared.name):
                     shared = None  # The test before ended it, and failed for that.
-                shared = lab = shared or start(options)
+                shared = lab = shared or start(options, oracle)
             if lab:
                 why, totals, text = run_one(lab, test, args.timeout)
         except LabError as e:
             why, totals = [str(e)], Totals(failed=1)
         finally:
             if test.own and lab:
+                if test.oracle:
+                    oracle.hear(lab)
                 lab.down()
                 if not why:
                     shutil.rmtree(lab.dir, ignore_errors=True)
@@ -219,6 +280,7 @@ def main() -> int:
         print(f"{'not ok' if why else 'ok'} {number} selftests: {test.name} # {totals.passed} points, "
               f"{time.monotonic() - begun:.1f} s", flush=True)
     end_shared()
+    oracle.point(len(tests) + 1, sums, some=bool(args.tests))
     print(f"{sums.passed} passed, {sums.failed} failed, {sums.skipped} skipped")
     return 1 if sums.failed or not sums.passed else 0
 

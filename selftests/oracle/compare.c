@@ -7,6 +7,7 @@
 #include <linux/slab.h>
 
 #include "mtk_eth_soc.h"
+#include "compare.h"
 #include "generate.h"
 #include "ours.h"
 #include "report.h"
@@ -101,6 +102,8 @@ struct counts {
 	unsigned int bad_entry;
 	unsigned int bad_bind;
 	unsigned int bad_destroy;
+	/* The one at hand: too large for the stack. */
+	struct oracle_trial trial;
 };
 
 static int find_difference(const char *reject, u64 odd)
@@ -148,30 +151,62 @@ static void dump_action(const struct flow_action_entry *act)
 	}
 }
 
-static void dump_rule(const struct oracle_rule *r, unsigned int number)
+/* The key of @rule, and its mask in @mask; NULL if it is not used. */
+static const void *key_of(const struct flow_rule *rule, enum flow_dissector_key_id id,
+			  const void **mask)
 {
-	const struct oracle_keys *k = &r->key, *m = &r->mask;
-	struct flow_action_entry *act;
-	int i;
+	const struct flow_match *match = &rule->match;
 
-	oracle_print("# rule %u, keys %llx, odd:", number, r->dissector.used_keys);
-	for (i = 0; i < ORACLE_ODDITIES; i++)
-		if (r->odd & BIT_ULL(i))
-			oracle_print(" %s", oracle_odd_names[i]);
-	oracle_print("\n#   ingress %d/%x addresses of type %u flags/%x EtherType %04x/%04x protocol %u/%x\n",
-		     k->meta.ingress_ifindex, m->meta.ingress_ifindex,
-		     k->control.addr_type, m->control.flags, ntohs(k->basic.n_proto),
-		     ntohs(m->basic.n_proto), k->basic.ip_proto, m->basic.ip_proto);
-	if (r->kind.v6)
-		oracle_print("#   %pI6c -> %pI6c", &k->ipv6.src, &k->ipv6.dst);
-	else
-		oracle_print("#   %pI4 -> %pI4", &k->ipv4.src, &k->ipv4.dst);
-	oracle_print(" ports %u -> %u vlan %u %04x/%u inner %u %04x/%u\n",
-		     ntohs(k->ports.src), ntohs(k->ports.dst),
-		     k->vlan.vlan_id, ntohs(k->vlan.vlan_tpid), m->vlan.vlan_priority,
-		     k->cvlan.vlan_id, ntohs(k->cvlan.vlan_tpid), m->cvlan.vlan_priority);
-	flow_action_for_each(i, act, &r->rule->action)
-		dump_action(act);
+	if (!flow_rule_match_key(rule, id))
+		return NULL;
+	*mask = skb_flow_dissector_target(match->dissector, id, match->mask);
+	return skb_flow_dissector_target(match->dissector, id, match->key);
+}
+
+static void dump_vlan(const struct flow_rule *rule, enum flow_dissector_key_id id)
+{
+	const struct flow_dissector_key_vlan *key, *mask;
+
+	key = key_of(rule, id, (const void **)&mask);
+	if (key)
+		oracle_print(" vlan %u/%x %04x/%x priority mask %u", key->vlan_id,
+			     mask->vlan_id, ntohs(key->vlan_tpid), ntohs(mask->vlan_tpid),
+			     mask->vlan_priority);
+}
+
+static void dump_matches(const struct flow_rule *rule)
+{
+	const struct flow_dissector_key_ipv6_addrs *ipv6;
+	const struct flow_dissector_key_ipv4_addrs *ipv4;
+	const struct flow_dissector_key_control *control;
+	const struct flow_dissector_key_basic *basic;
+	const struct flow_dissector_key_ports *ports;
+	const struct flow_dissector_key_meta *meta;
+	const void *mask;
+
+	oracle_print("#  ");
+	meta = key_of(rule, FLOW_DISSECTOR_KEY_META, &mask);
+	if (meta)
+		oracle_print(" ingress %d/%x", meta->ingress_ifindex, *(const int *)mask);
+	control = key_of(rule, FLOW_DISSECTOR_KEY_CONTROL, &mask);
+	if (control)
+		oracle_print(" addresses of type %u", control->addr_type);
+	basic = key_of(rule, FLOW_DISSECTOR_KEY_BASIC, &mask);
+	if (basic)
+		oracle_print(" EtherType %04x protocol %u", ntohs(basic->n_proto),
+			     basic->ip_proto);
+	ipv4 = key_of(rule, FLOW_DISSECTOR_KEY_IPV4_ADDRS, &mask);
+	if (ipv4)
+		oracle_print(" %pI4 -> %pI4", &ipv4->src, &ipv4->dst);
+	ipv6 = key_of(rule, FLOW_DISSECTOR_KEY_IPV6_ADDRS, &mask);
+	if (ipv6)
+		oracle_print(" %pI6c -> %pI6c", &ipv6->src, &ipv6->dst);
+	ports = key_of(rule, FLOW_DISSECTOR_KEY_PORTS, &mask);
+	if (ports)
+		oracle_print(" ports %u -> %u", ntohs(ports->src), ntohs(ports->dst));
+	dump_vlan(rule, FLOW_DISSECTOR_KEY_VLAN);
+	dump_vlan(rule, FLOW_DISSECTOR_KEY_CVLAN);
+	oracle_print("\n");
 }
 
 static void dump_words(const char *whose, const u32 *words, unsigned int n)
@@ -182,6 +217,41 @@ static void dump_words(const char *whose, const u32 *words, unsigned int n)
 	for (i = 0; i < n; i++)
 		oracle_print(" %08x", words[i]);
 	oracle_print("\n");
+}
+
+void oracle_show(const struct oracle_standin *s, const struct flow_rule *rule,
+		 const struct oracle_trial *t, unsigned int number)
+{
+	const struct flow_action *actions = &rule->action;
+	int i;
+
+	oracle_print("# rule %u, keys %llx, odd:", number, rule->match.dissector->used_keys);
+	for (i = 0; i < ORACLE_ODDITIES; i++)
+		if (t->odd & BIT_ULL(i))
+			oracle_print(" %s", oracle_odd_names[i]);
+	oracle_print("\n");
+	dump_matches(rule);
+	for (i = 0; i < actions->num_entries; i++)
+		dump_action(&actions->entries[i]);
+
+	switch (t->outcome) {
+	case ORACLE_BAD_VERDICT:
+		oracle_print("#   %s: driver %d, nft_offload %s\n", s->chip->name, t->err,
+			     *t->ours.reject ? t->ours.reject : "accepts");
+		break;
+	case ORACLE_BAD_BIND:
+		oracle_print("#   %s: the driver did not bind what was learned in bucket %u\n",
+			     s->chip->name, t->ours.bucket);
+		dump_words("nft_offload", t->ours.words, t->ours.count);
+		break;
+	case ORACLE_BAD_ENTRY:
+		oracle_print("#   %s: the entries differ\n", s->chip->name);
+		dump_words("driver     ", t->theirs, s->chip->entry_size / sizeof(u32));
+		dump_words("nft_offload", t->ours.words, t->ours.count);
+		break;
+	default:
+		break;
+	}
 }
 
 /*
@@ -208,6 +278,46 @@ static u32 *bind(struct oracle_standin *s, unsigned long cookie,
 	return entry->hash == slot ? words : NULL;
 }
 
+static enum oracle_outcome judge(struct oracle_standin *s, unsigned long cookie,
+				 struct oracle_trial *t, u32 **slot)
+{
+	const char *reject = *t->ours.reject ? t->ours.reject : NULL;
+	unsigned int size = s->chip->entry_size;
+
+	if (t->err && reject)
+		return ORACLE_REFUSED;
+	if (t->err)
+		return ORACLE_BAD_VERDICT;
+	if (reject) {
+		t->row = find_difference(reject, t->odd);
+		return t->row < 0 ? ORACLE_BAD_VERDICT : ORACLE_DIFFERENT;
+	}
+	*slot = bind(s, cookie, &t->ours, t->state);
+	if (!*slot)
+		return ORACLE_BAD_BIND;
+	memcpy(t->theirs, *slot, size);
+	if (t->ours.count * sizeof(u32) == size && !memcmp(t->theirs, t->ours.words, size))
+		return ORACLE_EQUAL;
+	t->row = find_difference(NULL, t->odd);
+	return t->row < 0 ? ORACLE_BAD_ENTRY : ORACLE_DIFFERENT;
+}
+
+void oracle_try(struct oracle_standin *s, const struct oracle_ports *ports,
+		struct flow_rule *rule, struct oracle_trial *t)
+{
+	unsigned long cookie = oracle_random(t->state);
+	u32 clock = oracle_random(t->state);
+	u32 *slot = NULL;
+
+	oracle_set_clock(s, clock);
+	t->err = oracle_ref_replace(s, cookie, rule);
+	nft_oracle_encode(s->chip->id, rule, ports, clock, &t->ours);
+	t->outcome = judge(s, cookie, t, &slot);
+	t->stayed = !t->err && oracle_ref_destroy(s, cookie);
+	if (slot && FIELD_GET(MTK_FOE_IB1_STATE, *slot) != MTK_FOE_STATE_INVALID)
+		t->stayed = true;
+}
+
 static void count_refused(const struct oracle_kind *kind, struct counts *c)
 {
 	c->gre += kind->gre;
@@ -216,78 +326,54 @@ static void count_refused(const struct oracle_kind *kind, struct counts *c)
 	c->to_tunnel += kind->to_tunnel;
 }
 
+static void count_equal(const struct oracle_kind *kind, struct counts *c)
+{
+	c->nat[kind->v6][kind->nat]++;
+	c->destination_first += kind->destination_first;
+	c->encap[kind->in_tags][kind->out_tags][kind->pppoe]++;
+	c->dsa[kind->out_tags][kind->pppoe] += kind->to_switch;
+}
+
 static void compare_one(struct oracle_standin *s, struct oracle_ports *ports,
 			struct oracle_rule *r, unsigned int number, u64 *state,
 			struct counts *c)
 {
-	unsigned int words = s->chip->entry_size / sizeof(u32);
-	unsigned long cookie = (unsigned long)r + number;
-	u32 clock = oracle_random(state);
-	struct oracle_entry ours;
-	const char *reject;
-	u32 *theirs;
-	int err, row;
+	struct oracle_trial *t = &c->trial;
+	unsigned int *bad = NULL;
 
-	oracle_set_clock(s, clock);
 	oracle_set_switch_port(r->kind.switch_port);
 	ports->switch_port = r->kind.switch_port;
-	err = oracle_ref_replace(s, cookie, r->rule);
-	nft_oracle_encode(s->chip->id, r->rule, ports, clock, &ours);
-	reject = *ours.reject ? ours.reject : NULL;
-
-	if (err && reject) {
+	t->odd = r->odd;
+	t->state = state;
+	oracle_try(s, ports, r->rule, t);
+	c->bad_destroy += t->stayed;
+	switch (t->outcome) {
+	case ORACLE_EQUAL:
+		c->accepted++;
+		if (!(r->odd & ~ODD(PART_NAT)))
+			count_equal(&r->kind, c);
+		break;
+	case ORACLE_REFUSED:
 		c->refused++;
 		if (!r->odd)
 			count_refused(&r->kind, c);
-		return;
+		break;
+	case ORACLE_DIFFERENT:
+		c->differ[t->row]++;
+		break;
+	case ORACLE_BAD_VERDICT:
+		bad = &c->bad_verdict;
+		break;
+	case ORACLE_BAD_ENTRY:
+		c->accepted++;
+		bad = &c->bad_entry;
+		break;
+	case ORACLE_BAD_BIND:
+		bad = &c->bad_bind;
+		break;
 	}
-	if (err || reject) {
-		row = reject ? find_difference(reject, r->odd) : -1;
-		if (row >= 0) {
-			c->differ[row]++;
-		} else if (c->bad_verdict++ < MAX_DUMPS) {
-			dump_rule(r, number);
-			oracle_print("#   %s: driver %d, nft_offload %s\n", s->chip->name,
-				     err, reject ?: "accepts");
-		}
-		goto destroy;
-	}
-
-	theirs = bind(s, cookie, &ours, state);
-	if (!theirs) {
-		if (c->bad_bind++ < MAX_DUMPS) {
-			dump_rule(r, number);
-			oracle_print("#   %s: the driver did not bind what was learned in bucket %u\n",
-				     s->chip->name, ours.bucket);
-			dump_words("nft_offload", ours.words, ours.count);
-		}
-		goto destroy;
-	}
-	c->accepted++;
-	if (ours.count != words || memcmp(theirs, ours.words, words * sizeof(u32))) {
-		row = find_difference(NULL, r->odd);
-		if (row >= 0) {
-			c->differ[row]++;
-		} else if (c->bad_entry++ < MAX_DUMPS) {
-			dump_rule(r, number);
-			oracle_print("#   %s: the entries differ\n", s->chip->name);
-			dump_words("driver     ", theirs, words);
-			dump_words("nft_offload", ours.words, ours.count);
-		}
-	} else if (!(r->odd & ~ODD(PART_NAT))) {
-		c->nat[r->kind.v6][r->kind.nat]++;
-		c->destination_first += r->kind.destination_first;
-		c->encap[r->kind.in_tags][r->kind.out_tags][r->kind.pppoe]++;
-		c->dsa[r->kind.out_tags][r->kind.pppoe] += r->kind.to_switch;
-	}
-	if (oracle_ref_destroy(s, cookie) ||
-	    FIELD_GET(MTK_FOE_IB1_STATE, theirs[0]) != MTK_FOE_STATE_INVALID)
-		c->bad_destroy++;
-	return;
-
-destroy:
-	if (!err && oracle_ref_destroy(s, cookie))
-		c->bad_destroy++;
+	if (bad && (*bad)++ < MAX_DUMPS)
+		oracle_show(s, r->rule, t, number);
 }
 
 /*

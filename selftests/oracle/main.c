@@ -1,11 +1,14 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
- * Runs when it is loaded; the report is nft_offload_oracle in debugfs.
+ * Runs when it is loaded, or listens until it is unloaded; the report is
+ * nft_offload_oracle in debugfs.
  */
 #include <linux/debugfs.h>
 #include <linux/module.h>
+#include <linux/seq_file.h>
 #include <linux/vmalloc.h>
 
+#include "capture.h"
 #include "ours.h"
 #include "report.h"
 #include "standin.h"
@@ -28,6 +31,10 @@ static bool bench;
 module_param(bench, bool, 0444);
 MODULE_PARM_DESC(bench, "measure instead of comparing");
 
+static char *capture = "";
+module_param(capture, charp, 0444);
+MODULE_PARM_DESC(capture, "net devices of the chip's ports, separated by commas: compare rules of the kernel's flowtables instead of random ones, with the chip of chips=");
+
 static struct debugfs_blob_wrapper blob;
 static struct dentry *file;
 static unsigned int points;
@@ -45,6 +52,11 @@ void oracle_print(const char *fmt, ...)
 	va_start(args, fmt);
 	vprint(fmt, args);
 	va_end(args);
+}
+
+void oracle_report(struct seq_file *m)
+{
+	seq_write(m, blob.data, blob.size);
 }
 
 void oracle_point(bool ok, const char *fmt, ...)
@@ -84,13 +96,9 @@ static bool wanted(const char *name)
 	return false;
 }
 
-static int __init oracle_init(void)
+static void run(void)
 {
 	unsigned int i, n = 0;
-
-	blob.data = vzalloc(REPORT_SIZE);
-	if (!blob.data)
-		return -ENOMEM;
 
 	for (i = 0; i < oracle_num_chips; i++)
 		n += wanted(oracle_chips[i].name);
@@ -107,14 +115,49 @@ static int __init oracle_init(void)
 	}
 	if (blob.size + 1 == REPORT_SIZE)
 		pr_err("nft_offload_oracle: the report is cut off\n");
-
 	file = debugfs_create_blob("nft_offload_oracle", 0400, NULL, &blob);
-	return 0;
+}
+
+DEFINE_SHOW_ATTRIBUTE(oracle_capture);
+
+static int start_capture(void)
+{
+	unsigned int i;
+	int err;
+
+	for (i = 0; i < oracle_num_chips; i++) {
+		if (strcmp(oracle_chips[i].name, chips))
+			continue;
+		err = oracle_capture_start(&oracle_chips[i], capture);
+		if (!err)
+			file = debugfs_create_file("nft_offload_oracle", 0400, NULL, NULL,
+						   &oracle_capture_fops);
+		return err;
+	}
+	return -EINVAL;
+}
+
+static int __init oracle_init(void)
+{
+	int err = 0;
+
+	blob.data = vzalloc(REPORT_SIZE);
+	if (!blob.data)
+		return -ENOMEM;
+	if (*capture)
+		err = start_capture();
+	else
+		run();
+	if (err)
+		vfree(blob.data);
+	return err;
 }
 
 static void __exit oracle_exit(void)
 {
 	debugfs_remove(file);
+	if (*capture)
+		oracle_capture_stop();
 	vfree(blob.data);
 }
 

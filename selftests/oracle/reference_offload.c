@@ -4,7 +4,7 @@
  * kernel has no DSA, so that the layout of a net device has no place for it;
  * the headers are therefore read as the kernel is configured, and only the
  * driver is told that there is DSA. It then asks dsa_port_from_netdev(), which
- * the stand-in answers.
+ * the stand-in answers, as it does for the driver's data of a net device.
  */
 #include <linux/if_ether.h>
 #include <linux/rhashtable.h>
@@ -19,6 +19,7 @@
 #include "standin.h"
 
 #define dsa_port_from_netdev oracle_dsa_port
+#define netdev_priv oracle_mac
 
 #ifndef CONFIG_NET_DSA
 #define CONFIG_NET_DSA 1

@@ -12,6 +12,10 @@ __printf(2, 3) void oracle_point(bool ok, const char *fmt, ...);
 __printf(1, 2) void oracle_skip(const char *fmt, ...);
 
 struct oracle_chip;
+struct seq_file;
+
+/* What has been printed so far. */
+void oracle_report(struct seq_file *m);
 
 void oracle_compare(const struct oracle_chip *chip, u64 seed, unsigned int count);
 void oracle_bench(const struct oracle_chip *chip, u64 seed);

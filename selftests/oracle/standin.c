@@ -64,11 +64,27 @@ static const struct dsa_device_ops tag_ops = {
 
 static struct dsa_port cpu_port = { .tag_ops = &tag_ops };
 static struct dsa_port user_port = { .cpu_dp = &cpu_port };
-static struct net_device *user;
+static struct oracle_standin *standin;
 
 struct dsa_port *oracle_dsa_port(struct net_device *dev)
 {
-	return dev && dev == user ? &user_port : ERR_PTR(-ENODEV);
+	return dev && dev == standin->user ? &user_port : ERR_PTR(-ENODEV);
+}
+
+/*
+ * Ports are devices of another driver, which keeps its own data in them. The
+ * driver takes all devices with the operations of a port for its own, and asks
+ * for its data of them; those that are no port have the first engine.
+ */
+struct mtk_mac *oracle_mac(const struct net_device *dev)
+{
+	static struct mtk_mac nobody;
+	int i;
+
+	for (i = 0; i < ORACLE_PORTS; i++)
+		if (standin->port[i] == dev)
+			return &standin->mac[i];
+	return &nobody;
 }
 
 void oracle_set_switch_port(unsigned int index)
@@ -83,20 +99,21 @@ static const struct rhashtable_params flow_params = {
 	.automatic_shrinking = true,
 };
 
-static struct net_device *standin_netdev(struct oracle_standin *s, u8 id,
-					 const struct net_device_ops *ops)
+void oracle_set_port(struct oracle_standin *s, unsigned int port, struct net_device *dev)
+{
+	s->port[port] = dev;
+	s->eth->netdev[port] = dev;
+	s->eth->mac[port] = dev ? &s->mac[port] : NULL;
+}
+
+static struct net_device *standin_netdev(u8 id, const struct net_device_ops *ops)
 {
 	struct net_device *dev;
-	struct mtk_mac *mac;
 
-	dev = alloc_etherdev(sizeof(*mac));
+	dev = alloc_etherdev(0);
 	if (!dev)
 		return NULL;
 
-	mac = netdev_priv(dev);
-	mac->id = id;
-	mac->hw = s->eth;
-	mac->ppe_idx = min_t(u8, id, s->chip->ppe_num - 1);
 	dev->netdev_ops = ops;
 	snprintf(dev->name, IFNAMSIZ, "oracle%u", id);
 	eth_hw_addr_random(dev);
@@ -137,53 +154,31 @@ static void __iomem *ppe_base(struct oracle_standin *s, int index)
 	return s->eth->base + base + (index == 2 ? 0xc00 : index * 0x400);
 }
 
-/*
- * Registers are @regs, plain memory. To drive an engine, eth->base would be
- * where it is mapped, and oracle_memory would stay false.
- */
-static int standin_init(struct oracle_standin *s)
+static int standin_init(struct oracle_standin *s, void __iomem *base)
 {
 	struct mtk_eth *eth;
 	int i;
 
-	s->dev->dma_mask = &s->dev->coherent_dma_mask;
-	if (dma_set_mask_and_coherent(s->dev, DMA_BIT_MASK(32)))
-		return -EIO;
-
-	s->regs = vzalloc(REGS_SIZE);
-	eth = kzalloc_obj(*eth);
-	s->eth = eth;
-	if (!s->regs || !eth)
+	s->eth = kzalloc_obj(*eth);
+	s->mac = kzalloc_objs(*s->mac, ORACLE_PORTS);
+	if (!base)
+		s->regs = vzalloc(REGS_SIZE);
+	s->skb = alloc_skb(256, GFP_KERNEL);
+	if (!s->eth || !s->mac || !(base || s->regs) || !s->skb)
 		return -ENOMEM;
+	eth = s->eth;
 	eth->dev = s->dev;
 	eth->dma_dev = s->dev;
-	eth->base = (void __force __iomem *)s->regs;
-	oracle_memory = true;
+	eth->base = base ?: (void __force __iomem *)s->regs;
+	oracle_memory = !base;
 	eth->soc = standin_soc(s->chip);
 	if (!eth->soc)
 		return -ENOMEM;
-
-	for (i = 0; i < s->chip->ports; i++) {
-		s->port[i] = standin_netdev(s, i, &standin_ops);
-		if (!s->port[i])
-			return -ENOMEM;
-		eth->netdev[i] = s->port[i];
-		eth->mac[i] = netdev_priv(s->port[i]);
+	for (i = 0; i < ORACLE_PORTS; i++) {
+		s->mac[i].id = i;
+		s->mac[i].hw = eth;
+		s->mac[i].ppe_idx = min_t(u8, i, s->chip->ppe_num - 1);
 	}
-	s->foreign = standin_netdev(s, ORACLE_PORTS, &foreign_ops);
-	s->skb = alloc_skb(256, GFP_KERNEL);
-	s->user = standin_netdev(s, ORACLE_PORTS + 1, &foreign_ops);
-	if (!s->foreign || !s->user || !s->skb)
-		return -ENOMEM;
-	user = s->user;
-	cpu_port.conduit = s->port[0];
-	/* Looked at for bridged flows only, when no routed flow is found. */
-	skb_reserve(s->skb, 64);
-	skb_put_zero(s->skb, 64);
-	skb_reset_mac_header(s->skb);
-	skb_pull(s->skb, ETH_HLEN);
-	s->skb->protocol = htons(ETH_P_IP);
-	s->skb->dev = s->port[0];
 
 	for (i = 0; i < s->chip->ppe_num; i++) {
 		eth->ppe[i] = mtk_ppe_init(eth, ppe_base(s, i), i);
@@ -192,55 +187,102 @@ static int standin_init(struct oracle_standin *s)
 	}
 	if (mtk_eth_offload_init(eth, 0))
 		return -ENOMEM;
+	/* Looked at for bridged flows only, when no routed flow is found. */
+	skb_reserve(s->skb, 64);
+	skb_put_zero(s->skb, 64);
+	skb_reset_mac_header(s->skb);
+	skb_pull(s->skb, ETH_HLEN);
+	s->skb->protocol = htons(ETH_P_IP);
 	for (i = 0; i < s->chip->ppe_num; i++)
 		mtk_ppe_start(eth->ppe[i]);
 	return 0;
 }
 
-struct oracle_standin *oracle_standin_new(const struct oracle_chip *chip)
+struct oracle_standin *oracle_standin_bare(const struct oracle_chip *chip,
+					   struct device *dev, void __iomem *base)
 {
 	struct oracle_standin *s = kzalloc_obj(*s);
-	struct faux_device *faux;
 
 	if (!s)
 		return NULL;
 	s->chip = chip;
-	faux = faux_device_create("nft_offload_oracle", NULL, NULL);
-	if (!faux) {
-		kfree(s);
-		return NULL;
+	s->dev = dev;
+	standin = s;
+	if (!dev) {
+		s->faux = faux_device_create("nft_offload_oracle", NULL, NULL);
+		if (!s->faux)
+			goto free;
+		s->dev = &s->faux->dev;
+		s->dev->dma_mask = &s->dev->coherent_dma_mask;
 	}
-	s->dev = &faux->dev;
-	if (standin_init(s)) {
-		oracle_standin_free(s);
-		return NULL;
-	}
+	if (dma_set_mask_and_coherent(s->dev, DMA_BIT_MASK(32)) || standin_init(s, base))
+		goto free;
 	return s;
+
+free:
+	oracle_standin_free(s);
+	return NULL;
 }
 
-/* All flows have to be gone. */
+struct oracle_standin *oracle_standin_new(const struct oracle_chip *chip)
+{
+	struct oracle_standin *s = oracle_standin_bare(chip, NULL, NULL);
+	int i;
+
+	if (!s)
+		return NULL;
+	for (i = 0; i < chip->ports; i++) {
+		s->own[i] = standin_netdev(i, &standin_ops);
+		if (!s->own[i])
+			goto free;
+		oracle_set_port(s, i, s->own[i]);
+	}
+	s->foreign = standin_netdev(ORACLE_PORTS, &foreign_ops);
+	s->user = standin_netdev(ORACLE_PORTS + 1, &foreign_ops);
+	if (!s->foreign || !s->user)
+		goto free;
+	cpu_port.conduit = s->port[0];
+	s->skb->dev = s->port[0];
+	return s;
+
+free:
+	oracle_standin_free(s);
+	return NULL;
+}
+
+static void forget_flow(void *ptr, void *arg)
+{
+	struct mtk_flow_entry *entry = ptr;
+	struct oracle_standin *s = arg;
+
+	mtk_foe_entry_clear(oracle_ref_ppe(s, entry), entry);
+	kfree(entry);
+}
+
 void oracle_standin_free(struct oracle_standin *s)
 {
 	int i;
 
 	if (s->eth) {
 		if (s->eth->flow_table.tbl)
-			rhashtable_destroy(&s->eth->flow_table);
+			rhashtable_free_and_destroy(&s->eth->flow_table, forget_flow, s);
 		for (i = 0; i < s->chip->ppe_num; i++)
 			mtk_ppe_stop(s->eth->ppe[i]);
 		mtk_ppe_deinit(s->eth);
 		kfree(s->eth->soc);
 	}
 	kfree_skb(s->skb);
-	user = NULL;
 	standin_netdev_free(s->user);
 	standin_netdev_free(s->foreign);
 	for (i = 0; i < ORACLE_PORTS; i++)
-		standin_netdev_free(s->port[i]);
-	/* The tables go with it. */
-	faux_device_destroy(to_faux_device(s->dev));
+		standin_netdev_free(s->own[i]);
+	/* The tables go with the device. */
+	if (s->faux)
+		faux_device_destroy(s->faux);
+	kfree(s->mac);
 	kfree(s->eth);
 	vfree(s->regs);
+	standin = NULL;
 	kfree(s);
 }
 
@@ -251,12 +293,15 @@ void oracle_ports_of(const struct oracle_standin *s, struct oracle_ports *ports)
 
 	memset(ports, 0, sizeof(*ports));
 	for (i = 0; i < s->chip->ports; i++) {
-		ports->ifindex[i] = s->port[i]->ifindex;
-		ports->pse[i] = pse[i];
+		if (!s->port[i])
+			continue;
+		ports->ifindex[ports->count] = s->port[i]->ifindex;
+		ports->pse[ports->count++] = pse[i];
 	}
-	ports->count = s->chip->ports;
-	ports->switch_ifindex = s->user->ifindex;
-	ports->switch_pse = pse[0];
+	if (s->user) {
+		ports->switch_ifindex = s->user->ifindex;
+		ports->switch_pse = pse[0];
+	}
 }
 
 void oracle_set_clock(struct oracle_standin *s, u32 seconds)

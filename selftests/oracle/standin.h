@@ -2,7 +2,7 @@
 /*
  * The stand-in for the Ethernet driver around the kernel's PPE driver: chips,
  * net devices, registers, and what the hardware does between REPLACE and an
- * entry in the table.
+ * entry in the table. There is one at a time.
  */
 #ifndef NFT_OFFLOAD_ORACLE_STANDIN_H
 #define NFT_OFFLOAD_ORACLE_STANDIN_H
@@ -12,9 +12,11 @@
 
 struct device;
 struct dsa_port;
+struct faux_device;
 struct flow_rule;
 struct mtk_eth;
 struct mtk_flow_entry;
+struct mtk_mac;
 struct mtk_ppe;
 struct net_device;
 struct oracle_ports;
@@ -42,17 +44,34 @@ extern const unsigned int oracle_num_chips;
 struct oracle_standin {
 	const struct oracle_chip *chip;
 	struct mtk_eth *eth;
+	/* The engine's, or one made for its registers and tables in memory. */
 	struct device *dev;
+	struct faux_device *faux;
 	void *regs;
+	/* The driver's of each port, whatever device that is. */
+	struct mtk_mac *mac;
 	struct net_device *port[ORACLE_PORTS];
+	/* Those that were made for it. */
+	struct net_device *own[ORACLE_PORTS];
 	struct net_device *foreign;
 	/* A user port of a switch behind port[0]. */
 	struct net_device *user;
 	struct sk_buff *skb;
 };
 
+/* With registers in memory, and net devices of its own. */
 struct oracle_standin *oracle_standin_new(const struct oracle_chip *chip);
+/*
+ * Without net devices: oracle_set_port() gives it those that are there. Its
+ * registers are @base, of an engine that is @dev, or memory if that is NULL.
+ */
+struct oracle_standin *oracle_standin_bare(const struct oracle_chip *chip,
+					   struct device *dev, void __iomem *base);
+/* Flows that the driver still has are lost, and their entries made invalid. */
 void oracle_standin_free(struct oracle_standin *s);
+
+/* Makes @dev the port; NULL leaves it without. The caller keeps the reference. */
+void oracle_set_port(struct oracle_standin *s, unsigned int port, struct net_device *dev);
 
 /* Its ports, as nft_offload wants them. */
 void oracle_ports_of(const struct oracle_standin *s, struct oracle_ports *ports);
@@ -89,6 +108,7 @@ void oracle_ref_learn(struct oracle_standin *s, struct mtk_ppe *ppe, u16 slot,
 void oracle_ref_check(struct oracle_standin *s, struct mtk_ppe *ppe, u16 slot);
 
 struct dsa_port *oracle_dsa_port(struct net_device *dev);
+struct mtk_mac *oracle_mac(const struct net_device *dev);
 
 /* Whether registers are memory, and not an engine's. */
 extern bool oracle_memory;

@@ -1,0 +1,158 @@
+// SPDX-License-Identifier: GPL-2.0-only
+
+#include <linux/mutex.h>
+#include <linux/netdevice.h>
+#include <linux/seq_file.h>
+#include <net/flow_offload.h>
+
+#include "capture.h"
+#include "compare.h"
+#include "generate.h"
+#include "indirect.h"
+#include "report.h"
+#include "standin.h"
+
+#define MAX_SHOWN	3
+
+static struct oracle_standin *standin;
+static char names[ORACLE_PORTS][IFNAMSIZ];
+
+/* All that follows, and the driver: commands come on all CPUs. */
+static DEFINE_MUTEX(capture_lock);
+static u64 state;
+static struct oracle_trial trial;
+static struct {
+	unsigned int rules;
+	unsigned int equal;
+	unsigned int refused;
+	unsigned int different;
+	unsigned int differ;
+} counts;
+
+/*
+ * Drivers that registered later were asked before: nft_offload, which is loaded
+ * after this module, has taken the device if there is something in the list.
+ */
+static bool capture_wants(const struct net_device *dev, const struct flow_block_offload *bo)
+{
+	return !list_empty(&bo->cb_list);
+}
+
+/* The only thing odd about a rule of the kernel's that the driver does not see. */
+static u64 odd_of(struct flow_rule *rule, const struct oracle_ports *ports)
+{
+	struct flow_match_meta meta;
+	int i;
+
+	if (!flow_rule_match_key(rule, FLOW_DISSECTOR_KEY_META))
+		return 0;
+	flow_rule_match_meta(rule, &meta);
+	for (i = 0; i < ports->count; i++)
+		if (ports->ifindex[i] == meta.key->ingress_ifindex)
+			return 0;
+	return BIT_ULL(ORACLE_ODD_FOREIGN_INGRESS);
+}
+
+static void compare(struct net *net, struct flow_rule *rule)
+{
+	struct net_device *dev[ORACLE_PORTS];
+	struct oracle_ports ports;
+	int i;
+
+	/* As they are now: devices come, go and move. */
+	for (i = 0; i < ORACLE_PORTS; i++) {
+		dev[i] = *names[i] ? dev_get_by_name(net, names[i]) : NULL;
+		oracle_set_port(standin, i, dev[i]);
+	}
+	oracle_ports_of(standin, &ports);
+	trial.odd = odd_of(rule, &ports);
+	trial.state = &state;
+	oracle_try(standin, &ports, rule, &trial);
+	counts.rules++;
+	switch (trial.outcome) {
+	case ORACLE_EQUAL:
+		counts.equal++;
+		break;
+	case ORACLE_REFUSED:
+		counts.refused++;
+		break;
+	case ORACLE_DIFFERENT:
+		counts.different++;
+		break;
+	default:
+		if (counts.differ++ < MAX_SHOWN)
+			oracle_show(standin, rule, &trial, counts.rules);
+		break;
+	}
+	if (trial.stayed) {
+		counts.differ++;
+		oracle_print("# rule %u stayed after DESTROY\n", counts.rules);
+	}
+	for (i = 0; i < ORACLE_PORTS; i++) {
+		oracle_set_port(standin, i, NULL);
+		dev_put(dev[i]);
+	}
+}
+
+static int capture_command(struct net *net, struct flow_cls_offload *cls, bool first)
+{
+	if (first && cls->command == FLOW_CLS_REPLACE) {
+		mutex_lock(&capture_lock);
+		compare(net, flow_cls_offload_flow_rule(cls));
+		mutex_unlock(&capture_lock);
+	}
+	return -EOPNOTSUPP;
+}
+
+static const struct oracle_taker capture_taker = {
+	.wants = capture_wants,
+	.command = capture_command,
+};
+
+int oracle_capture_show(struct seq_file *m, void *v)
+{
+	mutex_lock(&capture_lock);
+	seq_printf(m, "rules %u\nequal %u\nrefused %u\ndifferent %u\ndiffer %u\n",
+		   counts.rules, counts.equal, counts.refused, counts.different,
+		   counts.differ);
+	oracle_report(m);
+	mutex_unlock(&capture_lock);
+	return 0;
+}
+
+static int take_names(const char *ports)
+{
+	size_t len;
+	int i;
+
+	for (i = 0; *ports; i++) {
+		len = strcspn(ports, ",");
+		if (i == ORACLE_PORTS || len >= IFNAMSIZ)
+			return -EINVAL;
+		memcpy(names[i], ports, len);
+		ports += len;
+		ports += *ports == ',';
+	}
+	return 0;
+}
+
+int oracle_capture_start(const struct oracle_chip *chip, const char *ports)
+{
+	int err = take_names(ports);
+
+	if (err)
+		return err;
+	standin = oracle_standin_bare(chip, NULL, NULL);
+	if (!standin)
+		return -ENOMEM;
+	err = oracle_indirect_register(&capture_taker);
+	if (err)
+		oracle_standin_free(standin);
+	return err;
+}
+
+void oracle_capture_stop(void)
+{
+	oracle_indirect_unregister();
+	oracle_standin_free(standin);
+}
