@@ -12,7 +12,6 @@ use super::{
     bindings,
     netdev::NetDevice, //
 };
-use core::mem::MaybeUninit;
 use kernel::types::Opaque;
 
 /// A flow rule (`struct flow_rule`): what to match, and what to do.
@@ -53,55 +52,31 @@ pub struct VlanKey {
     pub tpid: u16,
 }
 
-/// One key of a rule.
-// A view of what the core can say, of which a driver need not ask for all.
-#[allow(dead_code)]
+/// `FLOW_DISSECTOR_KEY_CONTROL`.
 #[derive(Clone, Copy, Debug)]
-pub enum Match {
-    /// `FLOW_DISSECTOR_KEY_META`: interface index of the device the packet came in by.
-    Meta {
-        /// The interface index.
-        ingress_ifindex: Masked<i32>,
-    },
-    /// `FLOW_DISSECTOR_KEY_CONTROL`.
-    Control {
-        /// Which address key is meant (`FLOW_DISSECTOR_KEY_IPV4_ADDRS`, …).
-        addr_type: u16,
-        /// Flags (`FLOW_DIS_IS_FRAGMENT`, …).
-        flags: Masked<u32>,
-    },
-    /// `FLOW_DISSECTOR_KEY_BASIC`.
-    Basic {
-        /// Layer-3 protocol (`ETH_P_*`).
-        n_proto: Masked<u16>,
-        /// Layer-4 protocol (`IPPROTO_*`).
-        ip_proto: Masked<u8>,
-    },
-    /// `FLOW_DISSECTOR_KEY_IPV4_ADDRS`.
-    Ipv4(Masked<Pair<[u8; 4]>>),
-    /// `FLOW_DISSECTOR_KEY_IPV6_ADDRS`.
-    Ipv6(Masked<Pair<[u8; 16]>>),
-    /// `FLOW_DISSECTOR_KEY_PORTS`.
-    Ports(Masked<Pair<u16>>),
-    /// `FLOW_DISSECTOR_KEY_TCP`: flags, 12 bits.
-    Tcp(Masked<u16>),
-    /// `FLOW_DISSECTOR_KEY_VLAN`: outer tag.
-    Vlan(Masked<VlanKey>),
-    /// `FLOW_DISSECTOR_KEY_CVLAN`: inner tag.
-    Cvlan(Masked<VlanKey>),
-    /// `FLOW_DISSECTOR_KEY_IP`: DSCP with ECN, and TTL.
-    Ip {
-        /// The octet with DSCP and ECN.
-        tos: Masked<u8>,
-        /// TTL or hop limit.
-        ttl: Masked<u8>,
-    },
-    /// `FLOW_DISSECTOR_KEY_ETH_ADDRS`.
-    EthAddrs(Masked<Pair<[u8; 6]>>),
-    /// One of `FLOW_DISSECTOR_KEY_ENC_*`: the packet comes out of a tunnel.
-    Tunnel,
-    /// A key this view does not know, by number (`enum flow_dissector_key_id`).
-    Other(u32),
+pub struct Control {
+    /// Which address key is meant ([`ADDR_TYPE_IPV4`], …).
+    pub addr_type: u16,
+    /// Flags (`FLOW_DIS_IS_FRAGMENT`, …).
+    pub flags: Masked<u32>,
+}
+
+/// `FLOW_DISSECTOR_KEY_BASIC`.
+#[derive(Clone, Copy, Debug)]
+pub struct Basic {
+    /// Layer-3 protocol (`ETH_P_*`).
+    pub n_proto: Masked<u16>,
+    /// Layer-4 protocol (`IPPROTO_*`).
+    pub ip_proto: Masked<u8>,
+}
+
+/// `FLOW_DISSECTOR_KEY_IP`.
+#[derive(Clone, Copy, Debug)]
+pub struct Ip {
+    /// The octet with DSCP and ECN.
+    pub tos: Masked<u8>,
+    /// TTL or hop limit.
+    pub ttl: Masked<u8>,
 }
 
 /// Which header a mangle changes (`enum flow_action_mangle_base`).
@@ -167,52 +142,80 @@ pub enum Action<'a> {
     Other(u32),
 }
 
-macro_rules! key_ids {
-    ($($name:ident = $c:ident;)*) => {
-        $(const $name: u32 = bindings::$c;)*
-    };
+/// Value of [`Control::addr_type`] for IPv4.
+// CAST: Numbers of keys are small.
+pub const ADDR_TYPE_IPV4: u16 = bindings::FLOW_DISSECTOR_KEY_IPV4_ADDRS as u16;
+/// Value of [`Control::addr_type`] for IPv6.
+// CAST: As above.
+pub const ADDR_TYPE_IPV6: u16 = bindings::FLOW_DISSECTOR_KEY_IPV6_ADDRS as u16;
+
+/// The bits of keys in a dissector's `used_keys`.
+const fn bits(ids: &[u32]) -> u64 {
+    let mut bits = 0;
+    let mut at = 0;
+    while at < ids.len() {
+        bits |= 1 << ids[at];
+        at += 1;
+    }
+    bits
 }
 
-key_ids! {
-    CONTROL = FLOW_DISSECTOR_KEY_CONTROL;
-    BASIC = FLOW_DISSECTOR_KEY_BASIC;
-    IPV4_ADDRS = FLOW_DISSECTOR_KEY_IPV4_ADDRS;
-    IPV6_ADDRS = FLOW_DISSECTOR_KEY_IPV6_ADDRS;
-    PORTS = FLOW_DISSECTOR_KEY_PORTS;
-    ETH_ADDRS = FLOW_DISSECTOR_KEY_ETH_ADDRS;
-    VLAN = FLOW_DISSECTOR_KEY_VLAN;
-    CVLAN = FLOW_DISSECTOR_KEY_CVLAN;
-    TCP = FLOW_DISSECTOR_KEY_TCP;
-    IP = FLOW_DISSECTOR_KEY_IP;
-    META = FLOW_DISSECTOR_KEY_META;
-    ENC_KEYID = FLOW_DISSECTOR_KEY_ENC_KEYID;
-    ENC_IPV4_ADDRS = FLOW_DISSECTOR_KEY_ENC_IPV4_ADDRS;
-    ENC_IPV6_ADDRS = FLOW_DISSECTOR_KEY_ENC_IPV6_ADDRS;
-    ENC_CONTROL = FLOW_DISSECTOR_KEY_ENC_CONTROL;
-    ENC_PORTS = FLOW_DISSECTOR_KEY_ENC_PORTS;
-    ENC_IP = FLOW_DISSECTOR_KEY_ENC_IP;
-    ENC_OPTS = FLOW_DISSECTOR_KEY_ENC_OPTS;
+/// Keys of outer headers.
+const TUNNEL: u64 = {
+    use bindings::*;
+    bits(&[
+        FLOW_DISSECTOR_KEY_ENC_KEYID,
+        FLOW_DISSECTOR_KEY_ENC_IPV4_ADDRS,
+        FLOW_DISSECTOR_KEY_ENC_IPV6_ADDRS,
+        FLOW_DISSECTOR_KEY_ENC_CONTROL,
+        FLOW_DISSECTOR_KEY_ENC_PORTS,
+        FLOW_DISSECTOR_KEY_ENC_IP,
+        FLOW_DISSECTOR_KEY_ENC_OPTS,
+    ])
+};
+
+/// Keys that there is a function for.
+const KNOWN: u64 = {
+    use bindings::*;
+    TUNNEL
+        | bits(&[
+            FLOW_DISSECTOR_KEY_CONTROL,
+            FLOW_DISSECTOR_KEY_BASIC,
+            FLOW_DISSECTOR_KEY_IPV4_ADDRS,
+            FLOW_DISSECTOR_KEY_IPV6_ADDRS,
+            FLOW_DISSECTOR_KEY_PORTS,
+            FLOW_DISSECTOR_KEY_ETH_ADDRS,
+            FLOW_DISSECTOR_KEY_VLAN,
+            FLOW_DISSECTOR_KEY_CVLAN,
+            FLOW_DISSECTOR_KEY_TCP,
+            FLOW_DISSECTOR_KEY_IP,
+            FLOW_DISSECTOR_KEY_META,
+        ])
+};
+
+impl VlanKey {
+    #[inline]
+    fn of(key: &bindings::flow_dissector_key_vlan) -> Self {
+        // SAFETY: Both members of the union are plain integers over the same two bytes.
+        let bits = unsafe { &key.__bindgen_anon_1.__bindgen_anon_1 };
+        Self {
+            id: bits.vlan_id(),
+            // CAST: The field has three bits.
+            priority: bits.vlan_priority() as u8,
+            tpid: u16::from_be(key.vlan_tpid),
+        }
+    }
 }
 
-/// Value of [`Match::Control`]'s `addr_type` for IPv4.
-pub const ADDR_TYPE_IPV4: u16 = IPV4_ADDRS as u16;
-/// Value of [`Match::Control`]'s `addr_type` for IPv6.
-pub const ADDR_TYPE_IPV6: u16 = IPV6_ADDRS as u16;
-
-/// Calls one of the `flow_rule_match_*()` functions and hands out references to key and mask. To
-/// be used by [`FlowRule::match_of`] only, for the key that its rule was found to use.
-macro_rules! match_key {
-    ($rule:expr, $func:ident) => {{
-        let mut out = MaybeUninit::uninit();
-        // SAFETY: The rule uses the key that the function reads, so by the type invariant both
-        // pointers it writes to `out` are valid for as long as the rule.
-        let out = unsafe {
-            bindings::$func($rule.0.get(), out.as_mut_ptr());
-            out.assume_init()
-        };
-        // SAFETY: As above.
-        unsafe { (&*out.key, &*out.mask) }
-    }};
+impl<T> Masked<T> {
+    /// `get` of key and mask.
+    #[inline]
+    fn of<K>((key, mask): (&K, &K), get: impl Fn(&K) -> T) -> Self {
+        Self {
+            key: get(key),
+            mask: get(mask),
+        }
+    }
 }
 
 impl FlowRule {
@@ -225,105 +228,188 @@ impl FlowRule {
         unsafe { &*ptr.cast::<Self>() }
     }
 
-    /// The keys to match, in the order of their numbers.
-    pub fn matches(&self) -> impl Iterator<Item = Match> + '_ {
+    #[inline]
+    fn used_keys(&self) -> u64 {
         // SAFETY: By the type invariant; a rule always has a dissector.
-        let used = unsafe { (*(*self.0.get()).match_.dissector).used_keys };
-        let mut left = used;
-        core::iter::from_fn(move || {
-            let id = left.trailing_zeros();
-            // The lowest one; none is left of zero.
-            left &= left.wrapping_sub(1);
-            (id < u64::BITS).then(|| self.match_of(id))
+        unsafe { (*(*self.0.get()).match_.dissector).used_keys }
+    }
+
+    /// Key `ID` and its mask, if the rule matches it: what `flow_rule_match_*()` find, which
+    /// are too many calls for a rule.
+    ///
+    /// # Safety
+    ///
+    /// `K` must be the C type of that key, made of plain integers.
+    #[inline(always)]
+    unsafe fn key<const ID: u32, K>(&self) -> Option<(&K, &K)> {
+        if self.used_keys() & (1 << ID) == 0 {
+            return None;
+        }
+        // SAFETY: By the type invariant, for both; a rule always has a dissector.
+        let (rule, dissector) = unsafe {
+            let rule = &(*self.0.get()).match_;
+            (rule, &*rule.dissector)
+        };
+        // CAST: Numbers of keys are small.
+        let offset = usize::from(dissector.offset[ID as usize]);
+        // SAFETY: By the type invariant, as the dissector names the key; its type is right by the
+        // requirement of this function.
+        Some(unsafe {
+            (
+                &*rule.key.byte_add(offset).cast::<K>(),
+                &*rule.mask.byte_add(offset).cast::<K>(),
+            )
         })
     }
 
+    /// `FLOW_DISSECTOR_KEY_META`: interface index of the device the packet came in by.
     #[inline]
-    fn match_of(&self, id: u32) -> Match {
-        fn masked<K, T>(k: (&K, &K), f: impl Fn(&K) -> T) -> Masked<T> {
-            Masked {
-                key: f(k.0),
-                mask: f(k.1),
-            }
-        }
+    pub fn ingress_ifindex(&self) -> Option<Masked<i32>> {
+        // SAFETY: It is that key's type.
+        let key = unsafe {
+            self.key::<{ bindings::FLOW_DISSECTOR_KEY_META }, bindings::flow_dissector_key_meta>()
+        };
+        Some(Masked::of(key?, |k| k.ingress_ifindex))
+    }
 
-        fn vlan(v: &bindings::flow_dissector_key_vlan) -> VlanKey {
-            // SAFETY: Both members of the union are plain integers over the same two bytes.
-            let bits = unsafe { &v.__bindgen_anon_1.__bindgen_anon_1 };
-            VlanKey {
-                id: bits.vlan_id(),
-                // CAST: The field has three bits.
-                priority: bits.vlan_priority() as u8,
-                tpid: u16::from_be(v.vlan_tpid),
-            }
-        }
+    /// `FLOW_DISSECTOR_KEY_CONTROL`.
+    #[inline]
+    pub fn control(&self) -> Option<Control> {
+        // SAFETY: It is that key's type.
+        let key = unsafe {
+            self.key::<{ bindings::FLOW_DISSECTOR_KEY_CONTROL }, bindings::flow_dissector_key_control>()
+        }?;
+        Some(Control {
+            addr_type: key.0.addr_type,
+            flags: Masked::of(key, |k| k.flags),
+        })
+    }
 
-        match id {
-            META => Match::Meta {
-                ingress_ifindex: masked(match_key!(self, flow_rule_match_meta), |k| {
-                    k.ingress_ifindex
-                }),
-            },
-            CONTROL => {
-                let k = match_key!(self, flow_rule_match_control);
-                Match::Control {
-                    addr_type: k.0.addr_type,
-                    flags: masked(k, |k| k.flags),
-                }
+    /// `FLOW_DISSECTOR_KEY_BASIC`.
+    #[inline]
+    pub fn basic(&self) -> Option<Basic> {
+        // SAFETY: It is that key's type.
+        let key = unsafe {
+            self.key::<{ bindings::FLOW_DISSECTOR_KEY_BASIC }, bindings::flow_dissector_key_basic>()
+        }?;
+        Some(Basic {
+            n_proto: Masked::of(key, |k| u16::from_be(k.n_proto)),
+            ip_proto: Masked::of(key, |k| k.ip_proto),
+        })
+    }
+
+    /// `FLOW_DISSECTOR_KEY_IPV4_ADDRS`.
+    #[inline]
+    pub fn ipv4_addrs(&self) -> Option<Masked<Pair<[u8; 4]>>> {
+        // SAFETY: It is that key's type.
+        let key = unsafe {
+            self.key::<
+                { bindings::FLOW_DISSECTOR_KEY_IPV4_ADDRS },
+                bindings::flow_dissector_key_ipv4_addrs,
+            >()
+        };
+        Some(Masked::of(key?, |k| Pair {
+            src: k.src.to_ne_bytes(),
+            dst: k.dst.to_ne_bytes(),
+        }))
+    }
+
+    /// `FLOW_DISSECTOR_KEY_IPV6_ADDRS`.
+    #[inline]
+    pub fn ipv6_addrs(&self) -> Option<Masked<Pair<[u8; 16]>>> {
+        // SAFETY: It is that key's type.
+        let key = unsafe {
+            self.key::<
+                { bindings::FLOW_DISSECTOR_KEY_IPV6_ADDRS },
+                bindings::flow_dissector_key_ipv6_addrs,
+            >()
+        };
+        Some(Masked::of(key?, |k| Pair {
+            // SAFETY: All members of the union are plain integers over the same bytes.
+            src: unsafe { k.src.in6_u.u6_addr8 },
+            // SAFETY: As above.
+            dst: unsafe { k.dst.in6_u.u6_addr8 },
+        }))
+    }
+
+    /// `FLOW_DISSECTOR_KEY_PORTS`.
+    #[inline]
+    pub fn ports(&self) -> Option<Masked<Pair<u16>>> {
+        // SAFETY: It is that key's type.
+        let key = unsafe {
+            self.key::<{ bindings::FLOW_DISSECTOR_KEY_PORTS }, bindings::flow_dissector_key_ports>()
+        };
+        Some(Masked::of(key?, |k| {
+            // SAFETY: Both members of the union are plain integers over the same bytes.
+            let ports = unsafe { &k.__bindgen_anon_1.__bindgen_anon_1 };
+            Pair {
+                src: u16::from_be(ports.src),
+                dst: u16::from_be(ports.dst),
             }
-            BASIC => {
-                let k = match_key!(self, flow_rule_match_basic);
-                Match::Basic {
-                    n_proto: masked(k, |k| u16::from_be(k.n_proto)),
-                    ip_proto: masked(k, |k| k.ip_proto),
-                }
-            }
-            IPV4_ADDRS => Match::Ipv4(masked(match_key!(self, flow_rule_match_ipv4_addrs), |k| {
-                Pair {
-                    src: k.src.to_ne_bytes(),
-                    dst: k.dst.to_ne_bytes(),
-                }
-            })),
-            IPV6_ADDRS => Match::Ipv6(masked(match_key!(self, flow_rule_match_ipv6_addrs), |k| {
-                Pair {
-                    // SAFETY: All members of the union are plain integers over the same bytes.
-                    src: unsafe { k.src.in6_u.u6_addr8 },
-                    // SAFETY: As above.
-                    dst: unsafe { k.dst.in6_u.u6_addr8 },
-                }
-            })),
-            PORTS => Match::Ports(masked(match_key!(self, flow_rule_match_ports), |k| {
-                // SAFETY: Both members of the union are plain integers over the same bytes.
-                let ports = unsafe { &k.__bindgen_anon_1.__bindgen_anon_1 };
-                Pair {
-                    src: u16::from_be(ports.src),
-                    dst: u16::from_be(ports.dst),
-                }
-            })),
-            TCP => Match::Tcp(masked(match_key!(self, flow_rule_match_tcp), |k| {
-                u16::from_be(k.flags)
-            })),
-            VLAN => Match::Vlan(masked(match_key!(self, flow_rule_match_vlan), vlan)),
-            CVLAN => Match::Cvlan(masked(match_key!(self, flow_rule_match_cvlan), vlan)),
-            IP => {
-                let k = match_key!(self, flow_rule_match_ip);
-                Match::Ip {
-                    tos: masked(k, |k| k.tos),
-                    ttl: masked(k, |k| k.ttl),
-                }
-            }
-            ETH_ADDRS => {
-                Match::EthAddrs(masked(match_key!(self, flow_rule_match_eth_addrs), |k| {
-                    Pair {
-                        src: k.src,
-                        dst: k.dst,
-                    }
-                }))
-            }
-            ENC_KEYID | ENC_IPV4_ADDRS | ENC_IPV6_ADDRS | ENC_CONTROL | ENC_PORTS | ENC_IP
-            | ENC_OPTS => Match::Tunnel,
-            other => Match::Other(other),
-        }
+        }))
+    }
+
+    /// `FLOW_DISSECTOR_KEY_TCP`: flags, 12 bits.
+    #[inline]
+    pub fn tcp_flags(&self) -> Option<Masked<u16>> {
+        // SAFETY: It is that key's type.
+        let key = unsafe {
+            self.key::<{ bindings::FLOW_DISSECTOR_KEY_TCP }, bindings::flow_dissector_key_tcp>()
+        };
+        Some(Masked::of(key?, |k| u16::from_be(k.flags)))
+    }
+
+    /// `FLOW_DISSECTOR_KEY_VLAN`: outer tag.
+    #[inline]
+    pub fn vlan(&self) -> Option<Masked<VlanKey>> {
+        // SAFETY: It is that key's type.
+        let key = unsafe {
+            self.key::<{ bindings::FLOW_DISSECTOR_KEY_VLAN }, bindings::flow_dissector_key_vlan>()
+        };
+        Some(Masked::of(key?, VlanKey::of))
+    }
+
+    /// `FLOW_DISSECTOR_KEY_CVLAN`: inner tag.
+    #[inline]
+    pub fn cvlan(&self) -> Option<Masked<VlanKey>> {
+        // SAFETY: It is that key's type.
+        let key = unsafe {
+            self.key::<{ bindings::FLOW_DISSECTOR_KEY_CVLAN }, bindings::flow_dissector_key_vlan>()
+        };
+        Some(Masked::of(key?, VlanKey::of))
+    }
+
+    /// `FLOW_DISSECTOR_KEY_IP`: DSCP with ECN, and TTL.
+    #[inline]
+    pub fn ip(&self) -> Option<Ip> {
+        // SAFETY: It is that key's type.
+        let key = unsafe {
+            self.key::<{ bindings::FLOW_DISSECTOR_KEY_IP }, bindings::flow_dissector_key_ip>()
+        }?;
+        Some(Ip {
+            tos: Masked::of(key, |k| k.tos),
+            ttl: Masked::of(key, |k| k.ttl),
+        })
+    }
+
+    /// `FLOW_DISSECTOR_KEY_ETH_ADDRS`: whether the rule matches Ethernet addresses.
+    #[inline]
+    pub fn has_eth_addrs(&self) -> bool {
+        self.used_keys() & bits(&[bindings::FLOW_DISSECTOR_KEY_ETH_ADDRS]) != 0
+    }
+
+    /// One of `FLOW_DISSECTOR_KEY_ENC_*`: whether the packet comes out of a tunnel.
+    #[inline]
+    pub fn is_tunnelled(&self) -> bool {
+        self.used_keys() & TUNNEL != 0
+    }
+
+    /// A key that this view does not know, by number (`enum flow_dissector_key_id`), if the rule
+    /// matches one.
+    #[inline]
+    pub fn other_key(&self) -> Option<u32> {
+        let other = self.used_keys() & !KNOWN;
+        (other != 0).then(|| other.trailing_zeros())
     }
 
     /// The actions, in order.

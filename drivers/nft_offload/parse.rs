@@ -57,72 +57,95 @@ pub(crate) fn parse(rule: &FlowRule, ports: &impl Ports) -> Result<Flow, Refusal
 }
 
 fn feed(parser: &mut RuleParser, rule: &FlowRule, ports: &impl Ports) -> Result<(), Reject> {
-    for key in rule.matches() {
-        parser.on_match(to_match(key, ports))?;
-    }
+    feed_keys(parser, rule, ports)?;
     for action in rule.actions() {
         parser.on_action(to_action(action, ports))?;
     }
     Ok(())
 }
 
-fn to_match(key: flow_rule::Match, ports: &impl Ports) -> Match {
-    use flow_rule::Match as M;
-
-    match key {
-        M::Meta { ingress_ifindex } => Match::Meta {
-            ingress: ports.by_ifindex(ingress_ifindex.key),
-            mask: u32::from_ne_bytes(ingress_ifindex.mask.to_ne_bytes()),
-        },
-        M::Control { addr_type, flags } => Match::Control {
-            addr_type: match addr_type {
+#[inline]
+fn feed_keys(
+    parser: &mut RuleParser,
+    rule: &FlowRule,
+    ports: &impl Ports,
+) -> Result<(), Reject> {
+    if let Some(control) = rule.control() {
+        parser.on_match(Match::Control {
+            addr_type: match control.addr_type {
                 0 => AddrType::None,
                 flow_rule::ADDR_TYPE_IPV4 => AddrType::V4,
                 flow_rule::ADDR_TYPE_IPV6 => AddrType::V6,
                 _ => AddrType::Other,
             },
-            flags_mask: flags.mask,
-        },
-        M::Basic { n_proto, ip_proto } => Match::Basic {
+            flags_mask: control.flags.mask,
+        })?;
+    }
+    if let Some(flow_rule::Basic { n_proto, ip_proto }) = rule.basic() {
+        parser.on_match(Match::Basic {
             n_proto: n_proto.key,
             n_proto_mask: n_proto.mask,
             ip_proto: ip_proto.key,
             ip_proto_mask: ip_proto.mask,
-        },
-        M::Ipv4(addrs) => Match::Ipv4Addrs {
-            src: addrs.key.src,
-            dst: addrs.key.dst,
-            src_mask: addrs.mask.src,
-            dst_mask: addrs.mask.dst,
-        },
-        M::Ipv6(addrs) => Match::Ipv6Addrs {
-            src: addrs.key.src,
-            dst: addrs.key.dst,
-            src_mask: addrs.mask.src,
-            dst_mask: addrs.mask.dst,
-        },
-        M::Ports(ports) => Match::Ports {
-            sport: ports.key.src,
-            dport: ports.key.dst,
-            sport_mask: ports.mask.src,
-            dport_mask: ports.mask.dst,
-        },
-        M::Tcp(flags) => Match::Tcp {
-            flags: flags.key,
-            mask: flags.mask,
-        },
-        M::Vlan(tag) => Match::Vlan(to_vlan(tag)),
-        M::Cvlan(tag) => Match::Cvlan(to_vlan(tag)),
-        M::Ip { tos, ttl } => Match::Ip {
+        })?;
+    }
+    if let Some(Masked { key, mask }) = rule.ipv4_addrs() {
+        parser.on_match(Match::Ipv4Addrs {
+            src: key.src,
+            dst: key.dst,
+            src_mask: mask.src,
+            dst_mask: mask.dst,
+        })?;
+    }
+    if let Some(Masked { key, mask }) = rule.ipv6_addrs() {
+        parser.on_match(Match::Ipv6Addrs {
+            src: key.src,
+            dst: key.dst,
+            src_mask: mask.src,
+            dst_mask: mask.dst,
+        })?;
+    }
+    if let Some(Masked { key, mask }) = rule.ports() {
+        parser.on_match(Match::Ports {
+            sport: key.src,
+            dport: key.dst,
+            sport_mask: mask.src,
+            dport_mask: mask.dst,
+        })?;
+    }
+    if rule.has_eth_addrs() {
+        parser.on_match(Match::EthAddrs)?;
+    }
+    if let Some(tag) = rule.vlan() {
+        parser.on_match(Match::Vlan(to_vlan(tag)))?;
+    }
+    if rule.is_tunnelled() {
+        parser.on_match(Match::Tunnel)?;
+    }
+    if let Some(Masked { key, mask }) = rule.tcp_flags() {
+        parser.on_match(Match::Tcp { flags: key, mask })?;
+    }
+    if let Some(flow_rule::Ip { tos, ttl }) = rule.ip() {
+        parser.on_match(Match::Ip {
             tos: tos.key,
             tos_mask: tos.mask,
             ttl: ttl.key,
             ttl_mask: ttl.mask,
-        },
-        M::EthAddrs(_) => Match::EthAddrs,
-        M::Tunnel => Match::Tunnel,
-        M::Other(key) => Match::Other { key },
+        })?;
     }
+    if let Some(tag) = rule.cvlan() {
+        parser.on_match(Match::Cvlan(to_vlan(tag)))?;
+    }
+    if let Some(ifindex) = rule.ingress_ifindex() {
+        parser.on_match(Match::Meta {
+            ingress: ports.by_ifindex(ifindex.key),
+            mask: u32::from_ne_bytes(ifindex.mask.to_ne_bytes()),
+        })?;
+    }
+    if let Some(key) = rule.other_key() {
+        parser.on_match(Match::Other { key })?;
+    }
+    Ok(())
 }
 
 fn to_vlan(tag: Masked<flow_rule::VlanKey>) -> VlanKey {

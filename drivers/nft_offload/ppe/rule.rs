@@ -334,7 +334,8 @@ impl RuleParser {
     }
 
     /// Takes a key.
-    #[inline]
+    // Where the kind is known when it is compiled, little of this is left.
+    #[inline(always)]
     pub fn on_match(&mut self, key: Match) -> Result<(), Reject> {
         match key {
             Match::Meta { ingress, mask } => {
