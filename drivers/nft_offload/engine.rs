@@ -295,6 +295,8 @@ impl Hw for Ppe {
 pub(crate) struct State {
     ppe: Ppe,
     table: Table<VVec<Record>, VVec<u16>>,
+    /// Where a rule is parsed to.
+    flow: Flow,
     pub(crate) ports: KVec<Port>,
     blocks: KVec<Block>,
     next_id: u64,
@@ -464,6 +466,7 @@ impl Engine {
                     State {
                         ppe,
                         table,
+                        flow: Flow::NONE,
                         ports,
                         blocks: KVec::new(),
                         next_id: 0,
@@ -514,22 +517,20 @@ impl Engine {
             net: net.id(),
         };
         let chip = state.chip();
-        let flow = match parse::parse(rule, &ports) {
-            Ok(flow) => flow,
-            Err(refusal) => {
-                if let Some(key) = refusal.opposite {
-                    state
-                        .table
-                        .refuse(&mut state.ppe, chip, binding.owner, &key);
-                }
-                return Err(refusal.reject);
+        if let Err(refusal) = parse::parse(rule, &ports, &mut state.flow) {
+            if let Some(key) = refusal.opposite {
+                state
+                    .table
+                    .refuse(&mut state.ppe, chip, binding.owner, &key);
             }
-        };
+            return Err(refusal.reject);
+        }
+        let flow = &state.flow;
         if !state.port_up(flow.ingress) || !state.port_up(flow.egress) {
             return Err(Reject::PortDown);
         }
         let tag = if binding.counter {
-            Connection::find(net, conntrack_tuple(&flow))
+            Connection::find(net, conntrack_tuple(flow))
                 .filter(Connection::is_offloaded)
                 .map_or(0, |ct| ct.id().to_u64())
         } else {
@@ -537,7 +538,7 @@ impl Engine {
         };
         state
             .table
-            .replace(&mut state.ppe, chip, binding.owner, cookie.0, tag, &flow)
+            .replace(&mut state.ppe, chip, binding.owner, cookie.0, tag, flow)
     }
 }
 

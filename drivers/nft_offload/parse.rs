@@ -45,9 +45,9 @@ pub(crate) struct Refusal {
     pub(crate) opposite: Option<Key>,
 }
 
-/// Parses `rule`.
-pub(crate) fn parse(rule: &FlowRule, ports: &impl Ports) -> Result<Flow, Refusal> {
-    let mut parser = RuleParser::new();
+/// Parses `rule` into `flow`, which is the rule's only if that succeeds.
+pub(crate) fn parse(rule: &FlowRule, ports: &impl Ports, flow: &mut Flow) -> Result<(), Refusal> {
+    let mut parser = RuleParser::new(flow);
     feed(&mut parser, rule, ports)
         .and_then(|()| parser.finish())
         .map_err(|reject| Refusal {
@@ -56,7 +56,7 @@ pub(crate) fn parse(rule: &FlowRule, ports: &impl Ports) -> Result<Flow, Refusal
         })
 }
 
-fn feed(parser: &mut RuleParser, rule: &FlowRule, ports: &impl Ports) -> Result<(), Reject> {
+fn feed(parser: &mut RuleParser<'_>, rule: &FlowRule, ports: &impl Ports) -> Result<(), Reject> {
     feed_keys(parser, rule, ports)?;
     for action in rule.actions() {
         parser.on_action(to_action(action, ports))?;
@@ -66,7 +66,7 @@ fn feed(parser: &mut RuleParser, rule: &FlowRule, ports: &impl Ports) -> Result<
 
 #[inline]
 fn feed_keys(
-    parser: &mut RuleParser,
+    parser: &mut RuleParser<'_>,
     rule: &FlowRule,
     ports: &impl Ports,
 ) -> Result<(), Reject> {

@@ -105,6 +105,12 @@ impl Tuple {
         }
     }
 
+    /// Sets source and destination port.
+    pub fn set_ports(&mut self, new_sport: u16, new_dport: u16) {
+        let (Self::V4 { sport, dport, .. } | Self::V6 { sport, dport, .. }) = self;
+        (*sport, *dport) = (new_sport, new_dport);
+    }
+
     /// The tuple of frames in the opposite direction.
     pub const fn reversed(&self) -> Self {
         match *self {

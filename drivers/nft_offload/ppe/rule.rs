@@ -2,9 +2,9 @@
 
 //! From the kernel's flow rules to a [`Flow`].
 //!
-//! The caller hands over the keys a rule matches and its actions one by one, as the
-//! kernel's `struct flow_rule` holds them; [`RuleParser::finish`] says what they add up
-//! to. Keys may come in any order, actions in the rule's.
+//! The caller hands over the keys a rule matches and then its actions one by one, as the
+//! kernel's `struct flow_rule` holds them; [`RuleParser::finish`] says whether they add up
+//! to a flow. Keys may come in any order, actions in the rule's.
 
 use super::{
     bits::{
@@ -165,6 +165,8 @@ pub enum Match {
 /// The header that a mangle changes: `enum flow_action_mangle_base`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum MangleHeader {
+    /// `FLOW_ACT_MANGLE_UNSPEC` and anything else.
+    Unspec,
     /// `FLOW_ACT_MANGLE_HDR_TYPE_ETH`.
     Eth,
     /// `FLOW_ACT_MANGLE_HDR_TYPE_IP4`.
@@ -175,8 +177,6 @@ pub enum MangleHeader {
     Tcp,
     /// `FLOW_ACT_MANGLE_HDR_TYPE_UDP`.
     Udp,
-    /// `FLOW_ACT_MANGLE_UNSPEC` and anything else.
-    Unspec,
 }
 
 /// An action of a rule, with the values of `struct flow_action_entry`.
@@ -236,29 +236,50 @@ pub enum Action {
     },
 }
 
-/// Ethernet addresses as far as the mangles have set them.
-#[derive(Clone, Copy, Debug, Default)]
-struct Macs {
-    dst_hi: Option<[u8; 4]>,
-    dst_lo: Option<[u8; 2]>,
-    src_hi: Option<[u8; 2]>,
-    src_lo: Option<[u8; 4]>,
-}
+/// What a rule has said.
+mod seen {
+    /// [`super::Match::Meta`].
+    pub const INGRESS: u16 = 1 << 0;
+    /// [`super::Match::Control`]: IPv4.
+    pub const CONTROL_V4: u16 = 1 << 1;
+    /// [`super::Match::Control`]: IPv6.
+    pub const CONTROL_V6: u16 = 1 << 2;
+    /// [`super::Match::Basic`]: IPv4.
+    pub const BASIC_V4: u16 = 1 << 3;
+    /// [`super::Match::Basic`]: IPv6.
+    pub const BASIC_V6: u16 = 1 << 4;
+    /// [`super::Match::Ipv4Addrs`].
+    pub const ADDRS_V4: u16 = 1 << 5;
+    /// [`super::Match::Ipv6Addrs`].
+    pub const ADDRS_V6: u16 = 1 << 6;
+    /// [`super::Match::Ports`].
+    pub const PORTS: u16 = 1 << 7;
+    /// Bytes 0 to 3 of the destination Ethernet address.
+    pub const DMAC_HIGH: u16 = 1 << 8;
+    /// Bytes 4 and 5.
+    pub const DMAC_LOW: u16 = 1 << 9;
+    /// Bytes 0 and 1 of the source Ethernet address.
+    pub const SMAC_HIGH: u16 = 1 << 10;
+    /// Bytes 2 to 5.
+    pub const SMAC_LOW: u16 = 1 << 11;
+    /// [`super::Action::Redirect`].
+    pub const EGRESS: u16 = 1 << 12;
+    /// An address of the other family is changed.
+    pub const MIXED: u16 = 1 << 13;
+    /// An 802.1ad tag is put on.
+    pub const SERVICE_TAG: u16 = 1 << 14;
 
-impl Macs {
-    /// Destination and source address, if all of both is set.
-    fn complete(&self) -> Option<([u8; 6], [u8; 6])> {
-        let ([a, b, c, d], [e, f]) = (self.dst_hi?, self.dst_lo?);
-        let ([g, h], [i, j, k, l]) = (self.src_hi?, self.src_lo?);
-        Some(([a, b, c, d, e, f], [g, h, i, j, k, l]))
-    }
-}
-
-/// Addresses that a rule matches.
-#[derive(Clone, Copy, Debug)]
-enum Addrs {
-    V4([u8; 4], [u8; 4]),
-    V6([u8; 16], [u8; 16]),
+    /// All of both Ethernet addresses.
+    pub const MACS: u16 = DMAC_HIGH | DMAC_LOW | SMAC_HIGH | SMAC_LOW;
+    /// What tells the family.
+    pub const FAMILY: u16 =
+        CONTROL_V4 | CONTROL_V6 | BASIC_V4 | BASIC_V6 | ADDRS_V4 | ADDRS_V6 | PORTS | MIXED;
+    /// What a flow of either family needs.
+    const ANY: u16 = INGRESS | PORTS | MACS | EGRESS;
+    /// Exactly what a flow of IPv4 has said.
+    pub const V4: u16 = ANY | CONTROL_V4 | BASIC_V4 | ADDRS_V4;
+    /// Exactly what a flow of IPv6 has said.
+    pub const V6: u16 = ANY | CONTROL_V6 | BASIC_V6 | ADDRS_V6;
 }
 
 /// Collects the keys and actions of one rule.
@@ -279,32 +300,23 @@ enum Addrs {
 /// ([`Action::Accept`]), and in the rule of the opposite direction it neither matches the
 /// tag nor takes it off: that rule reads like one for untagged frames. So the refusal of
 /// the one direction has to reach the other: [`RuleParser::opposite_of_8021ad`].
-#[derive(Clone, Debug, Default)]
-pub struct RuleParser {
-    ingress: Option<PsePort>,
-    addr_type: Option<AddrType>,
-    n_proto: Option<u16>,
-    l4: Option<L4>,
-    addrs: Option<Addrs>,
-    ports: Option<(u16, u16)>,
-    vlan: Option<u16>,
-    cvlan: Option<u16>,
+#[derive(Debug)]
+pub struct RuleParser<'a> {
+    /// Where the flow is put together, field by field.
+    flow: &'a mut Flow,
+    /// What of it is there: [`seen`].
+    seen: u16,
     pops: u8,
-    macs: Macs,
-    new_src4: Option<[u8; 4]>,
-    new_dst4: Option<[u8; 4]>,
-    new_src6: [Option<[u8; 4]>; 4],
-    new_dst6: [Option<[u8; 4]>; 4],
+    sport: u16,
+    dport: u16,
     new_sport: Option<u16>,
     new_dport: Option<u16>,
     port_header: Option<L4>,
-    out_encap: Encap,
-    egress: Option<PsePort>,
-    dsa: Option<u8>,
-    service_tag: bool,
+    vlan: Option<u16>,
+    cvlan: Option<u16>,
 }
 
-/// `value` if `ok`, else the reason.
+/// Nothing if `ok`, else the reason.
 fn require(ok: bool, reject: Reject) -> Result<(), Reject> {
     if ok {
         Ok(())
@@ -327,10 +339,29 @@ impl VlanKey {
     }
 }
 
-impl RuleParser {
-    /// A parser that has seen nothing.
-    pub fn new() -> Self {
-        Self::default()
+impl<'a> RuleParser<'a> {
+    /// A parser that has seen nothing and writes to `flow`, which is not to be used before
+    /// [`RuleParser::finish`] was `Ok`.
+    #[inline]
+    pub fn new(flow: &'a mut Flow) -> Self {
+        flow.dsa = None;
+        flow.out_encap = Encap::NONE;
+        Self {
+            flow,
+            seen: 0,
+            pops: 0,
+            sport: 0,
+            dport: 0,
+            new_sport: None,
+            new_dport: None,
+            port_header: None,
+            vlan: None,
+            cvlan: None,
+        }
+    }
+
+    fn has(&self, what: u16) -> bool {
+        self.seen & what != 0
     }
 
     /// Takes a key.
@@ -340,15 +371,17 @@ impl RuleParser {
         match key {
             Match::Meta { ingress, mask } => {
                 require(mask == u32::MAX, Reject::Mask)?;
-                self.ingress = Some(ingress.ok_or(Reject::ForeignIngress)?);
+                self.flow.ingress = ingress.ok_or(Reject::ForeignIngress)?;
+                self.seen |= seen::INGRESS;
             }
             Match::Control {
                 addr_type,
                 flags_mask,
             } => {
                 require(flags_mask == 0, Reject::ControlFlags)?;
-                self.addr_type = match addr_type {
-                    AddrType::V4 | AddrType::V6 => Some(addr_type),
+                self.seen |= match addr_type {
+                    AddrType::V4 => seen::CONTROL_V4,
+                    AddrType::V6 => seen::CONTROL_V6,
                     AddrType::None => return Err(Reject::Layer2),
                     AddrType::Other => return Err(Reject::Family),
                 };
@@ -363,9 +396,13 @@ impl RuleParser {
                     n_proto_mask == u16::MAX && ip_proto_mask == u8::MAX,
                     Reject::Mask,
                 )?;
-                require(n_proto == ETH_P_IP || n_proto == ETH_P_IPV6, Reject::Family)?;
-                self.n_proto = Some(n_proto);
-                self.l4 = Some(L4::from_ip_proto(ip_proto).ok_or(Reject::Protocol)?);
+                let family = match n_proto {
+                    ETH_P_IP => seen::BASIC_V4,
+                    ETH_P_IPV6 => seen::BASIC_V6,
+                    _ => return Err(Reject::Family),
+                };
+                self.flow.l4 = L4::from_ip_proto(ip_proto).ok_or(Reject::Protocol)?;
+                self.seen |= family;
             }
             Match::Ipv4Addrs {
                 src,
@@ -374,7 +411,15 @@ impl RuleParser {
                 dst_mask,
             } => {
                 require(src_mask == [0xff; 4] && dst_mask == [0xff; 4], Reject::Mask)?;
-                self.addrs = Some(Addrs::V4(src, dst));
+                let tuple = Tuple::V4 {
+                    src,
+                    dst,
+                    sport: 0,
+                    dport: 0,
+                };
+                self.flow.tuple = tuple;
+                self.flow.new = tuple;
+                self.seen |= seen::ADDRS_V4;
             }
             Match::Ipv6Addrs {
                 src,
@@ -386,7 +431,15 @@ impl RuleParser {
                     src_mask == [0xff; 16] && dst_mask == [0xff; 16],
                     Reject::Mask,
                 )?;
-                self.addrs = Some(Addrs::V6(src, dst));
+                let tuple = Tuple::V6 {
+                    src,
+                    dst,
+                    sport: 0,
+                    dport: 0,
+                };
+                self.flow.tuple = tuple;
+                self.flow.new = tuple;
+                self.seen |= seen::ADDRS_V6;
             }
             Match::Ports {
                 sport,
@@ -398,7 +451,8 @@ impl RuleParser {
                     sport_mask == u16::MAX && dport_mask == u16::MAX,
                     Reject::Mask,
                 )?;
-                self.ports = Some((sport, dport));
+                (self.sport, self.dport) = (sport, dport);
+                self.seen |= seen::PORTS;
             }
             Match::Tcp { flags, mask } => {
                 require(
@@ -431,27 +485,28 @@ impl RuleParser {
             } => self.on_mangle(header, offset, mask, val)?,
             Action::VlanPush { vid, proto, prio } => {
                 if proto != ETH_P_8021Q {
-                    self.service_tag = true;
+                    self.seen |= seen::SERVICE_TAG;
                     return Ok(());
                 }
                 require(prio == 0, Reject::VlanPriority)?;
                 require(vid <= VLAN_VID_MASK, Reject::Vlan)?;
                 // A tag inside of a PPPoE session.
-                require(self.out_encap.pppoe.is_none(), Reject::Pppoe)?;
-                require(self.out_encap.push_vlan(vid), Reject::VlanDepth)?;
+                require(self.flow.out_encap.pppoe.is_none(), Reject::Pppoe)?;
+                require(self.flow.out_encap.push_vlan(vid), Reject::VlanDepth)?;
             }
             Action::VlanPop => self.pops = self.pops.saturating_add(1),
             Action::PppoePush { sid } => {
-                require(self.out_encap.pppoe.is_none(), Reject::Pppoe)?;
-                self.out_encap.pppoe = Some(sid);
+                require(self.flow.out_encap.pppoe.is_none(), Reject::Pppoe)?;
+                self.flow.out_encap.pppoe = Some(sid);
             }
             Action::Csum { .. } => {}
             Action::Redirect { egress, dsa } => {
-                require(self.egress.is_none(), Reject::TwoRedirects)?;
-                self.dsa = dsa;
-                self.egress = Some(egress.ok_or(Reject::ForeignEgress)?);
+                require(!self.has(seen::EGRESS), Reject::TwoRedirects)?;
+                self.flow.dsa = dsa;
+                self.flow.egress = egress.ok_or(Reject::ForeignEgress)?;
+                self.seen |= seen::EGRESS;
             }
-            Action::Accept => self.service_tag = true,
+            Action::Accept => self.seen |= seen::SERVICE_TAG,
             Action::Tunnel => return Err(Reject::Tunnel),
             Action::Other { .. } => return Err(Reject::UnknownAction),
         }
@@ -470,32 +525,60 @@ impl RuleParser {
         match header {
             MangleHeader::Eth => {
                 let [hi, lo] = [upper(val).to_ne_bytes(), lower(val).to_ne_bytes()];
-                match (offset, mask) {
-                    (0, 0) => self.macs.dst_hi = Some(bytes),
-                    (4, 0xffff_0000) => self.macs.dst_lo = Some(lo),
-                    (4, 0x0000_ffff) => self.macs.src_hi = Some(hi),
-                    (8, 0) => self.macs.src_lo = Some(bytes),
+                let [d0, d1, d2, d3, d4, d5] = &mut self.flow.dmac;
+                let [s0, s1, s2, s3, s4, s5] = &mut self.flow.smac;
+                self.seen |= match (offset, mask) {
+                    (0, 0) => {
+                        [*d0, *d1, *d2, *d3] = bytes;
+                        seen::DMAC_HIGH
+                    }
+                    (4, 0xffff_0000) => {
+                        [*d4, *d5] = lo;
+                        seen::DMAC_LOW
+                    }
+                    (4, 0x0000_ffff) => {
+                        [*s0, *s1] = hi;
+                        seen::SMAC_HIGH
+                    }
+                    (8, 0) => {
+                        [*s2, *s3, *s4, *s5] = bytes;
+                        seen::SMAC_LOW
+                    }
                     _ => return Err(Reject::BadMangle),
+                };
+            }
+            MangleHeader::Ip4 => {
+                let is_src = match (offset, mask) {
+                    (12, 0) => true,
+                    (16, 0) => false,
+                    _ => return Err(Reject::BadMangle),
+                };
+                match &mut self.flow.new {
+                    Tuple::V4 { src, dst, .. } if self.seen & seen::ADDRS_V4 != 0 => {
+                        *(if is_src { src } else { dst }) = bytes;
+                    }
+                    _ => self.seen |= seen::MIXED,
                 }
             }
-            MangleHeader::Ip4 => match (offset, mask) {
-                (12, 0) => self.new_src4 = Some(bytes),
-                (16, 0) => self.new_dst4 = Some(bytes),
-                _ => return Err(Reject::BadMangle),
-            },
             MangleHeader::Ip6 => {
                 require(mask == 0, Reject::BadMangle)?;
-                let (address, at) = match offset {
-                    8..=20 => (&mut self.new_src6, offset.wrapping_sub(8)),
-                    24..=36 => (&mut self.new_dst6, offset.wrapping_sub(24)),
+                let (is_src, at) = match offset {
+                    8..=20 => (true, offset.wrapping_sub(8)),
+                    24..=36 => (false, offset.wrapping_sub(24)),
                     _ => return Err(Reject::BadMangle),
                 };
                 require(at & 3 == 0, Reject::BadMangle)?;
-                let word = usize::try_from(at >> 2)
-                    .ok()
-                    .and_then(|at| address.get_mut(at))
-                    .ok_or(Reject::BadMangle)?;
-                *word = Some(bytes);
+                match &mut self.flow.new {
+                    Tuple::V6 { src, dst, .. } if self.seen & seen::ADDRS_V6 != 0 => {
+                        let address = if is_src { src } else { dst };
+                        let word = usize::try_from(at >> 2)
+                            .ok()
+                            .and_then(|at| address.chunks_exact_mut(4).nth(at))
+                            .ok_or(Reject::BadMangle)?;
+                        word.copy_from_slice(&bytes);
+                    }
+                    _ => self.seen |= seen::MIXED,
+                }
             }
             MangleHeader::Tcp | MangleHeader::Udp => {
                 let l4 = match header {
@@ -529,16 +612,17 @@ impl RuleParser {
     /// [`Encap::pppoe`] of the ingress side is never set: rules neither match a PPPoE
     /// session nor ask for its header to be taken off; both are implied by the device. The
     /// engine takes it off, as it does with tags, because the entry does not put it on.
-    pub fn finish(&self) -> Result<Flow, Reject> {
-        require(!self.service_tag, Reject::Vlan8021ad)?;
-        let ingress = self.ingress.ok_or(Reject::NoMeta)?;
-        let addr_type = self.addr_type.ok_or(Reject::NoControl)?;
-        let (n_proto, l4) = self.n_proto.zip(self.l4).ok_or(Reject::NoBasic)?;
-        let (tuple, new) = self.tuples(addr_type, n_proto)?;
-        if tuple.is_multicast() || new.is_multicast() {
+    #[inline]
+    pub fn finish(&mut self) -> Result<(), Reject> {
+        if self.seen != seen::V4 && self.seen != seen::V6 {
+            return Err(self.lacks());
+        }
+        self.set_ports();
+        let flow = &mut *self.flow;
+        if flow.tuple.is_multicast() || flow.new.is_multicast() {
             return Err(Reject::Multicast);
         }
-        if self.port_header.is_some_and(|header| header != l4) {
+        if self.port_header.is_some_and(|header| header != flow.l4) {
             return Err(Reject::BadMangle);
         }
 
@@ -556,95 +640,68 @@ impl RuleParser {
         }
         // The engine takes all tags off and puts on what the entry says.
         require(self.pops == in_encap.tags(), Reject::Vlan)?;
+        flow.in_encap = in_encap;
 
-        let (dmac, smac) = self.macs.complete().ok_or(Reject::MissingMac)?;
-        require(dmac != [0; 6] && smac != [0; 6], Reject::BadMac)?;
-        require(!is_group(&dmac), Reject::Multicast)?;
-        require(!is_group(&smac), Reject::BadMac)?;
+        require(flow.dmac != [0; 6] && flow.smac != [0; 6], Reject::BadMac)?;
+        require(!is_group(&flow.dmac), Reject::Multicast)?;
+        require(!is_group(&flow.smac), Reject::BadMac)
+    }
 
-        Ok(Flow {
-            ingress,
-            egress: self.egress.ok_or(Reject::NoRedirect)?,
-            dsa: self.dsa,
-            l4,
-            tuple,
-            new,
-            smac,
-            dmac,
-            in_encap,
-            out_encap: self.out_encap,
-        })
+    /// What keeps the rule from being a flow's.
+    #[cold]
+    fn lacks(&self) -> Reject {
+        use seen::*;
+
+        if self.has(SERVICE_TAG) {
+            return Reject::Vlan8021ad;
+        }
+        let needs = [
+            (INGRESS, Reject::NoMeta),
+            (CONTROL_V4 | CONTROL_V6, Reject::NoControl),
+            (BASIC_V4 | BASIC_V6, Reject::NoBasic),
+            (ADDRS_V4 | ADDRS_V6, Reject::NoAddrs),
+            (PORTS, Reject::NoPorts),
+        ];
+        for (any, reject) in needs {
+            if !self.has(any) {
+                return reject;
+            }
+        }
+        if !self.is_of_one_family() {
+            return Reject::MixedFamily;
+        }
+        if self.seen & MACS != MACS {
+            return Reject::MissingMac;
+        }
+        Reject::NoRedirect
+    }
+
+    /// Whether addresses, ports and protocol are there, all of the same family.
+    fn is_of_one_family(&self) -> bool {
+        let said = self.seen & seen::FAMILY;
+        said == seen::V4 & seen::FAMILY || said == seen::V6 & seen::FAMILY
+    }
+
+    /// Writes the ports, which may have come before the addresses.
+    #[inline]
+    fn set_ports(&mut self) {
+        self.flow.tuple.set_ports(self.sport, self.dport);
+        self.flow.new.set_ports(
+            self.new_sport.unwrap_or(self.sport),
+            self.new_dport.unwrap_or(self.dport),
+        );
     }
 
     /// If the rule puts on an 802.1ad tag, the key of the opposite direction of its
     /// connection, whose rule does not tell that it is one of these.
-    pub fn opposite_of_8021ad(&self) -> Option<Key> {
-        if !self.service_tag {
+    #[cold]
+    pub fn opposite_of_8021ad(&mut self) -> Option<Key> {
+        if !self.has(seen::SERVICE_TAG) || !self.is_of_one_family() {
             return None;
         }
-        let (_, new) = self.tuples(self.addr_type?, self.n_proto?).ok()?;
-        Some(Key {
-            l4: self.l4?,
-            tuple: new.reversed(),
-        })
+        self.set_ports();
+        Some(self.flow.opposite())
     }
-
-    /// Addresses and ports as the frame arrives and as it leaves.
-    fn tuples(&self, addr_type: AddrType, n_proto: u16) -> Result<(Tuple, Tuple), Reject> {
-        let addrs = self.addrs.ok_or(Reject::NoAddrs)?;
-        let (sport, dport) = self.ports.ok_or(Reject::NoPorts)?;
-        let new_sport = self.new_sport.unwrap_or(sport);
-        let new_dport = self.new_dport.unwrap_or(dport);
-        match (addr_type, n_proto, addrs) {
-            (AddrType::V4, ETH_P_IP, Addrs::V4(src, dst)) => {
-                let mangled6 = self.new_src6.iter().chain(&self.new_dst6);
-                require(mangled6.flatten().next().is_none(), Reject::MixedFamily)?;
-                let tuple = Tuple::V4 {
-                    src,
-                    dst,
-                    sport,
-                    dport,
-                };
-                let new = Tuple::V4 {
-                    src: self.new_src4.unwrap_or(src),
-                    dst: self.new_dst4.unwrap_or(dst),
-                    sport: new_sport,
-                    dport: new_dport,
-                };
-                Ok((tuple, new))
-            }
-            (AddrType::V6, ETH_P_IPV6, Addrs::V6(src, dst)) => {
-                require(
-                    self.new_src4.is_none() && self.new_dst4.is_none(),
-                    Reject::MixedFamily,
-                )?;
-                let tuple = Tuple::V6 {
-                    src,
-                    dst,
-                    sport,
-                    dport,
-                };
-                let new = Tuple::V6 {
-                    src: patch(src, &self.new_src6),
-                    dst: patch(dst, &self.new_dst6),
-                    sport: new_sport,
-                    dport: new_dport,
-                };
-                Ok((tuple, new))
-            }
-            _ => Err(Reject::MixedFamily),
-        }
-    }
-}
-
-/// `address` with those of its words replaced that `words` has.
-fn patch(mut address: [u8; 16], words: &[Option<[u8; 4]>; 4]) -> [u8; 16] {
-    for (old, new) in address.chunks_exact_mut(4).zip(words) {
-        if let Some(new) = new {
-            old.copy_from_slice(new);
-        }
-    }
-    address
 }
 
 /// Whether an Ethernet address is a group address.

@@ -35,11 +35,34 @@ use super::{
     v6, //
 };
 
+/// A flow with something in each field.
+fn stale() -> Flow {
+    let encap = Encap {
+        vlan: [Some(0xabc), Some(0xdef)],
+        pppoe: Some(0x5555),
+    };
+    Flow {
+        ingress: PsePort(9),
+        egress: PsePort(8),
+        dsa: Some(7),
+        l4: L4::Udp,
+        tuple: v6(0x5a, 1, 0xa5, 2),
+        new: v6(0x5b, 3, 0xb5, 4),
+        smac: [0x5a; 6],
+        dmac: [0xa4; 6],
+        in_encap: encap,
+        out_encap: encap,
+    }
+}
+
 fn parse(matches: &[Match], actions: &[Action]) -> Result<Flow, Reject> {
-    let mut parser = RuleParser::new();
+    // Whatever was there before.
+    let mut flow = stale();
+    let mut parser = RuleParser::new(&mut flow);
     matches.iter().try_for_each(|m| parser.on_match(*m))?;
     actions.iter().try_for_each(|a| parser.on_action(*a))?;
-    parser.finish()
+    parser.finish()?;
+    Ok(flow)
 }
 
 /// A plain TCP connection over IPv4.
@@ -452,7 +475,8 @@ fn tags_of_802_1ad_refuse_both_directions() {
     }];
     for dir in 0..2 {
         for action in outer {
-            let mut parser = RuleParser::new();
+            let mut flow = stale();
+            let mut parser = RuleParser::new(&mut flow);
             for m in c.matches(dir) {
                 parser.on_match(m).unwrap();
             }
@@ -469,7 +493,8 @@ fn tags_of_802_1ad_refuse_both_directions() {
             assert_eq!(c.flow(dir).opposite(), opposite);
         }
     }
-    let mut parser = RuleParser::new();
+    let mut flow = stale();
+    let mut parser = RuleParser::new(&mut flow);
     parser.on_action(Action::Accept).unwrap();
     assert_eq!(parser.opposite_of_8021ad(), None);
 }
@@ -620,7 +645,8 @@ proptest! {
         matches in proptest::collection::vec(any_match(), 0..16),
         actions in proptest::collection::vec(any_action(), 0..32),
     ) {
-        let mut parser = RuleParser::new();
+        let mut flow = stale();
+        let mut parser = RuleParser::new(&mut flow);
         for m in matches {
             let _ = parser.on_match(m);
         }
