@@ -11,6 +11,8 @@ pub const fn genmask(high: u32, low: u32) -> u32 {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Field {
     mask: u32,
+    /// The lowest bit.
+    low: u32,
 }
 
 impl Field {
@@ -18,6 +20,7 @@ impl Field {
     pub const fn new(high: u32, low: u32) -> Self {
         Self {
             mask: genmask(high, low),
+            low,
         }
     }
 
@@ -28,7 +31,7 @@ impl Field {
 
     /// The greatest number the field holds.
     pub const fn max(self) -> u32 {
-        self.mask.wrapping_shr(self.mask.trailing_zeros())
+        self.mask.wrapping_shr(self.low)
     }
 
     /// Width in bits.
@@ -39,12 +42,12 @@ impl Field {
     /// A word with `value` in the field and zeros elsewhere. Bits of `value` that the
     /// field does not have are lost.
     pub const fn put(self, value: u32) -> u32 {
-        value.wrapping_shl(self.mask.trailing_zeros()) & self.mask
+        value.wrapping_shl(self.low) & self.mask
     }
 
     /// The number in the field of `word`.
     pub const fn get(self, word: u32) -> u32 {
-        (word & self.mask).wrapping_shr(self.mask.trailing_zeros())
+        (word & self.mask).wrapping_shr(self.low)
     }
 }
 

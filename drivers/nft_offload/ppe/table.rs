@@ -414,8 +414,9 @@ where
             return Err(Reject::TableFull);
         }
         let timestamp = hw.timestamp();
-        let mut entry = Entry::new(chip.format.entry_words());
-        chip.format.fill(flow, timestamp, &mut entry)?;
+        // Not moved out of the result, as that would be a copy.
+        let encoded = chip.format.encode(flow, timestamp);
+        let entry = encoded.as_ref().map_err(|reject| *reject)?;
         let (slot, word0) = self.place(hw, chip, flow, own)?;
         self.disarm(hw, chip, slot, word0)?;
         if own != Some(slot) && chip.caps.mib.is_some() {
@@ -425,7 +426,7 @@ where
                 count(&mut self.stats.stray_mib);
             }
         }
-        let committed = hw.commit(slot, &entry);
+        let committed = hw.commit(slot, entry);
         if let Err(reject) = self.answer(committed) {
             // Some of it may have been written.
             let _ = hw.invalidate(slot);

@@ -39,6 +39,13 @@ impl Entry {
         }
     }
 
+    /// The first `len` of `words`; those behind them have to be zero.
+    #[inline(always)]
+    pub const fn from_words(words: [u32; MAX_WORDS], len: usize) -> Self {
+        let len = if len < MAX_WORDS { len } else { MAX_WORDS };
+        Self { words, len }
+    }
+
     /// All words.
     pub fn words(&self) -> &[u32] {
         self.words.get(..self.len).unwrap_or(&[])
@@ -208,12 +215,48 @@ impl fmt::Display for Line {
     }
 }
 
+/// Some slots of a bucket, in order.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Slots {
+    /// The bucket's first slot.
+    pub first: u16,
+    /// Bit n stands for the slot n behind it.
+    pub ways: u16,
+}
+
+impl Slots {
+    /// None of the bucket.
+    pub const fn none(self) -> Self {
+        Self { ways: 0, ..self }
+    }
+
+    /// Adds a slot of the bucket.
+    pub fn add(&mut self, slot: u16) {
+        self.ways |= 1_u16.wrapping_shl(slot.wrapping_sub(self.first).into());
+    }
+}
+
+impl Iterator for Slots {
+    type Item = u16;
+
+    #[inline]
+    fn next(&mut self) -> Option<u16> {
+        let way = self.ways.trailing_zeros();
+        // Without the lowest one; none is left of zero.
+        self.ways &= self.ways.wrapping_sub(1);
+        u16::try_from(way)
+            .ok()
+            .filter(|way| u32::from(*way) < u16::BITS)
+            .and_then(|way| self.first.checked_add(way))
+    }
+}
+
 /// The format of a chip's table.
 pub trait Format: Sync {
     /// Words per entry, at most [`MAX_WORDS`].
     fn entry_words(&self) -> usize;
 
-    /// Slots per bucket: in how many the engine looks for a flow.
+    /// Slots per bucket: in how many the engine looks for a flow; at most 16.
     fn ways(&self) -> u16;
 
     /// Width of the timestamp of bound entries, in bits; its unit is one second.
@@ -229,21 +272,28 @@ pub trait Format: Sync {
         true
     }
 
-    /// Makes `entry`, which is all zero and has [`Format::entry_words`], a bound entry for
-    /// `flow`, bound at engine time `timestamp`.
-    fn fill(&self, flow: &Flow, timestamp: u16, entry: &mut Entry) -> Result<(), Reject>;
+    /// The slots of that bucket which it can be given.
+    fn slots(&self, flow: &Flow, capacity: u32) -> Slots {
+        let first = self.bucket(flow, capacity);
+        let mut ways = 0;
+        for way in 0..self.ways() {
+            let usable = first
+                .checked_add(way)
+                .is_some_and(|slot| u32::from(slot) < capacity && self.usable(slot));
+            if usable {
+                ways |= 1_u16.wrapping_shl(way.into());
+            }
+        }
+        Slots { first, ways }
+    }
 
     /// The words of a bound entry for `flow`, bound at engine time `timestamp`.
-    fn encode(&self, flow: &Flow, timestamp: u16) -> Result<Entry, Reject> {
-        let mut entry = Entry::new(self.entry_words());
-        self.fill(flow, timestamp, &mut entry)?;
-        Ok(entry)
-    }
+    fn encode(&self, flow: &Flow, timestamp: u16) -> Result<Entry, Reject>;
 
     /// What `words` say. Missing words count as zero.
     fn decode(&self, words: &[u32]) -> Decoded;
 
-    /// The state in word 0.
+    /// The state in word 0. A word 0 of zero is [`State::Invalid`].
     fn state(&self, word0: u32) -> State;
 
     /// Whether the engine forwards the flow of an entry with this word 0.

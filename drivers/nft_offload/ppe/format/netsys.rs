@@ -48,7 +48,8 @@ use super::{
     Entry,
     Format,
     Kind,
-    State, //
+    State,
+    MAX_WORDS, //
 };
 
 /// IB1, all generations: state (0 invalid, 1 unbound, 2 bound, 3 FIN).
@@ -100,6 +101,8 @@ const SRC: usize = 1;
 const V4_DST: usize = 2;
 /// Word of the destination address, IPv6.
 const V6_DST: usize = 5;
+/// Words of addresses and ports, IPv6.
+const V6_KEY: [usize; 9] = [SRC, 2, 3, 4, V6_DST, 6, 7, 8, V6.ports];
 /// Words of the addresses and ports after translation, IPv4.
 const V4_NEW: [usize; 3] = [5, 6, 7];
 
@@ -142,12 +145,11 @@ struct Ib1 {
     pppoe: Field,
     /// The tags are 802.1Q tags, and not a switch's own.
     vlan_tag: Field,
-    /// The engine may keep the entry in its cache.
-    cache: Field,
-    /// TTL or hop limit is decremented.
-    ttl: Field,
     /// Type.
     kind: Field,
+    /// What every bound entry has: its state, that the engine may keep it in its cache, and
+    /// that TTL or hop limit is decremented.
+    preset: u32,
 }
 
 /// Fields of IB2 that differ between generations.
@@ -155,14 +157,11 @@ struct Ib1 {
 struct Ib2 {
     /// Queue of the transmit DMA engine (QDMA).
     qid: Field,
-    /// Frames go through the queue.
-    pse_qos: Field,
     /// PSE port at which frames leave.
     dest_port: Field,
-    /// Frames are counted in the entry's MIB.
-    mib_cnt: Field,
-    /// What every entry has besides: the accounting group that stands for none
-    /// (PORT_AG).
+    /// What every entry has: that frames go through the queue (PSE_QOS), that they are
+    /// counted in the entry's MIB (MIB_CNT) if there is one, and the accounting group that
+    /// stands for none (PORT_AG).
     preset: u32,
 }
 
@@ -171,12 +170,20 @@ struct Ib2 {
 pub struct Layout {
     words: usize,
     ways: u16,
-    mib: bool,
     /// Length of the pieces of memory, in bytes, that an entry must not lie in two of.
     boundary: Option<usize>,
     ib1: Ib1,
     ib2: Ib2,
 }
+
+/// The engine may keep the entry in its cache, NETSYS v1.
+const IB1_V1_CACHE: u32 = 1 << 22;
+/// TTL or hop limit is decremented, NETSYS v1.
+const IB1_V1_TTL: u32 = 1 << 24;
+/// The engine may keep the entry in its cache, from NETSYS v2 on.
+const IB1_V2_CACHE: u32 = 1 << 20;
+/// TTL or hop limit is decremented, from NETSYS v2 on.
+const IB1_V2_TTL: u32 = 1 << 22;
 
 /// IB1 of NETSYS v1.
 const IB1_V1: Ib1 = Ib1 {
@@ -184,26 +191,27 @@ const IB1_V1: Ib1 = Ib1 {
     vlan_layer: Field::new(18, 16),
     pppoe: Field::bit(19),
     vlan_tag: Field::bit(20),
-    cache: Field::bit(22),
-    ttl: Field::bit(24),
     kind: Field::new(27, 25),
+    preset: IB1_STATE.put(STATE_BIND) | IB1_V1_CACHE | IB1_V1_TTL,
 };
 
 /// IB2 of NETSYS v1 with counters: the accounting group is 0x1f, the meter group
 /// (PORT_MG, bits 17:12) 0.
 const IB2_V1: Ib2 = Ib2 {
     qid: Field::new(3, 0),
-    pse_qos: Field::bit(4),
     dest_port: Field::new(7, 5),
-    mib_cnt: Field::bit(10),
-    preset: Field::new(23, 18).put(0x1f),
+    preset: IB2_V1_PSE_QOS | IB2_V1_MIB_CNT | IB2_V1_PORT_AG,
 };
 
 /// IB2 of NETSYS v1 without counters, where the meter group that stands for none is 0x3f.
 const IB2_V1_UNCOUNTED: Ib2 = Ib2 {
-    preset: IB2_V1.preset | Field::new(17, 12).put(0x3f),
+    preset: IB2_V1_PSE_QOS | IB2_V1_PORT_AG | Field::new(17, 12).put(0x3f),
     ..IB2_V1
 };
+
+const IB2_V1_PSE_QOS: u32 = 1 << 4;
+const IB2_V1_MIB_CNT: u32 = 1 << 10;
+const IB2_V1_PORT_AG: u32 = Field::new(23, 18).put(0x1f);
 
 /// IB1 from NETSYS v2 on.
 const IB1_V2: Ib1 = Ib1 {
@@ -211,25 +219,24 @@ const IB1_V2: Ib1 = Ib1 {
     vlan_layer: Field::new(16, 14),
     pppoe: Field::bit(17),
     vlan_tag: Field::bit(18),
-    cache: Field::bit(20),
-    ttl: Field::bit(22),
     kind: Field::new(27, 23),
+    preset: IB1_STATE.put(STATE_BIND) | IB1_V2_CACHE | IB1_V2_TTL,
 };
 
 /// IB2 from NETSYS v2 on.
 const IB2_V2: Ib2 = Ib2 {
     qid: Field::new(6, 0),
-    pse_qos: Field::bit(8),
     dest_port: Field::new(12, 9),
-    mib_cnt: Field::bit(15),
-    preset: Field::new(23, 20).put(0xf),
+    preset: IB2_V2_PSE_QOS | IB2_V2_MIB_CNT | Field::new(23, 20).put(0xf),
 };
+
+const IB2_V2_PSE_QOS: u32 = 1 << 8;
+const IB2_V2_MIB_CNT: u32 = 1 << 15;
 
 /// NETSYS v1: entries of 80 bytes, two ways, no counters.
 const LAYOUT_V1: Layout = Layout {
     words: 20,
     ways: 2,
-    mib: false,
     boundary: None,
     ib1: IB1_V1,
     ib2: IB2_V1_UNCOUNTED,
@@ -239,7 +246,6 @@ const LAYOUT_V1: Layout = Layout {
 const LAYOUT_V2: Layout = Layout {
     words: 24,
     ways: 4,
-    mib: true,
     boundary: None,
     ib1: IB1_V2,
     ib2: IB2_V2,
@@ -272,8 +278,7 @@ pub static NETSYS_V1_BOUNDARY: Netsys = Netsys {
 /// NETSYS v1 with counters: MT7622.
 pub static NETSYS_V1_COUNTED: Netsys = Netsys {
     layout: Layout {
-        mib: true,
-        ib2: IB2_V1,
+            ib2: IB2_V1,
         ..LAYOUT_V1
     },
 };
@@ -287,6 +292,23 @@ pub static NETSYS_V3: Netsys = Netsys { layout: LAYOUT_V3 };
 /// The word at `at`, 0 if there is none.
 fn at(words: &[u32], at: usize) -> u32 {
     words.get(at).copied().unwrap_or(0)
+}
+
+/// Sets words, at places known when this is compiled.
+#[inline(always)]
+fn put_all<const N: usize>(words: &mut [u32; MAX_WORDS], at: [usize; N], values: [u32; N]) {
+    for (at, value) in at.into_iter().zip(values) {
+        if let Some(word) = words.get_mut(at) {
+            *word = value;
+        }
+    }
+}
+
+/// Sets the words that entries of all types have.
+#[inline(always)]
+fn put_rest(words: &mut [u32; MAX_WORDS], at: &Places, ib1: u32, ib2: u32, l2: [u32; 5]) {
+    put_all(words, [0, at.ib2], [ib1, ib2]);
+    put_all(words, at.l2(), l2);
 }
 
 /// The four words of an IPv6 address.
@@ -419,28 +441,15 @@ impl Format for Netsys {
         first.checked_div(boundary) == last.checked_div(boundary)
     }
 
-    fn fill(&self, flow: &Flow, timestamp: u16, entry: &mut Entry) -> Result<(), Reject> {
-        let Layout { mib, ib1, ib2, .. } = &self.layout;
-
-        let (places, kind, mut etype) = match (&flow.tuple, &flow.new) {
-            (Tuple::V4 { .. }, Tuple::V4 { .. }) => (&V4, TYPE_IPV4_HNAPT, ETH_P_IP),
-            (Tuple::V6 { .. }, Tuple::V6 { .. }) if flow.is_nat() => return Err(Reject::Nat66),
-            (Tuple::V6 { .. }, Tuple::V6 { .. }) => (&V6, TYPE_IPV6_5T, ETH_P_IPV6),
-            _ => return Err(Reject::MixedFamily),
-        };
-        let (words, len) = key(&flow.tuple);
-        for (at, word) in (SRC..).zip(words.iter().take(len)) {
-            entry.set(at, *word);
-        }
-        if let ([src, dst, ports, ..], 3) = key(&flow.new) {
-            let [new_src, new_dst, new_ports] = V4_NEW;
-            entry.set(new_src, src);
-            entry.set(new_dst, dst);
-            entry.set(new_ports, ports);
-        }
+    fn encode(&self, flow: &Flow, timestamp: u16) -> Result<Entry, Reject> {
+        let Layout { ib1, ib2, .. } = &self.layout;
 
         let [outer, inner] = flow.out_encap.vlan;
         let tags = flow.out_encap.tags();
+        let mut etype = match flow.tuple {
+            Tuple::V4 { .. } => ETH_P_IP,
+            Tuple::V6 { .. } => ETH_P_IPV6,
+        };
         if flow.out_encap.pppoe.is_some() {
             etype = ETH_P_PPP_SES;
         }
@@ -459,9 +468,6 @@ impl Format for Netsys {
             smac_high,
             word(smac_low, flow.out_encap.pppoe.unwrap_or(0)),
         ];
-        for (at, word) in places.l2().iter().zip(l2) {
-            entry.set(*at, word);
-        }
 
         // Port 0 is the CPU's. Each of the others has the queue before its number, and each
         // port of a switch has one from the fourth on.
@@ -473,28 +479,34 @@ impl Format for Netsys {
         if port > ib2.dest_port.max() || queue > ib2.qid.max() {
             return Err(Reject::ForeignEgress);
         }
-        entry.set(
-            places.ib2,
-            ib2.preset
-                | ib2.dest_port.put(port)
-                | ib2.qid.put(queue)
-                | ib2.pse_qos.put(1)
-                | ib2.mib_cnt.put((*mib).into()),
-        );
+        let info2 = ib2.preset | ib2.dest_port.put(port) | ib2.qid.put(queue);
+        let info1 = ib1.preset
+            | IB1_UDP.put((flow.l4 == L4::Udp).into())
+            | ib1.vlan_layer.put(layers.into())
+            | ib1.vlan_tag.put(plain.into())
+            | ib1.pppoe.put(flow.out_encap.pppoe.is_some().into())
+            | ib1.timestamp.put(timestamp.into());
 
-        entry.set(
-            0,
-            IB1_STATE.put(STATE_BIND)
-                | IB1_UDP.put((flow.l4 == L4::Udp).into())
-                | ib1.kind.put(kind)
-                | ib1.cache.put(1)
-                | ib1.ttl.put(1)
-                | ib1.vlan_layer.put(layers.into())
-                | ib1.vlan_tag.put(plain.into())
-                | ib1.pppoe.put(flow.out_encap.pppoe.is_some().into())
-                | ib1.timestamp.put(timestamp.into()),
-        );
-        Ok(())
+        let mut words = [0; MAX_WORDS];
+        match (&flow.tuple, &flow.new) {
+            (Tuple::V4 { .. }, Tuple::V4 { .. }) => {
+                let ([src, dst, ports, ..], _) = key(&flow.tuple);
+                put_all(&mut words, [SRC, V4_DST, V4.ports], [src, dst, ports]);
+                let ([src, dst, ports, ..], _) = key(&flow.new);
+                put_all(&mut words, V4_NEW, [src, dst, ports]);
+                put_rest(&mut words, &V4, info1 | ib1.kind.put(TYPE_IPV4_HNAPT), info2, l2);
+            }
+            (Tuple::V6 { .. }, Tuple::V6 { .. }) => {
+                if flow.is_nat() {
+                    return Err(Reject::Nat66);
+                }
+                let (key, _) = key(&flow.tuple);
+                put_all(&mut words, V6_KEY, key);
+                put_rest(&mut words, &V6, info1 | ib1.kind.put(TYPE_IPV6_5T), info2, l2);
+            }
+            _ => return Err(Reject::MixedFamily),
+        }
+        Ok(Entry::from_words(words, self.layout.words))
     }
 
     fn decode(&self, words: &[u32]) -> Decoded {
