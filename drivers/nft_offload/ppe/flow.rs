@@ -328,7 +328,21 @@ impl Flow {
 
     /// Whether the engine cannot tell the two flows apart.
     pub fn same_key(&self, other: &Self) -> bool {
-        self.key() == other.key()
+        self.l4 == other.l4 && self.tuple == other.tuple
+    }
+
+    /// Becomes `other`. Field by field, since all at once is a call of `memcpy()`.
+    pub fn assign(&mut self, other: &Self) {
+        self.ingress = other.ingress;
+        self.egress = other.egress;
+        self.dsa = other.dsa;
+        self.l4 = other.l4;
+        self.tuple = other.tuple;
+        self.new = other.new;
+        self.smac = other.smac;
+        self.dmac = other.dmac;
+        self.in_encap = other.in_encap;
+        self.out_encap = other.out_encap;
     }
 }
 

@@ -24,6 +24,7 @@ use super::{
     format::{
         Entry,
         Format,
+        Slots,
         State,
         MAX_WORDS, //
     },
@@ -434,27 +435,22 @@ where
         }
 
         let now_ms = hw.now_ms();
+        let seen = chip.format.timestamp(entry.word0());
         let fresh = own != Some(slot);
-        let old = if fresh {
-            own.and_then(|own| self.clear(own))
-        } else {
-            self.get(slot)
-        };
-        let (unreported, total) = old
-            .map(|old| (old.unreported, old.total))
-            .unwrap_or_default();
+        let counted = own
+            .and_then(|own| if fresh { self.clear(own) } else { self.get(own) })
+            .map(|old| (old.unreported, old.total));
         if let Some(record) = self.records.get_mut(usize::from(slot)) {
             // One by one: each is written where it stays.
             record.cookie = cookie;
             record.tag = tag;
             record.owner = owner;
-            record.flow = *flow;
+            record.flow.assign(flow);
             record.bound = true;
-            record.unreported = unreported;
-            record.total = total;
+            (record.unreported, record.total) = counted.unwrap_or_default();
             record.last_used_ms = now_ms;
             record.polled_ms = now_ms;
-            record.seen = chip.format.timestamp(entry.word0());
+            record.seen = seen;
             record.used = true;
             record.leaving = false;
         }
@@ -596,7 +592,7 @@ where
             tuple: key.tuple,
             ..Flow::NONE
         };
-        let found = ways(chip.format, &flow, self.slots).find(|slot| {
+        let found = self.bucket(chip, &flow).find(|slot| {
             self.get(*slot)
                 .is_some_and(|record| record.owner == owner && record.flow.same_key(&flow))
         });
@@ -765,7 +761,7 @@ where
         slot: u16,
         word0: u32,
     ) -> Result<(), Reject> {
-        if matches!(chip.format.state(word0), State::Bound | State::Fin) {
+        if word0 != 0 && matches!(chip.format.state(word0), State::Bound | State::Fin) {
             let gone = hw.invalidate(slot).and_then(|()| hw.clear_cache());
             self.answer(gone)?;
         }
@@ -854,11 +850,11 @@ where
         chip: Chip<'_>,
         flow: &Flow,
         own: Option<u16>,
-    ) -> Result<u16, Reject> {
+    ) -> Result<(), Reject> {
         let comes_back = own.is_some_and(|own| !self.is_slot(own));
         let mut idlest = None;
         if self.spares > u32::from(!comes_back) {
-            for slot in ways(chip.format, flow, self.slots) {
+            for slot in self.bucket(chip, flow) {
                 self.poll(hw, chip, slot)?;
                 let Some(record) = self.get(slot) else {
                     continue;
@@ -885,7 +881,7 @@ where
         if bound {
             count(&mut self.stats.evictions);
         }
-        Ok(slot)
+        Ok(())
     }
 
     /// Chooses the slot for a flow, which may have the slot `own`, and reads word 0 there.
@@ -902,46 +898,24 @@ where
         flow: &Flow,
         own: Option<u16>,
     ) -> Result<(u16, u32), Reject> {
-        let ways = ways(chip.format, flow, self.slots);
-        let mut free = None;
-        let mut key_in_use = false;
-        let mut collision = false;
-        for slot in ways.clone() {
-            match self.get(slot) {
-                _ if own == Some(slot) => free = own,
-                Some(other) => {
-                    collision = true;
-                    key_in_use |= other.flow.same_key(flow);
-                }
-                None => free = free.or(Some(slot)),
-            }
-        }
-        if key_in_use {
+        let slots = self.bucket(chip, flow);
+        let mut found = self.look(hw, chip, flow, own, slots)?;
+        if found.key_in_use {
             count(&mut self.stats.key_in_use);
             return Err(Reject::KeyInUse);
         }
-        let free = match free {
-            Some(free) => free,
-            None => self.make_room(hw, chip, flow, own)?,
+        if found.free.is_none() {
+            self.make_room(hw, chip, flow, own)?;
+            found = self.look(hw, chip, flow, own, slots)?;
+        }
+        let Some((free, word0)) = found.free else {
+            count(&mut self.stats.bucket_full);
+            return Err(Reject::BucketFull);
         };
-        if collision && own != Some(free) {
+        if found.collision && own != Some(free) {
             count(&mut self.stats.collisions);
         }
-        let mut word0_there = 0;
-        for slot in ways {
-            let word0 = hw.read_word0(slot);
-            let word0 = self.answer(word0)?;
-            if slot == free {
-                word0_there = word0;
-            }
-            let other = self.get(slot).filter(|_| own != Some(slot));
-            let taken = other.is_some();
-            match chip.format.state(word0) {
-                State::Invalid => continue,
-                // Of another key, as was seen above.
-                State::Bound if other.is_some_and(|other| other.bound) => continue,
-                _ => {}
-            }
+        for slot in found.unknown {
             let mut words = [0; MAX_WORDS];
             let Some(words) = words.get_mut(..chip.format.key_words()) else {
                 continue;
@@ -951,14 +925,75 @@ where
             if !chip.format.same_key(words, flow) {
                 continue;
             }
+            let taken = own != Some(slot) && self.get(slot).is_some();
             if !taken {
+                let word0 = words.first().copied().unwrap_or(0);
                 return Ok((slot, word0));
             }
             let gone = hw.invalidate(slot);
             self.answer(gone)?;
         }
-        Ok((free, word0_there))
+        Ok((free, word0))
     }
+
+    /// Looks at the slots of the bucket of a flow, which may have the slot `own`.
+    fn look<H: Hw + ?Sized>(
+        &mut self,
+        hw: &mut H,
+        chip: Chip<'_>,
+        flow: &Flow,
+        own: Option<u16>,
+        slots: Slots,
+    ) -> Result<Bucket, Reject> {
+        let mut found = Bucket {
+            free: None,
+            collision: false,
+            key_in_use: false,
+            unknown: slots.none(),
+        };
+        for slot in slots {
+            let word0 = hw.read_word0(slot);
+            let word0 = self.answer(word0)?;
+            let mut bound = false;
+            match self.get(slot) {
+                _ if own == Some(slot) => found.free = Some((slot, word0)),
+                Some(other) => {
+                    found.collision = true;
+                    found.key_in_use |= other.flow.same_key(flow);
+                    bound = other.bound;
+                }
+                None => found.free = found.free.or(Some((slot, word0))),
+            }
+            if word0 == 0 {
+                continue;
+            }
+            match chip.format.state(word0) {
+                State::Invalid => {}
+                // Of its own key, which is another one or is refused.
+                State::Bound if bound => {}
+                _ => found.unknown.add(slot),
+            }
+        }
+        Ok(found)
+    }
+
+    /// The slots in which the engine looks for a flow and which it can be given.
+    fn bucket(&self, chip: Chip<'_>, flow: &Flow) -> Slots {
+        chip.format
+            .slots(flow, u32::try_from(self.slots).unwrap_or(0))
+    }
+}
+
+/// What is in the slots of a bucket, as one flow sees it.
+struct Bucket {
+    /// Where the flow can go, and word 0 there.
+    free: Option<(u16, u32)>,
+    /// Other flows have slots of it.
+    collision: bool,
+    /// One of them has the same key.
+    key_in_use: bool,
+    /// Slots with entries that are not those of the flows there.
+    unknown: Slots,
 }
 
 /// The name under which a key is remembered to be refused; not 0.
@@ -987,18 +1022,6 @@ impl Hasher for Fnv {
     fn finish(&self) -> u64 {
         self.0
     }
-}
-
-/// The slots in which the engine looks for a flow and which it can be given.
-fn ways<'a>(
-    format: &'a dyn Format,
-    flow: &Flow,
-    capacity: usize,
-) -> impl Iterator<Item = u16> + Clone + use<'a> {
-    let first = format.bucket(flow, u32::try_from(capacity).unwrap_or(0));
-    (0..format.ways())
-        .filter_map(move |way| first.checked_add(way))
-        .filter(move |slot| usize::from(*slot) < capacity && format.usable(*slot))
 }
 
 /// Adds one.
