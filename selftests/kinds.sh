@@ -60,7 +60,7 @@ side()
 # network NUMBER LAN_ENCAP WAN_ENCAP: a lan and a wan of their own
 network()
 {
-	local lan4=198.18.$1 lan6=2001:db8:1:$1 wan4=198.19.$1 wan6=2001:db8:2:$1
+	local lan4=198.18.$1 lan6=2001:db8:18:$1 wan4=198.19.$1 wan6=2001:db8:19:$1
 	side lan "$2" "$lan4" "$lan6" "$wan4" "$wan6" && side wan "$3" "$wan4" "$wan6" "$lan4" "$lan6" &&
 		lan sh -c "ping -c 1 -W 2 $wan4.2 && ping -c 1 -W 2 $wan6::2"
 }
@@ -77,19 +77,16 @@ second_lan()
 		lan ping -c 1 -W 2 198.51.100.2 && lan ping -c 1 -W 2 2001:db8:a::2
 }
 
-# No neighbour is asked again: what reaches the router from here on are flows' frames.
-calm()
+# neighbours MS: for so long none is asked again
+neighbours()
 {
-	# shellcheck disable=SC2016 # for other shells
-	local calm='for f in /proc/sys/net/ipv[46]/neigh/*/base_reachable_time_ms; do echo 3600000 >$f; done'
-	sh -c "$calm"
-	lan sh -c "$calm"
-	wan sh -c "$calm"
+	local set="for f in /proc/sys/net/ipv[46]/neigh/*/base_reachable_time_ms; do echo $1 >\$f; done"
+	sh -c "$set" && lan sh -c "$set" && wan sh -c "$set"
 }
 
 clean_up()
 {
-	local key dev
+	local key dev flush
 	nft flush ruleset
 	for key in "${!HAVE[@]}"; do
 		peer unplug "${key/\//.}"
@@ -100,9 +97,13 @@ clean_up()
 		ip link del $dev
 	done
 	for dev in lan wan; do
-		$dev sh -c "ip addr flush dev eth0 to 198.18.0.0/15; ip -6 addr flush dev eth0 to 2001:db8:1::/48
-			ip -6 addr flush dev eth0 to 2001:db8:2::/48"
+		flush=$(printf 'ip addr flush dev DEV to %s; ' 198.18.0.0/15 198.51.100.0/24 \
+			2001:db8:18::/48 2001:db8:19::/48 2001:db8:a::/64)
+		sh -c "${flush//DEV/$dev}"
+		$dev sh -c "${flush//DEV/eth0}"
 	done
+	sysctl -qw net.ipv4.conf.all.send_redirects=1 net.ipv4.conf.lan.send_redirects=1
+	neighbours 30000
 }
 
 # --- flows -----------------------------------------------------------------------------
@@ -149,7 +150,7 @@ across()
 	for kind in "${@:4}"; do
 		PORT=$((PORT + 1)) proto=${kind:0:3} family=${kind:3:1}
 		here=198.18.$n.2 there=198.19.$n.2 seen=198.19.$n.1
-		[ "$family" = 4 ] || here=2001:db8:1:$n::2 there=2001:db8:2:$n::2
+		[ "$family" = 4 ] || here=2001:db8:18:$n::2 there=2001:db8:19:$n::2
 		name="lan $2, wan $3, $proto over IPv$family"
 		if [ "${kind:4}" = n ]; then
 			name+=", source address changed"
@@ -302,7 +303,8 @@ for words in "${NETWORKS[@]}"; do
 	check "network $words" network $words
 done
 check "two subnets at the lan" second_lan
-calm
+# What reaches the router from here on are frames of the flows.
+neighbours 3600000
 # Longer than the test lets a flow wait.
 flowtable_timeout 30
 

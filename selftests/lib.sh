@@ -473,7 +473,7 @@ like_software()
 	note "up: $up"
 	note "down: $down"
 	check "$what: both directions are bound" by_hardware "$@"
-	check "$what: under 1 % of the frames reach the router" few_reach_router f 150
+	check "$what: under 1 % of the frames reach the router" few_reach_router f 400
 	check "$what: the same frames as by software came out there" like "$from" "$to" "$up_out" "$up_in" "$up"
 	check "$what: and back here" like "$to" "$from" "$down_out" "$down_in" "$down"
 	check "$what: ends" peer close f

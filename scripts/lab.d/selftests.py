@@ -2,7 +2,8 @@
 """Runs the selftests in labs and merges their TAP.
 
 Tests share one lab, one after the other. One that wants a lab to itself says so
-in a line of its own, with options of `scripts/lab up` if it needs any:
+in a line of its own, with options of `scripts/lab up` if it needs any; such tests run
+beside the shared lab:
 
     # lab: own [OPTION…]
 
@@ -21,12 +22,16 @@ writes fails the test. `# log: bad` turns that round, for the test of the watch.
 from __future__ import annotations
 
 import argparse
+import concurrent.futures
+import itertools
 import os
 import re
 import shlex
 import shutil
+import signal
 import subprocess
 import sys
+import threading
 import time
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -139,17 +144,6 @@ def choose(names: list[str]) -> list[Test]:
     return chosen
 
 
-def start(options: list[str], oracle: Oracle | None) -> Lab:
-    args = lablib.parser().parse_args(["up", *options])
-    lab = Lab(f"run-{os.getpid()}-{time.monotonic_ns() // 1000000}")
-    settings = lablib.settings_of(args, lab.name)
-    lab.start(settings, keep=False)
-    lablib.push_tests(lab)
-    if oracle:
-        oracle.listen(lab, settings.chip)
-    return lab
-
-
 def judge(output: str, code: int) -> tuple[list[str], Totals]:
     """Why the test failed, and its points."""
     points = re.findall(r"^(not ok|ok) \d+(.*)$", output, re.M)
@@ -172,31 +166,115 @@ def judge(output: str, code: int) -> tuple[list[str], Totals]:
     return why, totals
 
 
-def run_outside(test: Test, timeout: float) -> tuple[list[str], Totals, str]:
-    try:
-        done = subprocess.run([test.path], stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, timeout=timeout)
-    except subprocess.TimeoutExpired as e:
-        return ["did not end in time"], Totals(failed=1), (e.stdout or b"").decode(errors="replace")
-    why, totals = judge(done.stdout, done.returncode)
-    return why, totals, done.stdout
+class Runner:
+    """Runs tests, some side by side, and reports each as it ends."""
 
+    def __init__(self, options: list[str], timeout: float, quiet: bool) -> None:
+        self.options, self.timeout, self.quiet = options, timeout, quiet
+        self.lock = threading.Lock()
+        self.number, self.labs = 0, itertools.count()
+        self.sums, self.oracle = Totals(), Oracle()
 
-def run_one(lab: Lab, test: Test, timeout: float) -> tuple[list[str], Totals, str]:
-    inside = f"{GUEST_TESTS}/{test.path.name}"
-    code, out, err = lab.call("router", lablib.guest_command(inside), timeout=timeout)
-    text = out.decode(errors="replace")
-    why, totals = judge(text, code)
-    if lablib.is_up(lab.name):
-        lab.settle_log()
-    else:
-        why.append(lablib.read_state(lab.name)["why"] or "the lab is gone")
-    bad = lab.new_bad_lines()
-    if bool(bad) != test.bad_log:
-        why.append(f"the router's log: {bad[0]}" if bad else "the log's bad line was not seen")
-        totals.failed += 1
-    elif why and not totals.failed:
-        totals.failed = 1
-    return why, totals, text + err.decode(errors="replace")
+    def start(self, options: tuple[str, ...], oracle: bool) -> Lab:
+        settings = lablib.parser().parse_args(["up", *self.options, *options])
+        lab = Lab(f"run-{os.getpid()}-{next(self.labs)}")
+        ready = lablib.settings_of(settings, lab.name)
+        lab.start(ready, keep=False)
+        lablib.push_tests(lab)
+        if oracle:
+            with self.lock:
+                self.oracle.listen(lab, ready.chip)
+        return lab
+
+    def end(self, lab: Lab, oracle: bool) -> None:
+        if oracle:
+            with self.lock:
+                self.oracle.hear(lab)
+        lab.down()
+
+    def alone(self, test: Test) -> None:
+        """In a lab of its own, or in none."""
+        begun, lab = time.monotonic(), None
+        try:
+            if test.outside:
+                why, totals, text = self.run_outside(test)
+            else:
+                lab = self.start(test.options, test.oracle)
+                why, totals, text = self.run_in(lab, test)
+        except LabError as e:
+            why, totals, text = [str(e)], Totals(failed=1), ""
+        if lab:
+            self.end(lab, test.oracle)
+            if not why:
+                shutil.rmtree(lab.dir, ignore_errors=True)
+        self.report(test, why, totals, text, lab, begun)
+
+    def together(self, tests: list[Test]) -> None:
+        lab: Lab | None = None
+        good = True
+        for test in tests:
+            begun = time.monotonic()
+            try:
+                if lab and not lablib.is_up(lab.name):
+                    lab = None  # The test before ended it, and failed for that.
+                lab = lab or self.start((), True)
+                why, totals, text = self.run_in(lab, test)
+            except LabError as e:
+                why, totals, text = [str(e)], Totals(failed=1), ""
+            good = good and not why
+            self.report(test, why, totals, text, lab, begun)
+        if not lab:
+            return
+        self.end(lab, True)
+        bad = lab.new_bad_lines()
+        with self.lock:
+            for line in bad:
+                print(f"# while the lab was taken down: {line}", flush=True)
+            self.sums.failed += len(bad)
+        if good and not bad:
+            shutil.rmtree(lab.dir, ignore_errors=True)
+
+    def run_outside(self, test: Test) -> tuple[list[str], Totals, str]:
+        try:
+            done = subprocess.run([test.path], stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True,
+                                  timeout=self.timeout)
+        except subprocess.TimeoutExpired as e:
+            return ["did not end in time"], Totals(failed=1), (e.stdout or b"").decode(errors="replace")
+        why, totals = judge(done.stdout, done.returncode)
+        return why, totals, done.stdout
+
+    def run_in(self, lab: Lab, test: Test) -> tuple[list[str], Totals, str]:
+        inside = f"{GUEST_TESTS}/{test.path.name}"
+        code, out, err = lab.call("router", lablib.guest_command(inside), timeout=self.timeout)
+        text = out.decode(errors="replace")
+        why, totals = judge(text, code)
+        if lablib.is_up(lab.name):
+            lab.settle_log()
+        else:
+            why.append(lablib.read_state(lab.name)["why"] or "the lab is gone")
+        bad = lab.new_bad_lines()
+        if bool(bad) != test.bad_log:
+            why.append(f"the router's log: {bad[0]}" if bad else "the log's bad line was not seen")
+            totals.failed += 1
+        elif why and not totals.failed:
+            totals.failed = 1
+        return why, totals, text + err.decode(errors="replace")
+
+    def report(self, test: Test, why: list[str], totals: Totals, text: str, lab: Lab | None, begun: float) -> None:
+        with self.lock:
+            self.number += 1
+            self.sums.passed += totals.passed
+            self.sums.failed += totals.failed
+            self.sums.skipped += totals.skipped
+            if why or not self.quiet:
+                for line in text.splitlines():
+                    print(f"# {line}")
+            for line in why:
+                print(f"# {test.name}: {line}".replace("\n", "\n# "))
+            if why and lab:
+                print(f"# {test.name}: log in build/lab/{lab.name}")
+            print(f"{'not ok' if why else 'ok'} {self.number} selftests: {test.name} # {totals.passed} points, "
+                  f"{time.monotonic() - begun:.1f} s", flush=True)
 
 
 def main() -> int:
@@ -207,6 +285,8 @@ def main() -> int:
     parser.add_argument("--chip", default=os.environ.get("CHIP") or "", metavar="CHIP", help="run them on this chip")
     parser.add_argument("--chips", default="", help=argparse.SUPPRESS)
     parser.add_argument("--timeout", type=float, default=240, metavar="S", help="for each test (default: %(default)s)")
+    parser.add_argument("-j", "--jobs", type=int, default=2, metavar="N",
+                        help="labs at a time (default: %(default)s)")
     parser.add_argument("-q", "--quiet", action="store_true", help="only failed tests show their points")
     # Anything else goes to the shared lab, e.g. --no-engine.
     args, options = parser.parse_known_args()
@@ -215,6 +295,8 @@ def main() -> int:
     if args.list:
         print(*(t.name for t in tests), sep="\n")
         return 0
+    if args.jobs < 1:
+        raise LabError(f"--jobs {args.jobs}: at least one lab is needed")
     chips = args.chips.split()
     if args.chip:
         if args.chip not in chips:
@@ -223,64 +305,19 @@ def main() -> int:
     elif not args.tests:
         tests += [replace(t, own=True, chip=c, options=("--chip", c)) for c in chips[1:] for t in tests if t.all_chips]
     lablib.forget_old_runs()
-    # Those that share a lab stand together, between those that need none of it.
-    tests.sort(key=lambda t: (t.own, not t.outside))
+    runner = Runner(options, args.timeout, args.quiet)
     print("TAP version 13")
     print(f"1..{len(tests) + 1}", flush=True)
-    sums, shared, oracle = Totals(), None, Oracle()
-
-    def end_shared() -> None:
-        nonlocal shared
-        if not shared:
-            return
-        oracle.hear(shared)
-        shared.down()
-        for line in shared.new_bad_lines():
-            print(f"# while the lab was taken down: {line}")
-            sums.failed += 1
-        if not sums.failed:
-            shutil.rmtree(shared.dir, ignore_errors=True)
-        shared = None
-
-    for number, test in enumerate(tests, 1):
-        begun = time.monotonic()
-        lab: Lab | None = None
-        why, totals, text = ["interrupted"], Totals(), ""
-        try:
-            if test.outside:
-                why, totals, text = run_outside(test, args.timeout)
-            elif test.own:
-                end_shared()
-                lab = start([*options, *test.options], oracle if test.oracle else None)
-            else:
-                if shared and not lablib.is_up(shared.name):
-                    shared = None  # The test before ended it, and failed for that.
-                shared = lab = shared or start(options, oracle)
-            if lab:
-                why, totals, text = run_one(lab, test, args.timeout)
-        except LabError as e:
-            why, totals = [str(e)], Totals(failed=1)
-        finally:
-            if test.own and lab:
-                if test.oracle:
-                    oracle.hear(lab)
-                lab.down()
-                if not why:
-                    shutil.rmtree(lab.dir, ignore_errors=True)
-        sums.passed += totals.passed
-        sums.failed += totals.failed
-        sums.skipped += totals.skipped
-        if why or not args.quiet:
-            for line in text.splitlines():
-                print(f"# {line}")
-        for line in why:
-            print(f"# {test.name}: {line}".replace("\n", "\n# "))
-        if why and lab:
-            print(f"# {test.name}: log in build/lab/{lab.name}")
-        print(f"{'not ok' if why else 'ok'} {number} selftests: {test.name} # {totals.passed} points, "
-              f"{time.monotonic() - begun:.1f} s", flush=True)
-    end_shared()
-    oracle.point(len(tests) + 1, sums, some=bool(args.tests))
+    # A lab keeps one processor busy. What takes longest comes first.
+    with concurrent.futures.ThreadPoolExecutor(args.jobs) as pool:
+        # The labs end with this process; its threads would have it wait for their tests.
+        signal.signal(signal.SIGINT, lambda *_: os._exit(130))
+        work = [pool.submit(runner.together, [t for t in tests if not (t.own or t.outside)])]
+        work += [pool.submit(runner.alone, t) for t in tests if t.own or t.outside]
+        for done in work:
+            done.result()
+    runner.oracle.point(len(tests) + 1, runner.sums, some=bool(args.tests))
+    sums = runner.sums
     print(f"{sums.passed} passed, {sums.failed} failed, {sums.skipped} skipped")
     return 1 if sums.failed or not sums.passed else 0
 
