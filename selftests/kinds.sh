@@ -138,7 +138,7 @@ HIDDEN=		# those of flows whose source the router hides
 # few bits into few buckets. With these no three share one, and all find a place.
 far()
 {
-	echo $((10000 + $1 * 59883 % 50021))
+	echo $((10000 + $1 * 118 % 50021))
 }
 
 # across NUMBER LAN_ENCAP WAN_ENCAP KIND…: flows from lan to wan; KIND is protocol and
