@@ -125,6 +125,9 @@ pub struct Record {
     used: bool,
     /// Whether it is being removed.
     leaving: bool,
+    /// Of the slot, whoever has it: the counters were read after its last entry was gone,
+    /// so that they are zero.
+    clean: bool,
 }
 
 impl Record {
@@ -143,6 +146,7 @@ impl Record {
         next: NIL,
         used: false,
         leaving: false,
+        clean: false,
     };
 }
 
@@ -419,13 +423,16 @@ where
         let encoded = chip.format.encode(flow, timestamp);
         let entry = encoded.as_ref().map_err(|reject| *reject)?;
         let (slot, word0) = self.place(hw, chip, flow, own)?;
-        self.disarm(hw, chip, slot, word0)?;
-        if own != Some(slot) && chip.caps.mib.is_some() {
+        let strange = self.disarm(hw, chip, slot, word0)?;
+        if own != Some(slot) && chip.caps.mib.is_some() && (strange || !self.is_clean(slot)) {
             // What a former entry of this slot left behind.
             let stray = hw.read_mib(slot);
             if self.answer(stray)? != Count::ZERO {
                 count(&mut self.stats.stray_mib);
             }
+        }
+        if let Some(record) = self.records.get_mut(usize::from(slot)) {
+            record.clean = false;
         }
         let committed = hw.commit(slot, entry);
         if let Err(reject) = self.answer(committed) {
@@ -477,11 +484,12 @@ where
         cookie: u64,
     ) -> Option<&Record> {
         let slot = self.find(owner, cookie)?;
+        let mut gone = true;
         if self.is_slot(slot) {
-            let gone = hw.invalidate(slot).and_then(|()| hw.clear_cache());
-            let _ = self.answer(gone);
+            let answer = hw.invalidate(slot).and_then(|()| hw.clear_cache());
+            gone = self.answer(answer).is_ok();
         }
-        self.take(hw, chip, slot)
+        self.take(hw, chip, slot, gone)
     }
 
     /// Counters and time of last use of a flow. Each packet is reported once: a second
@@ -542,7 +550,7 @@ where
         mut pred: impl FnMut(&Record) -> bool,
         mut on_removed: impl FnMut(&Record),
     ) {
-        let (mut any, mut cached) = (false, false);
+        let (mut any, mut cached, mut gone) = (false, false, true);
         for (slot, record) in (0..=u16::MAX).zip(self.records.iter_mut()) {
             if record.used && pred(record) {
                 record.leaving = true;
@@ -553,6 +561,7 @@ where
                 cached = true;
                 if hw.invalidate(slot).is_err() {
                     count(&mut self.stats.hw_errors);
+                    gone = false;
                 }
             }
         }
@@ -561,11 +570,11 @@ where
         }
         if cached {
             let cleared = hw.clear_cache();
-            let _ = self.answer(cleared);
+            gone &= self.answer(cleared).is_ok();
         }
         for slot in (0..=u16::MAX).take(self.records.len()) {
             if self.get(slot).is_some_and(|record| record.leaving) {
-                if let Some(removed) = self.take(hw, chip, slot) {
+                if let Some(removed) = self.take(hw, chip, slot, gone) {
                     on_removed(removed);
                 }
             }
@@ -639,6 +648,13 @@ where
         })
     }
 
+    /// Whether the counters of a slot are known to be zero.
+    fn is_clean(&self, slot: u16) -> bool {
+        self.records
+            .get(usize::from(slot))
+            .is_some_and(|record| record.clean)
+    }
+
     /// The flow in a slot, to change it.
     fn record(&mut self, slot: u16) -> Option<&mut Record> {
         self.records
@@ -699,7 +715,10 @@ where
         let next = self.records.get(usize::from(spare))?.next;
         self.lead(slot, spare)?;
         *self.records.get_mut(usize::from(spare))? = parked;
-        *self.records.get_mut(usize::from(slot))? = Record::EMPTY;
+        *self.records.get_mut(usize::from(slot))? = Record {
+            clean: parked.clean,
+            ..Record::EMPTY
+        };
         self.spare = next;
         self.spares = self.spares.saturating_sub(1);
         self.stats.parked = self.stats.parked.saturating_add(1);
@@ -749,23 +768,27 @@ where
         self.unbound(slot);
         self.disarm(hw, chip, slot, word0)?;
         self.collect(hw, chip, slot)?;
+        if let Some(record) = self.record(slot) {
+            record.clean = true;
+        }
         Ok(())
     }
 
     /// Takes the entry in a slot, which has `word0`, out of the engine if the engine
-    /// forwards by it.
+    /// forwards by it. Returns whether it did.
     fn disarm<H: Hw + ?Sized>(
         &mut self,
         hw: &mut H,
         chip: Chip<'_>,
         slot: u16,
         word0: u32,
-    ) -> Result<(), Reject> {
-        if word0 != 0 && matches!(chip.format.state(word0), State::Bound | State::Fin) {
+    ) -> Result<bool, Reject> {
+        let armed = word0 != 0 && matches!(chip.format.state(word0), State::Bound | State::Fin);
+        if armed {
             let gone = hw.invalidate(slot).and_then(|()| hw.clear_cache());
             self.answer(gone)?;
         }
-        Ok(())
+        Ok(armed)
     }
 
     /// Adds what the engine has counted for the flow in a slot to its record, and returns
@@ -835,10 +858,17 @@ where
         Ok(())
     }
 
-    /// Reads the counters of a flow whose entry is gone a last time and removes it.
-    fn take<H: Hw + ?Sized>(&mut self, hw: &mut H, chip: Chip<'_>, slot: u16) -> Option<&Record> {
-        let _ = self.collect(hw, chip, slot);
-        self.get(slot)?;
+    /// Reads the counters of a flow a last time and removes it. `gone` says whether the
+    /// engine is known to have no entry of it any more.
+    fn take<H: Hw + ?Sized>(
+        &mut self,
+        hw: &mut H,
+        chip: Chip<'_>,
+        slot: u16,
+        gone: bool,
+    ) -> Option<&Record> {
+        let read = self.collect(hw, chip, slot).is_ok();
+        self.record(slot)?.clean = read && gone;
         count(&mut self.stats.removed);
         self.clear(slot)
     }

@@ -675,6 +675,59 @@ fn stray_counts_are_nobodys() {
 }
 
 #[test]
+fn counters_that_are_zero_are_not_read() {
+    let mut b = Bench::new();
+    let f = routed(0);
+    // Nobody knows what was there before.
+    b.replace(A, 1, &f).unwrap();
+    let slot = b.table.find(A, 1).unwrap();
+    assert_eq!(b.ops(), [Op::ReadMib(slot), Op::Commit(slot)]);
+    b.hw.frame(&f, 100);
+    assert_eq!(b.destroy(A, 1).unwrap().total, count(1));
+    assert_eq!(
+        b.ops(),
+        [Op::Invalidate(slot), Op::ClearCache, Op::ReadMib(slot)]
+    );
+    b.replace(A, 2, &f).unwrap();
+    assert_eq!(b.ops(), [Op::Commit(slot)]);
+    assert_eq!(b.stats(A, 2).delta, Count::ZERO);
+}
+
+/// Whatever fails, once, while a flow leaves or comes: the next one in its slot is not
+/// given its counts.
+#[test]
+fn counts_after_a_failure_are_nobodys() {
+    let f = routed(0);
+    for fails in 0..3 {
+        let mut b = Bench::new();
+        b.replace(A, 1, &f).unwrap();
+        let slot = b.table.find(A, 1).unwrap();
+        b.hw.frame(&f, 100);
+        b.hw.dies_in = Some(fails);
+        b.hw.recovers = true;
+        b.destroy(A, 1).unwrap();
+        assert_eq!(b.hw.dies_in, None);
+        // As long as its cache was not cleared the engine goes on.
+        while b.hw.frame(&f, 100).is_some() && b.hw.mib[usize::from(slot)].packets < 5 {}
+        b.replace(A, 2, &f).unwrap();
+        assert_eq!(b.table.find(A, 2), Some(slot));
+        assert_eq!(b.stats(A, 2).delta, Count::ZERO);
+    }
+
+    let mut b = Bench::new();
+    b.replace(A, 1, &f).unwrap();
+    let slot = b.table.find(A, 1).unwrap();
+    b.destroy(A, 1).unwrap();
+    // The entry is written, and read into the cache, but that is not cleared.
+    b.hw.mib[usize::from(slot)] = count(3);
+    b.hw.dies_in = Some(u32::from(CHIP.format.ways()) + 1);
+    b.hw.recovers = true;
+    assert_eq!(b.replace(A, 2, &f), Err(Reject::EngineDead));
+    b.replace(A, 2, &f).unwrap();
+    assert_eq!(b.stats(A, 2).delta, Count::ZERO);
+}
+
+#[test]
 fn each_packet_is_reported_once() {
     let mut b = Bench::new();
     let f = routed(0);
