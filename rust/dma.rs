@@ -70,6 +70,22 @@ impl WordTable {
         };
         true
     }
+
+    /// Writes the words from `index` on, in order. Returns whether there are so many; if not,
+    /// nothing is written.
+    #[inline]
+    pub fn write_all(&self, index: usize, values: &[u32]) -> bool {
+        if index > self.mem.len() || values.len() > self.mem.len() - index {
+            return false;
+        }
+        // SAFETY: `index` is inside of the allocation or at its end.
+        let first = unsafe { self.mem.as_mut_ptr().cast::<u32>().add(index) };
+        for (at, &value) in values.iter().enumerate() {
+            // SAFETY: As in `read()`: so many words are left.
+            unsafe { first.add(at).write_volatile(value) };
+        }
+        true
+    }
 }
 
 /// Orders writes to coherent memory: the device sees those before this call before those after it.

@@ -2,7 +2,6 @@
 
 #include <linux/etherdevice.h>
 #include <linux/jiffies.h>
-#include <linux/ktime.h>
 #include <linux/netdevice.h>
 #include <linux/timekeeping.h>
 #include <net/flow_offload.h>
@@ -123,9 +122,10 @@ bool nft_offload_helper_ct_offloaded(const struct nf_conn *ct)
 	return test_bit(IPS_OFFLOAD_BIT, &ct->status);
 }
 
+/* No finer than what the core wants to know, which are jiffies. */
 u64 nft_offload_helper_now_ms(void)
 {
-	return ktime_to_ms(ktime_get());
+	return jiffies64_to_msecs(get_jiffies_64());
 }
 
 /* The value jiffies had @ms milliseconds ago, as flow_stats::lastused wants. */

@@ -5,7 +5,7 @@
 
 use super::bindings;
 
-/// Monotonic time in milliseconds.
+/// Monotonic time in milliseconds, as fine as jiffies are.
 pub fn now_ms() -> u64 {
     // SAFETY: No requirements.
     unsafe { bindings::nft_offload_helper_now_ms() }

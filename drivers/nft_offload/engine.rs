@@ -212,6 +212,8 @@ struct Ppe {
     chip: &'static dyn Chip,
     regs: Registers,
     entries: WordTable,
+    /// Words of an entry.
+    entry_words: usize,
     mib: WordTable,
     /// No register is accessed any more, as the engine did not answer. Its table in memory still
     /// is: a word of it can always be made invalid.
@@ -221,7 +223,7 @@ struct Ppe {
 impl Ppe {
     /// Where word 0 of an entry is.
     fn word0_at(&self, slot: u16) -> usize {
-        usize::from(slot) * self.chip.format().entry_words()
+        usize::from(slot) * self.entry_words
     }
 
     /// Runs `f` unless the engine is dead, and remembers if that was the end of it.
@@ -253,10 +255,8 @@ impl Hw for Ppe {
             return Err(HwError);
         }
         let word0_at = self.word0_at(slot);
-        for (at, &word) in (word0_at + 1..).zip(entry.body()) {
-            if !self.entries.write(at, word) {
-                return Err(HwError);
-            }
+        if !self.entries.write_all(word0_at + 1, entry.body()) {
+            return Err(HwError);
         }
         // The engine may look at any time, and must not find word 0 with an old body.
         write_barrier();
@@ -443,6 +443,7 @@ impl Engine {
             chip,
             regs,
             entries,
+            entry_words: words,
             mib,
             dead: false,
         };

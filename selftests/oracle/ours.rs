@@ -218,13 +218,14 @@ struct Memory {
     chip: &'static dyn Chip,
     regs: Registers,
     entries: VVec<u32>,
+    entry_words: usize,
 }
 
 impl Memory {
-    fn slot(&mut self, slot: u16) -> Result<&mut [u32], HwError> {
-        let words = self.chip.format().entry_words();
-        let first = usize::from(slot) * words;
-        self.entries.get_mut(first..first + words).ok_or(HwError)
+    fn word0(&mut self, slot: u16) -> Result<&mut u32, HwError> {
+        self.entries
+            .get_mut(usize::from(slot) * self.entry_words)
+            .ok_or(HwError)
     }
 }
 
@@ -240,29 +241,32 @@ fn read(word: &u32) -> u32 {
 
 impl Hw for Memory {
     fn read_entry(&mut self, slot: u16, out: &mut [u32]) -> Result<(), HwError> {
-        for (to, from) in out.iter_mut().zip(self.slot(slot)?) {
+        let first = usize::from(slot) * self.entry_words;
+        let entry = self.entries.get(first..).ok_or(HwError)?;
+        for (to, from) in out.iter_mut().zip(entry) {
             *to = read(from);
         }
         Ok(())
     }
 
     fn read_word0(&mut self, slot: u16) -> Result<u32, HwError> {
-        self.slot(slot)?.first().map(read).ok_or(HwError)
+        self.word0(slot).map(|word0| read(word0))
     }
 
     fn commit(&mut self, slot: u16, entry: &format::Entry) -> Result<(), HwError> {
-        let (word0, body) = self.slot(slot)?.split_first_mut().ok_or(HwError)?;
-        for (to, from) in body.iter_mut().zip(entry.body()) {
+        let first = usize::from(slot) * self.entry_words + 1;
+        let body = entry.body();
+        let to = self.entries.get_mut(first..first + body.len());
+        for (to, from) in to.ok_or(HwError)?.iter_mut().zip(body) {
             write(to, *from);
         }
         fence(Ordering::SeqCst);
-        write(word0, entry.word0());
+        write(self.word0(slot)?, entry.word0());
         self.clear_cache()
     }
 
     fn invalidate(&mut self, slot: u16) -> Result<(), HwError> {
-        let word0 = self.slot(slot)?.first_mut().ok_or(HwError)?;
-        write(word0, 0);
+        write(self.word0(slot)?, 0);
         Ok(())
     }
 
@@ -298,12 +302,14 @@ impl Bench {
         let records = VVec::from_elem(Record::EMPTY, slots + spares(slots), GFP_KERNEL)?;
         let index = VVec::from_elem(0u16, index_len(slots), GFP_KERNEL)?;
         let bytes = size_of_val(&records[..]) + size_of_val(&index[..]);
+        let entry_words = chip.format().entry_words();
         Ok(KBox::new(
             Self {
                 memory: Memory {
                     chip,
                     regs,
-                    entries: VVec::from_elem(0, slots * chip.format().entry_words(), GFP_KERNEL)?,
+                    entries: VVec::from_elem(0, slots * entry_words, GFP_KERNEL)?,
+                    entry_words,
                 },
                 table: Table::with_spares(records, index, slots).ok_or(EINVAL)?,
                 flow: Flow::NONE,

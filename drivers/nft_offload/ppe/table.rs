@@ -213,7 +213,7 @@ pub struct TableStats {
     pub hw_errors: u64,
 }
 
-/// End of a chain in the index.
+/// No slot: the end of a chain in the index, for instance.
 const NIL: u16 = u16::MAX;
 
 /// Most slots a table can have.
@@ -934,14 +934,15 @@ where
             count(&mut self.stats.key_in_use);
             return Err(Reject::KeyInUse);
         }
-        if found.free.is_none() {
+        if found.free == NIL {
             self.make_room(hw, chip, flow, own)?;
             found = self.look(hw, chip, flow, own, slots)?;
         }
-        let Some((free, word0)) = found.free else {
+        let (free, word0) = (found.free, found.word0);
+        if free == NIL {
             count(&mut self.stats.bucket_full);
             return Err(Reject::BucketFull);
-        };
+        }
         if found.collision && own != Some(free) {
             count(&mut self.stats.collisions);
         }
@@ -975,8 +976,10 @@ where
         own: Option<u16>,
         slots: Slots,
     ) -> Result<Bucket, Reject> {
+        let own = own.unwrap_or(NIL);
         let mut found = Bucket {
-            free: None,
+            free: NIL,
+            word0: 0,
             collision: false,
             key_in_use: false,
             unknown: slots.none(),
@@ -984,15 +987,14 @@ where
         for slot in slots {
             let word0 = hw.read_word0(slot);
             let word0 = self.answer(word0)?;
+            let other = if slot == own { None } else { self.get(slot) };
             let mut bound = false;
-            match self.get(slot) {
-                _ if own == Some(slot) => found.free = Some((slot, word0)),
-                Some(other) => {
-                    found.collision = true;
-                    found.key_in_use |= other.flow.same_key(flow);
-                    bound = other.bound;
-                }
-                None => found.free = found.free.or(Some((slot, word0))),
+            if let Some(other) = other {
+                found.collision = true;
+                found.key_in_use |= other.flow.same_key(flow);
+                bound = other.bound;
+            } else if slot == own || found.free == NIL {
+                (found.free, found.word0) = (slot, word0);
             }
             if word0 == 0 {
                 continue;
@@ -1016,8 +1018,10 @@ where
 
 /// What is in the slots of a bucket, as one flow sees it.
 struct Bucket {
-    /// Where the flow can go, and word 0 there.
-    free: Option<(u16, u32)>,
+    /// Where the flow can go; [`NIL`] if there is no room.
+    free: u16,
+    /// Word 0 there.
+    word0: u32,
     /// Other flows have slots of it.
     collision: bool,
     /// One of them has the same key.
