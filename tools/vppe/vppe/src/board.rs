@@ -21,6 +21,8 @@ pub struct Board {
     pub version: u32,
     /// Number of the chip.
     pub chip: u32,
+    /// Frames to the CPU end with a receive word.
+    pub rx_words: bool,
     /// The ports.
     pub ports: Vec<Port>,
 }
@@ -36,6 +38,7 @@ impl Board {
         put(0x04, self.version);
         put(0x08, self.chip);
         put(0x0c, self.ports.len() as u32);
+        put(0x10, u32::from(self.rx_words));
         for (i, port) in self.ports.iter().enumerate().take(MAX_PORTS) {
             let m = port.mac;
             put(0x40 + 16 * i, u32::from(port.pse));
@@ -56,6 +59,7 @@ mod tests {
             magic: MAGIC,
             version: VERSION,
             chip: 0x7986,
+            rx_words: true,
             ports: vec![
                 Port::new(1, [0x02, 0x11, 0x22, 0x33, 0x44, 0x55]),
                 Port::new(2, [0x02, 0, 0, 0, 0, 2]),
@@ -67,6 +71,7 @@ mod tests {
         assert_eq!(word(0x04), 1);
         assert_eq!(word(0x08), 0x7986);
         assert_eq!(word(0x0c), 2);
+        assert_eq!(word(0x10), 1);
         assert_eq!(word(0x40), 1);
         assert_eq!(word(0x44), 0x3322_1102);
         assert_eq!(word(0x48), 0x0000_5544);

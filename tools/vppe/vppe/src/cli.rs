@@ -88,6 +88,11 @@ pub struct RunOptions {
     #[arg(long, value_name = "N", default_value_t = 512)]
     pub cpu_queue: usize,
 
+    /// Put behind each frame for a guest's NIC what a receive descriptor says of it: the
+    /// entry that was found or made, and why the frame goes to the CPU.
+    #[arg(long)]
+    pub rx_words: bool,
+
     /// Register reads for which a serial MIB read stays busy.
     #[arg(long, value_name = "N", default_value_t = 3)]
     pub mib_busy_reads: u32,

@@ -14,7 +14,7 @@ use rustix::buffer::spare_capacity;
 use rustix::event::epoll::{self, EventData, EventFlags};
 use rustix::event::{poll, PollFd, PollFlags, Timespec};
 use rustix::fd::OwnedFd;
-use vppe_model::{FrameBuf, Verdict};
+use vppe_model::{CpuReason, FrameBuf, Verdict};
 
 use crate::core::{Core, Shared};
 use crate::nic::{Nic, Received};
@@ -72,18 +72,22 @@ pub struct Datapath {
     epoll: OwnedFd,
     stop: UnixStream,
     cpu_queue: usize,
+    rx_words: bool,
     frames: Vec<FrameBuf>,
     verdicts: [Verdict; BATCH],
 }
 
 impl Datapath {
     /// A datapath that runs until `stop` becomes readable. `info` and `ports` go together.
+    /// `cpu_queue` frames at most wait for a NIC; with `rx_words` they end with a
+    /// [`rx_word`].
     pub fn new(
         shared: Arc<Shared>,
         info: Arc<Vec<PortInfo>>,
         ports: Vec<Port>,
         stop: UnixStream,
         cpu_queue: usize,
+        rx_words: bool,
     ) -> Result<Self> {
         let epoll = epoll::create(epoll::CreateFlags::CLOEXEC).context("epoll")?;
         let this = Self {
@@ -102,6 +106,7 @@ impl Datapath {
             epoll,
             stop,
             cpu_queue,
+            rx_words,
             frames: (0..BATCH).map(|_| FrameBuf::new()).collect(),
             verdicts: [Verdict::Drop; BATCH],
         };
@@ -234,10 +239,12 @@ impl Datapath {
                         counters.hw_tx_bytes.add(frame.len() as u64);
                     }
                 }
-                Verdict::ToCpu { .. } => {
+                Verdict::ToCpu { reason, entry } => {
                     let counters = &self.info[port].counters;
                     let nic = self.ports[port].nic.as_mut();
-                    if nic.is_some_and(|nic| nic.push(frame)) {
+                    let word = rx_word(reason, entry);
+                    let tail: &[u8] = if self.rx_words { &word } else { &[] };
+                    if nic.is_some_and(|nic| nic.push(frame, tail)) {
                         counters.to_cpu_frames.add(1);
                         counters.to_cpu_bytes.add(frame.len() as u64);
                     } else {
@@ -346,6 +353,16 @@ impl Datapath {
         }
         self.ports[port].waiting = false;
     }
+}
+
+/// What a receive descriptor says of a frame for the CPU, as it stands behind the frame
+/// (Documentation/emulated-board.md).
+pub fn rx_word(reason: CpuReason, entry: Option<u32>) -> [u8; 4] {
+    const MARK: u32 = 0x5a;
+    const NO_ENTRY: u32 = 0xffff;
+    const OTHER_REASON: u8 = 0x1f;
+    let reason = u32::from(reason.number().unwrap_or(OTHER_REASON));
+    (MARK << 24 | reason << 16 | entry.unwrap_or(NO_ENTRY)).to_le_bytes()
 }
 
 /// Whether the other end of a connection is still there.

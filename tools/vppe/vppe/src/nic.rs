@@ -47,10 +47,11 @@ impl Nic {
         })
     }
 
-    /// Queues a frame to the guest; says whether there was room.
+    /// Queues a frame to the guest, with `tail` as its last bytes; says whether there was
+    /// room.
     #[inline]
-    pub fn push(&mut self, frame: &[u8]) -> bool {
-        self.queue.push(frame)
+    pub fn push(&mut self, frame: &[u8], tail: &[u8]) -> bool {
+        self.queue.push(frame, tail)
     }
 
     /// Whether frames wait for the guest.
@@ -144,14 +145,15 @@ impl Queue {
         self.frames.is_empty()
     }
 
-    fn push(&mut self, frame: &[u8]) -> bool {
+    fn push(&mut self, frame: &[u8], tail: &[u8]) -> bool {
         if self.frames.len() >= self.limit {
             return false;
         }
-        self.bytes
-            .extend_from_slice(&(frame.len() as u32).to_be_bytes());
+        let len = frame.len() + tail.len();
+        self.bytes.extend_from_slice(&(len as u32).to_be_bytes());
         self.bytes.extend_from_slice(frame);
-        self.frames.push_back(4 + frame.len());
+        self.bytes.extend_from_slice(tail);
+        self.frames.push_back(4 + len);
         true
     }
 
@@ -224,7 +226,7 @@ mod tests {
         let mut nic = Nic::new(ours, 1000).unwrap();
         let frame = [0x5a; 1400];
         let mut accepted = 0;
-        while nic.push(&frame) {
+        while nic.push(&frame, &[]) {
             accepted += 1;
             nic.flush().unwrap();
         }

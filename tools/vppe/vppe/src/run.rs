@@ -119,6 +119,7 @@ pub fn run(options: &RunOptions) -> Result<()> {
         magic: options.board_magic,
         version: options.board_version,
         chip: options.board_chip.unwrap_or(options.chip.id),
+        rx_words: options.rx_words,
         ports,
     };
     let shared = Arc::new(Shared::new(engine));
@@ -131,7 +132,14 @@ pub fn run(options: &RunOptions) -> Result<()> {
     thread::Builder::new()
         .name("control".to_owned())
         .spawn(move || control.serve(control_socket))?;
-    let datapath = Datapath::new(shared, infos, datapath_ports, stop, options.cpu_queue)?;
+    let datapath = Datapath::new(
+        shared,
+        infos,
+        datapath_ports,
+        stop,
+        options.cpu_queue,
+        options.rx_words,
+    )?;
 
     let ready = json!({"event": "ready", "pid": std::process::id()});
     let mut stdout = std::io::stdout();
