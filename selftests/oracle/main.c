@@ -9,6 +9,7 @@
 #include <linux/vmalloc.h>
 
 #include "capture.h"
+#include "drive.h"
 #include "ours.h"
 #include "report.h"
 #include "standin.h"
@@ -34,6 +35,10 @@ MODULE_PARM_DESC(bench, "measure instead of comparing");
 static char *capture = "";
 module_param(capture, charp, 0444);
 MODULE_PARM_DESC(capture, "net devices of the chip's ports, separated by commas: compare rules of the kernel's flowtables instead of random ones, with the chip of chips=");
+
+static bool drive;
+module_param(drive, bool, 0444);
+MODULE_PARM_DESC(drive, "let the kernel's driver drive the emulated board");
 
 static struct debugfs_blob_wrapper blob;
 static struct dentry *file;
@@ -119,6 +124,7 @@ static void run(void)
 }
 
 DEFINE_SHOW_ATTRIBUTE(oracle_capture);
+DEFINE_SHOW_ATTRIBUTE(oracle_drive);
 
 static int start_capture(void)
 {
@@ -137,6 +143,16 @@ static int start_capture(void)
 	return -EINVAL;
 }
 
+static int start_drive(void)
+{
+	int err = oracle_drive_start();
+
+	if (!err)
+		file = debugfs_create_file("nft_offload_oracle", 0400, NULL, NULL,
+					   &oracle_drive_fops);
+	return err;
+}
+
 static int __init oracle_init(void)
 {
 	int err = 0;
@@ -146,6 +162,8 @@ static int __init oracle_init(void)
 		return -ENOMEM;
 	if (*capture)
 		err = start_capture();
+	else if (drive)
+		err = start_drive();
 	else
 		run();
 	if (err)
@@ -158,6 +176,8 @@ static void __exit oracle_exit(void)
 	debugfs_remove(file);
 	if (*capture)
 		oracle_capture_stop();
+	else if (drive)
+		oracle_drive_stop();
 	vfree(blob.data);
 }
 
