@@ -3,7 +3,9 @@
 #include <linux/etherdevice.h>
 #include <linux/jiffies.h>
 #include <linux/netdevice.h>
+#include <linux/rtnetlink.h>
 #include <linux/timekeeping.h>
+#include <net/dsa.h>
 #include <net/flow_offload.h>
 #include <net/net_namespace.h>
 #include <net/netfilter/nf_conntrack.h>
@@ -11,6 +13,7 @@
 #include <net/netfilter/nf_conntrack_tuple.h>
 #include <net/netfilter/nf_conntrack_zones.h>
 #include <net/netfilter/nf_flow_table.h>
+#include <net/rtnetlink.h>
 
 #include "helpers.h"
 
@@ -51,6 +54,56 @@ struct net *nft_offload_helper_dev_net(const struct net_device *dev)
 struct net_device *nft_offload_helper_notifier_dev(void *info)
 {
 	return netdev_notifier_info_to_dev(info);
+}
+
+/* Of NETDEV_CHANGEUPPER, which is about the lower device. */
+struct net_device *nft_offload_helper_notifier_upper(void *info)
+{
+	struct netdev_notifier_changeupper_info *change = info;
+
+	return change->upper_dev;
+}
+
+/* The kind is what user space knows these devices by ("ip link show type"). */
+bool nft_offload_helper_is_dsa_user(const struct net_device *dev)
+{
+	return dev->rtnl_link_ops && !strcmp(dev->rtnl_link_ops->kind, "dsa");
+}
+
+/*
+ * With RTNL held the links between devices stay, and a conduit stays one: its
+ * dsa_ptr is set and cleared under it. As long as it is set, the tree has all
+ * of its ports.
+ */
+bool nft_offload_helper_dsa_user_port(struct net_device *dev,
+				      struct nft_offload_dsa_user_port *port)
+{
+#if IS_ENABLED(CONFIG_NET_DSA)
+	struct net_device *lower;
+	struct list_head *iter;
+	struct dsa_port *dp;
+
+	ASSERT_RTNL();
+	if (!nft_offload_helper_is_dsa_user(dev))
+		return false;
+
+	netdev_for_each_lower_dev(dev, lower, iter) {
+		struct dsa_port *cpu_dp = lower->dsa_ptr;
+
+		if (!netdev_uses_dsa(lower))
+			continue;
+		dsa_tree_for_each_user_port(dp, cpu_dp->dst) {
+			if (dp->user != dev)
+				continue;
+			port->conduit = lower;
+			port->index = dp->ds == cpu_dp->ds ? dp->index
+							   : UINT_MAX;
+			port->tag = cpu_dp->tag_ops->proto;
+			return true;
+		}
+	}
+#endif
+	return false;
 }
 
 /*

@@ -24,6 +24,23 @@ bool nft_offload_helper_dev_perm_addr(const struct net_device *dev, u8 *addr);
 bool nft_offload_helper_dev_forwards(const struct net_device *dev);
 struct net *nft_offload_helper_dev_net(const struct net_device *dev);
 struct net_device *nft_offload_helper_notifier_dev(void *info);
+struct net_device *nft_offload_helper_notifier_upper(void *info);
+
+/**
+ * struct nft_offload_dsa_user_port - what a DSA user port is
+ * @conduit: the device by which the CPU reaches the switch
+ * @index: the switch's number of the port, UINT_MAX if a frame cannot name it
+ * @tag: the protocol of the tags (enum dsa_tag_protocol)
+ */
+struct nft_offload_dsa_user_port {
+	struct net_device *conduit;
+	unsigned int index;
+	unsigned int tag;
+};
+
+bool nft_offload_helper_is_dsa_user(const struct net_device *dev);
+bool nft_offload_helper_dsa_user_port(struct net_device *dev,
+				      struct nft_offload_dsa_user_port *port);
 
 void nft_offload_helper_block_cb_add(struct flow_block_cb *block_cb,
 				     struct flow_block_offload *bo);

@@ -18,6 +18,7 @@ mod bindings;
 pub mod conntrack;
 pub mod debugfs;
 pub mod dma;
+pub mod dsa;
 pub mod flow_offload;
 pub mod flow_rule;
 pub mod mmio;

@@ -153,6 +153,9 @@ pub enum Event {
     ChangeMtu,
     /// The name changed (`NETDEV_CHANGENAME`).
     ChangeName,
+    /// It was linked to a lower device or is no longer (`NETDEV_CHANGEUPPER`, which the kernel
+    /// reports for the lower one).
+    ChangeLower,
 }
 
 impl Event {
@@ -170,6 +173,7 @@ impl Event {
         const CHANGE: usize = cmd(bindings::NETDEV_CHANGE);
         const CHANGEMTU: usize = cmd(bindings::NETDEV_CHANGEMTU);
         const CHANGENAME: usize = cmd(bindings::NETDEV_CHANGENAME);
+        const CHANGEUPPER: usize = cmd(bindings::NETDEV_CHANGEUPPER);
 
         match action {
             REGISTER => Some(Self::Register),
@@ -179,15 +183,23 @@ impl Event {
             CHANGE => Some(Self::Change),
             CHANGEMTU => Some(Self::ChangeMtu),
             CHANGENAME => Some(Self::ChangeName),
+            CHANGEUPPER => Some(Self::ChangeLower),
             _ => None,
         }
     }
 }
 
+/// Shows that `RTNL` is held.
+///
+/// # Invariants
+///
+/// `RTNL` is held as long as a reference to this lives.
+pub struct Rtnl(());
+
 /// Someone who wants to know what happens to devices.
 pub trait Notify: Send + Sync + 'static {
-    /// Called with `RTNL` held for each event of each device of every namespace. May sleep.
-    fn netdev_event(&self, event: Event, dev: &NetDevice);
+    /// Called for each event of each device of every namespace. May sleep.
+    fn netdev_event(&self, event: Event, dev: &NetDevice, rtnl: &Rtnl);
 }
 
 /// A registered notifier. Registering reports every existing device as registered and, if it is
@@ -243,10 +255,16 @@ impl<T: Notify> NotifierRegistration<T> {
             // SAFETY: `this` is registered, hence alive; only `target` is looked at, which was
             // initialised before `nb`.
             let target = unsafe { &*core::ptr::addr_of!((*this).target) };
-            // SAFETY: `info` is a `struct netdev_notifier_info`, and `RTNL` keeps its device.
-            let dev =
-                unsafe { NetDevice::from_raw(bindings::nft_offload_helper_notifier_dev(info)) };
-            target.netdev_event(event, dev);
+            // SAFETY: `info` is a `struct netdev_notifier_info`, and for `NETDEV_CHANGEUPPER` a
+            // `struct netdev_notifier_changeupper_info`. `RTNL` keeps the devices.
+            let dev = unsafe {
+                NetDevice::from_raw(match event {
+                    Event::ChangeLower => bindings::nft_offload_helper_notifier_upper(info),
+                    _ => bindings::nft_offload_helper_notifier_dev(info),
+                })
+            };
+            // INVARIANT: By the requirement of this function `RTNL` is held until it returns.
+            target.netdev_event(event, dev, &Rtnl(()));
         }
         // NOTIFY_DONE.
         0

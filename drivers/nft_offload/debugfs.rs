@@ -83,7 +83,7 @@ fn status(engine: &Arc<Engine>, f: &mut Formatter<'_>) -> Result {
     writeln!(f, "ways: {}", engine.chip.format().ways())?;
     writeln!(
         f,
-        "capabilities: ipv4={} ipv6={} nat44={} nat66={} hairpin={} vlan-tags={} pppoe={} accounting={}",
+        "capabilities: ipv4={} ipv6={} nat44={} nat66={} hairpin={} vlan-tags={} pppoe={} dsa={} accounting={}",
         u8::from(caps.ipv4),
         u8::from(caps.ipv6),
         u8::from(caps.nat44),
@@ -91,6 +91,7 @@ fn status(engine: &Arc<Engine>, f: &mut Formatter<'_>) -> Result {
         u8::from(caps.hairpin),
         caps.vlan_tags,
         u8::from(caps.pppoe),
+        u8::from(caps.dsa.is_some()),
         u8::from(caps.mib.is_some()),
     )?;
     engine.with(|state| {
@@ -111,6 +112,20 @@ fn status(engine: &Arc<Engine>, f: &mut Formatter<'_>) -> Result {
                 }
                 None => writeln!(f, " no device")?,
             }
+        }
+        for port in &state.switch_ports {
+            let Some((at, dsa)) = port
+                .endpoint(&state.ports)
+                .and_then(|at| Some((at, at.dsa?)))
+            else {
+                continue;
+            };
+            let link = if port.dev.up { "up" } else { "down" };
+            writeln!(
+                f,
+                "port {at}: {} {link} dsa-tag={}",
+                port.dev.name, dsa.tag.0
+            )?;
         }
         Ok(())
     })

@@ -14,6 +14,9 @@ use crate::{
     parse,
     ppe::{
         flow::{
+            DsaPort,
+            DsaTag,
+            Endpoint,
             Flow,
             PsePort,
             Tuple, //
@@ -47,6 +50,7 @@ use crate::{
             write_barrier,
             WordTable, //
         },
+        dsa,
         flow_offload::{
             self,
             BlockOps,
@@ -63,7 +67,8 @@ use crate::{
             NetDevice,
             NetId,
             NotifierRegistration,
-            Notify, //
+            Notify,
+            Rtnl, //
         },
         time, //
     }, //
@@ -107,6 +112,24 @@ pub(crate) struct PortDevice {
     pub(crate) up: bool,
 }
 
+impl PortDevice {
+    /// What `dev` is after `event`.
+    fn new(dev: &NetDevice, event: Event) -> Self {
+        Self {
+            ifindex: dev.ifindex(),
+            net: dev.net().id(),
+            mtu: dev.mtu(),
+            name: dev.copy_name(),
+            // A device that is going down still says it is running.
+            up: event != Event::Down && dev.forwards(),
+        }
+    }
+
+    fn is(&self, ifindex: i32, net: NetId) -> bool {
+        self.ifindex == ifindex && self.net == net
+    }
+}
+
 impl Port {
     /// A port without device.
     pub(crate) fn new(pse: PsePort, mac: [u8; 6]) -> Self {
@@ -118,30 +141,57 @@ impl Port {
     }
 
     fn is(&self, ifindex: i32, net: NetId) -> bool {
-        self.dev
-            .is_some_and(|dev| dev.ifindex == ifindex && dev.net == net)
+        self.dev.is_some_and(|dev| dev.is(ifindex, net))
+    }
+}
+
+/// A port of an Ethernet switch (DSA user port), behind a port of whatever engine.
+pub(crate) struct SwitchPort {
+    /// Its device.
+    pub(crate) dev: PortDevice,
+    user: dsa::UserPort,
+}
+
+impl SwitchPort {
+    /// Where that is, if it is behind one of `ports`.
+    pub(crate) fn endpoint(&self, ports: &[Port]) -> Option<Endpoint> {
+        let user = &self.user;
+        let conduit = ports.iter().find(|port| port.is(user.conduit, user.net))?;
+        Some(Endpoint {
+            port: conduit.pse,
+            dsa: Some(DsaPort {
+                tag: DsaTag(user.tag),
+                number: user.number,
+            }),
+        })
     }
 }
 
 /// The ports as a rule of a flowtable in one namespace sees them.
 struct PortsIn<'a> {
     ports: &'a [Port],
+    switch_ports: &'a [SwitchPort],
     net: NetId,
 }
 
 impl PortsIn<'_> {
-    fn find(&self, ifindex: i32, net: NetId) -> Option<PsePort> {
-        let port = self.ports.iter().find(|port| port.is(ifindex, net))?;
-        Some(port.pse)
+    fn find(&self, ifindex: i32, net: NetId) -> Option<Endpoint> {
+        if let Some(port) = self.ports.iter().find(|port| port.is(ifindex, net)) {
+            return Some(port.pse.into());
+        }
+        self.switch_ports
+            .iter()
+            .find(|port| port.dev.is(ifindex, net))?
+            .endpoint(self.ports)
     }
 }
 
 impl parse::Ports for PortsIn<'_> {
-    fn by_ifindex(&self, ifindex: i32) -> Option<PsePort> {
+    fn by_ifindex(&self, ifindex: i32) -> Option<Endpoint> {
         self.find(ifindex, self.net)
     }
 
-    fn by_device(&self, dev: &NetDevice) -> Option<PsePort> {
+    fn by_device(&self, dev: &NetDevice) -> Option<Endpoint> {
         self.find(dev.ifindex(), dev.net().id())
     }
 }
@@ -298,6 +348,8 @@ pub(crate) struct State {
     /// Where a rule is parsed to.
     flow: Flow,
     pub(crate) ports: KVec<Port>,
+    /// Every user port that there is.
+    pub(crate) switch_ports: KVec<SwitchPort>,
     blocks: KVec<Block>,
     next_id: u64,
     pub(crate) counters: Counters,
@@ -359,17 +411,27 @@ impl State {
             .is_some_and(|&id| id == binding.id)
     }
 
-    fn port_up(&self, pse: PsePort) -> bool {
-        self.ports
+    /// Whether frames can pass there: at a port of a switch, through both it and the conduit.
+    fn is_up(&self, at: Endpoint) -> bool {
+        let port_up = self
+            .ports
             .iter()
-            .any(|port| port.pse == pse && port.dev.is_some_and(|dev| dev.up))
+            .any(|port| port.pse == at.port && port.dev.is_some_and(|dev| dev.up));
+        let is_at = |port: &SwitchPort| port.endpoint(&self.ports) == Some(at);
+        port_up
+            && (at.dsa.is_none()
+                || self
+                    .switch_ports
+                    .iter()
+                    .any(|port| port.dev.up && is_at(port)))
     }
 
-    /// The largest packet that every port takes.
+    /// The largest packet that every port takes. A conduit's MTU has room for the tag.
     fn mtu(&self) -> u32 {
-        self.ports
-            .iter()
-            .filter_map(|port| port.dev)
+        let behind = |port: &&SwitchPort| port.endpoint(&self.ports).is_some();
+        let switch_ports = self.switch_ports.iter().filter(behind).map(|port| port.dev);
+        let ports = self.ports.iter().filter_map(|port| port.dev);
+        Iterator::chain(ports, switch_ports)
             .map(|dev| dev.mtu)
             .min()
             .unwrap_or(DEFAULT_MTU)
@@ -469,6 +531,7 @@ impl Engine {
                         table,
                         flow: Flow::NONE,
                         ports,
+                        switch_ports: KVec::new(),
                         blocks: KVec::new(),
                         next_id: 0,
                         counters: Counters::default(),
@@ -515,6 +578,7 @@ impl Engine {
         }
         let ports = PortsIn {
             ports: &state.ports,
+            switch_ports: &state.switch_ports,
             net: net.id(),
         };
         let chip = state.chip();
@@ -527,7 +591,7 @@ impl Engine {
             return Err(refusal.reject);
         }
         let flow = &state.flow;
-        if !state.port_up(flow.ingress) || !state.port_up(flow.egress) {
+        if !state.is_up(flow.ingress) || !state.is_up(flow.egress) {
             return Err(Reject::PortDown);
         }
         let tag = if binding.counter {
@@ -676,52 +740,108 @@ impl BlockOps for Engine {
 }
 
 fn uses(flow: &Flow, port: PsePort) -> bool {
-    flow.ingress == port || flow.egress == port
+    flow.ingress.port == port || flow.egress.port == port
+}
+
+impl Engine {
+    fn port_event(state: &mut State, event: Event, dev: &NetDevice) {
+        let net = dev.net();
+        let index = match event {
+            // User ports may have the address of their conduit.
+            Event::Register if dsa::is_user_port(dev) => None,
+            Event::Register => {
+                let mac = dev.permanent_address();
+                state
+                    .ports
+                    .iter()
+                    .position(|port| mac == Some(port.mac) && port.dev.is_none())
+            }
+            _ => state
+                .ports
+                .iter()
+                .position(|port| port.is(dev.ifindex(), net.id())),
+        };
+        let Some(port) = index.and_then(|index| state.ports.get_mut(index)) else {
+            return;
+        };
+
+        let pse = port.pse;
+        let was_up = port.dev.is_some_and(|dev| dev.up);
+        port.dev = match event {
+            Event::Unregister => None,
+            _ => Some(PortDevice::new(dev, event)),
+        };
+        let is_up = port.dev.is_some_and(|dev| dev.up);
+        if was_up && !is_up {
+            state.flush(net, |record| uses(&record.flow, pse));
+        }
+    }
+
+    fn switch_port_event(&self, state: &mut State, event: Event, dev: &NetDevice, rtnl: &Rtnl) {
+        let net = dev.net();
+        let known = state
+            .switch_ports
+            .iter()
+            .position(|port| port.dev.is(dev.ifindex(), net.id()));
+        let before = known.and_then(|index| state.switch_ports.get(index));
+        let user = match event {
+            Event::Unregister => None,
+            // While a switch goes away, its conduit is none any more before its ports go down.
+            Event::Down => before.map(|port| port.user),
+            _ => dsa::UserPort::of(dev, rtnl),
+        };
+        let now = user.map(|user| SwitchPort {
+            dev: PortDevice::new(dev, event),
+            user,
+        });
+
+        let forwards = |port: &SwitchPort| {
+            let endpoint = port.endpoint(&state.ports);
+            endpoint.filter(|_| port.dev.up)
+        };
+        let was = before.and_then(forwards);
+        let is = now.as_ref().and_then(forwards);
+        match (known, now) {
+            (Some(index), Some(now)) => {
+                if let Some(port) = state.switch_ports.get_mut(index) {
+                    *port = now;
+                }
+            }
+            (Some(index), None) => {
+                let _ = state.switch_ports.remove(index);
+            }
+            (None, Some(now)) => {
+                if state.switch_ports.push(now, GFP_KERNEL).is_err() {
+                    dev_warn!(
+                        self.dev,
+                        "no memory for another port of a switch: its flows go on in software\n"
+                    );
+                }
+            }
+            (None, None) => {}
+        }
+        if let Some(gone) = was.filter(|_| was != is) {
+            state.flush(net, |record| {
+                record.flow.ingress == gone || record.flow.egress == gone
+            });
+        }
+    }
 }
 
 impl Notify for Engine {
-    fn netdev_event(&self, event: Event, dev: &NetDevice) {
+    fn netdev_event(&self, event: Event, dev: &NetDevice, rtnl: &Rtnl) {
         self.with(|state| {
-            let net = dev.net();
-            let ifindex = dev.ifindex();
-            let index = match event {
-                Event::Register => {
-                    let mac = dev.permanent_address();
-                    state
-                        .ports
-                        .iter()
-                        .position(|port| mac == Some(port.mac) && port.dev.is_none())
-                }
-                _ => state
-                    .ports
-                    .iter()
-                    .position(|port| port.is(ifindex, net.id())),
-            };
-            let Some(port) = index.and_then(|index| state.ports.get_mut(index)) else {
-                return;
-            };
-
-            let pse = port.pse;
-            let was_up = port.dev.is_some_and(|dev| dev.up);
-            port.dev = match event {
-                Event::Unregister => None,
-                _ => Some(PortDevice {
-                    ifindex,
-                    net: net.id(),
-                    mtu: dev.mtu(),
-                    name: dev.copy_name(),
-                    // A device that is going down still says it is running.
-                    up: event != Event::Down && dev.forwards(),
-                }),
-            };
-            let is_up = port.dev.is_some_and(|dev| dev.up);
-            if was_up && !is_up {
-                state.flush(net, |record| uses(&record.flow, pse));
+            Self::port_event(state, event, dev);
+            let is_user_port = dsa::is_user_port(dev);
+            if is_user_port {
+                self.switch_port_event(state, event, dev, rtnl);
             }
-            if matches!(
-                event,
-                Event::Register | Event::Unregister | Event::ChangeMtu
-            ) {
+            if is_user_port
+                || matches!(
+                    event,
+                    Event::Register | Event::Unregister | Event::ChangeMtu
+                )
+            {
                 state.update_mtu();
             }
         });

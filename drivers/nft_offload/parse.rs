@@ -5,9 +5,9 @@
 use crate::{
     ppe::{
         flow::{
+            Endpoint,
             Flow,
-            Key,
-            PsePort, //
+            Key, //
         },
         reject::Reject,
         rule::{
@@ -30,12 +30,12 @@ use crate::{
     }, //
 };
 
-/// Says which of the engine's ports a device is.
+/// Says which of the engine's ports, or of the ports of switches behind these, a device is.
 pub(crate) trait Ports {
-    /// The port with this interface index, in the namespace of the flowtable.
-    fn by_ifindex(&self, ifindex: i32) -> Option<PsePort>;
-    /// The port that `dev` is.
-    fn by_device(&self, dev: &NetDevice) -> Option<PsePort>;
+    /// The device with this interface index, in the namespace of the flowtable.
+    fn by_ifindex(&self, ifindex: i32) -> Option<Endpoint>;
+    /// The device `dev`.
+    fn by_device(&self, dev: &NetDevice) -> Option<Endpoint>;
 }
 
 /// A rule that is no flow for the engine.
@@ -186,7 +186,6 @@ fn to_action(action: flow_rule::Action<'_>, ports: &impl Ports) -> Action {
         A::Csum { flags } => Action::Csum { flags },
         A::Redirect(dev) => Action::Redirect {
             egress: dev.and_then(|dev| ports.by_device(dev)),
-            dsa: None,
         },
         A::Accept => Action::Accept,
         A::Tunnel => Action::Tunnel,

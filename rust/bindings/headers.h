@@ -6,6 +6,7 @@
 
 #include <linux/errno.h>
 #include <linux/netdevice.h>
+#include <net/dsa.h>
 #include <net/flow_dissector.h>
 #include <net/flow_offload.h>
 #include <net/netfilter/nf_conntrack_acct.h>

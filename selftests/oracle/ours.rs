@@ -4,7 +4,6 @@
 //! module, for C to call. `ours.h` says what each function is for.
 
 use core::{
-    cell::Cell,
     ffi::c_void,
     hint,
     mem::size_of_val,
@@ -42,6 +41,9 @@ use chip::Chip;
 use ppe::{
     caps,
     flow::{
+        DsaPort,
+        DsaTag,
+        Endpoint,
         Flow,
         PsePort,
         L4, //
@@ -61,6 +63,7 @@ use ppe::{
     }, //
 };
 use rust::{
+    dsa,
     flow_rule::FlowRule,
     mmio::Registers,
     netdev::NetDevice,
@@ -82,14 +85,6 @@ struct Ports {
     switch_port: u8,
 }
 
-/// The ports as one rule asks for them.
-struct PortsOf<'a> {
-    ports: &'a Ports,
-    /// Whether frames leave by the port of the switch. The module has no kernel yet that tells it
-    /// of one, so it is said here.
-    to_switch: Cell<bool>,
-}
-
 /// `struct oracle_entry`.
 #[repr(C)]
 struct Entry {
@@ -102,22 +97,26 @@ struct Entry {
     udp: bool,
 }
 
-impl parse::Ports for PortsOf<'_> {
-    fn by_ifindex(&self, ifindex: i32) -> Option<PsePort> {
-        let ports = self.ports.ifindex.iter().zip(self.ports.pse);
+impl parse::Ports for Ports {
+    fn by_ifindex(&self, ifindex: i32) -> Option<Endpoint> {
+        let ports = self.ifindex.iter().zip(self.pse);
         ports
-            .take(self.ports.count.into())
+            .take(self.count.into())
             .find(|(port, _)| **port == ifindex)
-            .map(|(_, pse)| PsePort(pse))
+            .map(|(_, pse)| PsePort(pse).into())
     }
 
-    fn by_device(&self, dev: &NetDevice) -> Option<PsePort> {
-        let to_switch = dev.ifindex() == self.ports.switch_ifindex;
-        self.to_switch.set(to_switch);
-        if to_switch {
-            return Some(PsePort(self.ports.switch_pse));
+    fn by_device(&self, dev: &NetDevice) -> Option<Endpoint> {
+        if dev.ifindex() != self.switch_ifindex {
+            return self.by_ifindex(dev.ifindex());
         }
-        self.by_ifindex(dev.ifindex())
+        Some(Endpoint {
+            port: PsePort(self.switch_pse),
+            dsa: Some(DsaPort {
+                tag: DsaTag(dsa::TAG_MTK),
+                number: self.switch_port,
+            }),
+        })
     }
 }
 
@@ -132,12 +131,7 @@ impl Entry {
 }
 
 fn flow_of(chip: &dyn Chip, rule: &FlowRule, ports: &Ports, flow: &mut Flow) -> Result<(), Reject> {
-    let ports = PortsOf {
-        ports,
-        to_switch: Cell::new(false),
-    };
-    parse::parse(rule, &ports, flow).map_err(|refusal| refusal.reject)?;
-    flow.dsa = ports.to_switch.get().then_some(ports.ports.switch_port);
+    parse::parse(rule, ports, flow).map_err(|refusal| refusal.reject)?;
     caps::admit(flow, chip.caps())
 }
 
@@ -176,12 +170,8 @@ extern "C" fn nft_oracle_has_chip(chip: u32) -> bool {
 unsafe extern "C" fn nft_oracle_parse(rule: *const c_void, ports: *const Ports) -> bool {
     // SAFETY: By the requirements of this function; `FlowRule` is transparent over the C type.
     let (rule, ports) = unsafe { (&*rule.cast::<FlowRule>(), &*ports) };
-    let ports = PortsOf {
-        ports,
-        to_switch: Cell::new(false),
-    };
     let mut flow = Flow::NONE;
-    let parsed = parse::parse(rule, &ports, &mut flow).is_ok();
+    let parsed = parse::parse(rule, ports, &mut flow).is_ok();
     hint::black_box(&flow);
     parsed
 }
@@ -365,11 +355,7 @@ unsafe extern "C" fn nft_oracle_replace(
 ) -> bool {
     // SAFETY: By the requirements of this function; `FlowRule` is transparent over the C type.
     let (bench, rule, ports) = unsafe { (&mut *bench, &*rule.cast::<FlowRule>(), &*ports) };
-    let ports = PortsOf {
-        ports,
-        to_switch: Cell::new(false),
-    };
-    if parse::parse(rule, &ports, &mut bench.flow).is_err() {
+    if parse::parse(rule, ports, &mut bench.flow).is_err() {
         return false;
     }
     let chip = bench.chip();

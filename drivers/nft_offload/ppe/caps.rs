@@ -4,6 +4,7 @@
 
 use super::{
     flow::{
+        DsaTag,
         Encap,
         Flow,
         Tuple, //
@@ -53,6 +54,15 @@ impl MibUnit {
     }
 }
 
+/// The switches to which a chip can speak.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct DsaCaps {
+    /// Protocol of the tags that the chip takes off and puts on.
+    pub tag: DsaTag,
+    /// Number of ports that they can name, from 0 on.
+    pub ports: u8,
+}
+
 /// What a chip can do.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Caps {
@@ -72,8 +82,8 @@ pub struct Caps {
     pub pppoe: bool,
     /// Headers in all (tags and PPPoE) that it puts on.
     pub headers: u8,
-    /// Puts on the tag that tells a switch behind a port the switch's port.
-    pub dsa: bool,
+    /// Takes off and puts on the tags of a switch behind a port; `None` if it cannot.
+    pub dsa: Option<DsaCaps>,
     /// What the entries' counters count; `None` if there are none.
     pub mib: Option<MibUnit>,
 }
@@ -89,7 +99,7 @@ impl Caps {
         vlan_tags: 0,
         pppoe: false,
         headers: 0,
-        dsa: false,
+        dsa: None,
         mib: None,
     };
 }
@@ -107,7 +117,7 @@ pub fn admit(flow: &Flow, caps: &Caps) -> Result<(), Reject> {
     if flow.is_nat() && !nat {
         return Err(no_nat);
     }
-    if flow.ingress == flow.egress && !caps.hairpin {
+    if flow.ingress.port == flow.egress.port && !caps.hairpin {
         return Err(Reject::Hairpin);
     }
     let tags = flow.in_encap.tags().max(flow.out_encap.tags());
@@ -117,8 +127,14 @@ pub fn admit(flow: &Flow, caps: &Caps) -> Result<(), Reject> {
     if (flow.in_encap.pppoe.is_some() || flow.out_encap.pppoe.is_some()) && !caps.pppoe {
         return Err(Reject::Pppoe);
     }
-    if flow.dsa.is_some() && !caps.dsa {
-        return Err(Reject::Dsa);
+    for dsa in [flow.ingress.dsa, flow.egress.dsa].into_iter().flatten() {
+        let can = caps.dsa.ok_or(Reject::Dsa)?;
+        if dsa.tag != can.tag {
+            return Err(Reject::DsaTag);
+        }
+        if dsa.number >= can.ports {
+            return Err(Reject::Dsa);
+        }
     }
     if tags > caps.vlan_tags || flow.out_encap.headers() > caps.headers {
         return Err(Reject::VlanDepth);

@@ -22,6 +22,48 @@ impl fmt::Display for PsePort {
     }
 }
 
+/// The protocol of the tags between a port of the engine and an Ethernet switch behind it
+/// (DSA): the number that the kernel knows it by, `DSA_TAG_PROTO_*_VALUE` in
+/// `include/net/dsa.h`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub struct DsaTag(pub u8);
+
+/// A port of an Ethernet switch, as the tags name it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub struct DsaPort {
+    /// Protocol of the tags.
+    pub tag: DsaTag,
+    /// The switch's number of the port.
+    pub number: u8,
+}
+
+/// Where frames of a flow arrive or leave.
+///
+/// Displayed as `1`, or as `1.3` for port 3 of a switch behind port 1.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub struct Endpoint {
+    /// Port of the engine.
+    pub port: PsePort,
+    /// Port of the switch behind it, if there is one that is told so by a tag.
+    pub dsa: Option<DsaPort>,
+}
+
+impl From<PsePort> for Endpoint {
+    fn from(port: PsePort) -> Self {
+        Self { port, dsa: None }
+    }
+}
+
+impl fmt::Display for Endpoint {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}", self.port)?;
+        match self.dsa {
+            Some(dsa) => write!(f, ".{}", dsa.number),
+            None => Ok(()),
+        }
+    }
+}
+
 /// The transport protocol of a flow.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum L4 {
@@ -267,13 +309,10 @@ pub struct Key {
 /// also decrements TTL or hop limit and updates the checksums.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Flow {
-    /// Port at which the frames arrive.
-    pub ingress: PsePort,
-    /// Port at which they leave.
-    pub egress: PsePort,
-    /// Port at which they leave the Ethernet switch behind [`Self::egress`], if the switch
-    /// is told so by a tag of its own (DSA).
-    pub dsa: Option<u8>,
+    /// Where the frames arrive.
+    pub ingress: Endpoint,
+    /// Where they leave.
+    pub egress: Endpoint,
     /// Transport protocol.
     pub l4: L4,
     /// Addresses and ports as the frame arrives.
@@ -293,9 +332,14 @@ pub struct Flow {
 impl Flow {
     /// Placeholder for storage that holds no flow.
     pub const NONE: Self = Self {
-        ingress: PsePort(0),
-        egress: PsePort(0),
-        dsa: None,
+        ingress: Endpoint {
+            port: PsePort(0),
+            dsa: None,
+        },
+        egress: Endpoint {
+            port: PsePort(0),
+            dsa: None,
+        },
         l4: L4::Tcp,
         tuple: Tuple::ZERO,
         new: Tuple::ZERO,
@@ -337,7 +381,6 @@ impl Flow {
     pub fn assign(&mut self, other: &Self) {
         self.ingress = other.ingress;
         self.egress = other.egress;
-        self.dsa = other.dsa;
         self.l4 = other.l4;
         self.tuple = other.tuple;
         self.new = other.new;

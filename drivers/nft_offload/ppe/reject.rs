@@ -117,7 +117,9 @@ rejects! {
     Pppoe "pppoe" Unsupported
         "The flow carries PPPoE in a way this chip does not handle.",
     Dsa "dsa" Unsupported
-        "The flow leaves by a port of an Ethernet switch, which this chip cannot tell the switch.",
+        "The flow passes a port of an Ethernet switch that this chip cannot name to the switch.",
+    DsaTag "dsa-tag" Unsupported
+        "The flow passes a port of an Ethernet switch whose tags (DSA) are of a protocol that this chip does not handle; `/sys/class/net/<conduit>/dsa/tagging` names it.",
     Tunnel "tunnel" Unsupported
         "The flow goes through a tunnel; tunnels stay in software.",
     UnknownAction "unknown-action" Unsupported

@@ -13,9 +13,9 @@ use super::{
     },
     flow::{
         Encap,
+        Endpoint,
         Flow,
         Key,
-        PsePort,
         Tuple,
         L4, //
     },
@@ -71,9 +71,9 @@ pub struct VlanKey {
 pub enum Match {
     /// `FLOW_DISSECTOR_KEY_META`.
     Meta {
-        /// The engine's port that `ingress_ifindex` stands for, `None` if it is no port
-        /// of this engine.
-        ingress: Option<PsePort>,
+        /// What `ingress_ifindex` stands for, `None` if it is no port of this engine nor
+        /// of a switch behind one.
+        ingress: Option<Endpoint>,
         /// Mask of `ingress_ifindex`.
         mask: u32,
     },
@@ -218,11 +218,9 @@ pub enum Action {
     },
     /// `FLOW_ACTION_REDIRECT`.
     Redirect {
-        /// The engine's port that the device stands for, `None` if it is no port of this
-        /// engine.
-        egress: Option<PsePort>,
-        /// Port of the Ethernet switch behind it, if the device is one (DSA).
-        dsa: Option<u8>,
+        /// What the device stands for, `None` if it is no port of this engine nor of a
+        /// switch behind one.
+        egress: Option<Endpoint>,
     },
     /// `FLOW_ACTION_ACCEPT`. Its number is 0, and the kernel's flowtable leaves it at
     /// that where it should have asked for an 802.1ad tag.
@@ -344,7 +342,6 @@ impl<'a> RuleParser<'a> {
     /// [`RuleParser::finish`] was `Ok`.
     #[inline]
     pub fn new(flow: &'a mut Flow) -> Self {
-        flow.dsa = None;
         flow.out_encap = Encap::NONE;
         Self {
             flow,
@@ -500,9 +497,8 @@ impl<'a> RuleParser<'a> {
                 self.flow.out_encap.pppoe = Some(sid);
             }
             Action::Csum { .. } => {}
-            Action::Redirect { egress, dsa } => {
+            Action::Redirect { egress } => {
                 require(!self.has(seen::EGRESS), Reject::TwoRedirects)?;
-                self.flow.dsa = dsa;
                 self.flow.egress = egress.ok_or(Reject::ForeignEgress)?;
                 self.seen |= seen::EGRESS;
             }

@@ -14,8 +14,10 @@ use crate::{
     ppe::{
         caps::{
             Caps,
+            DsaCaps,
             MibUnit, //
         },
+        flow::DsaTag,
         format::{
             netsys,
             Format, //
@@ -25,7 +27,10 @@ use crate::{
             HwError, //
         }, //
     },
-    rust::mmio::Registers, //
+    rust::{
+        dsa,
+        mmio::Registers, //
+    }, //
 };
 use kernel::error::Error;
 
@@ -67,7 +72,10 @@ const CAPS_UNCOUNTED: Caps = Caps {
     vlan_tags: 2,
     pppoe: true,
     headers: 2,
-    dsa: true,
+    dsa: Some(DsaCaps {
+        tag: DsaTag(dsa::TAG_MTK),
+        ports: netsys::DSA_PORTS,
+    }),
     mib: None,
 };
 

@@ -130,8 +130,8 @@ impl Random {
             dport,
         };
         let flow = |tuple, new| Flow {
-            ingress: PsePort(1),
-            egress: PsePort(2),
+            ingress: PsePort(1).into(),
+            egress: PsePort(2).into(),
             l4,
             tuple,
             new,
@@ -139,7 +139,6 @@ impl Random {
             dmac: [2, 0, 0, 0, 0, 2],
             in_encap: Encap::NONE,
             out_encap: Encap::NONE,
-            dsa: None,
         };
         [
             flow(

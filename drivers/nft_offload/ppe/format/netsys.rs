@@ -77,8 +77,8 @@ const ETH_P_PPP_SES: u16 = 0x8864;
 
 /// Queue of port 0 of a switch.
 const DSA_QUEUE: u32 = 3;
-/// The last port that a special tag can name.
-const DSA_MAX_PORT: u8 = 5;
+/// Number of ports that a special tag can name.
+pub const DSA_PORTS: u8 = 6;
 /// In a special tag: the tag has the VLAN ID of an 802.1Q tag, too.
 const DSA_TAGGED: u16 = 1 << 8;
 
@@ -349,7 +349,7 @@ const fn mac(high: u32, low: u16) -> [u8; 6] {
 /// the EtherType field, and in frames in the place of the outer tag's EtherType. `None`
 /// if it cannot name the port.
 const fn special_tag(port: u8, tagged: bool) -> Option<u16> {
-    if port > DSA_MAX_PORT {
+    if port >= DSA_PORTS {
         return None;
     }
     let to = 1_u16.wrapping_shl(port as u32);
@@ -453,12 +453,13 @@ impl Format for Netsys {
         if flow.out_encap.pppoe.is_some() {
             etype = ETH_P_PPP_SES;
         }
-        if let Some(port) = flow.dsa {
+        let dsa = flow.egress.dsa.map(|dsa| dsa.number);
+        if let Some(port) = dsa {
             etype = special_tag(port, tags > 0).ok_or(Reject::Dsa)?;
         }
         // The special tag is one with the outer tag, or takes its place.
-        let layers = tags.max(flow.dsa.is_some().into());
-        let plain = tags > 0 && flow.dsa.is_none();
+        let layers = tags.max(dsa.is_some().into());
+        let plain = tags > 0 && dsa.is_none();
         let (dmac_high, dmac_low) = mac_parts(flow.dmac);
         let (smac_high, smac_low) = mac_parts(flow.smac);
         let l2 = [
@@ -471,11 +472,9 @@ impl Format for Netsys {
 
         // Port 0 is the CPU's. Each of the others has the queue before its number, and each
         // port of a switch has one from the fourth on.
-        let port = u32::from(flow.egress.0);
+        let port = u32::from(flow.egress.port.0);
         let own = port.checked_sub(1).ok_or(Reject::ForeignEgress)?;
-        let queue = flow
-            .dsa
-            .map_or(own, |port| u32::from(port).saturating_add(DSA_QUEUE));
+        let queue = dsa.map_or(own, |port| u32::from(port).saturating_add(DSA_QUEUE));
         if port > ib2.dest_port.max() || queue > ib2.qid.max() {
             return Err(Reject::ForeignEgress);
         }
@@ -564,7 +563,7 @@ impl Format for Netsys {
             etype: upper(etype_vlan),
             vlan: [lower(etype_vlan), lower(dmac_vlan)],
             vlan_layers: u8::try_from(ib1.vlan_layer.get(word0)).unwrap_or(u8::MAX),
-            dsa: to.filter(|port| special && *port <= DSA_MAX_PORT),
+            dsa: to.filter(|port| special && *port < DSA_PORTS),
             pppoe: (ib1.pppoe.get(word0) == 1).then_some(lower(smac_pppoe)),
             egress: PsePort(u8::try_from(ib2.dest_port.get(info2)).unwrap_or(u8::MAX)),
             timestamp: self.timestamp(word0),

@@ -23,6 +23,8 @@ use super::{
             MibUnit, //
         },
         flow::{
+            DsaPort,
+            DsaTag,
             Encap,
             Mac,
             PsePort,
@@ -35,10 +37,12 @@ use super::{
         },
         table::Count, //
     },
+    dsa,
     flow,
     v4,
     v6,
-    CAPS, //
+    CAPS,
+    DSA_TAG, //
 };
 
 #[test]
@@ -185,11 +189,38 @@ fn chips_take_what_they_can_do() {
     let mut f = ok;
     f.egress = f.ingress;
     assert_eq!(admit(&f, &CAPS), Err(Reject::Hairpin));
+    // From one port of a switch to another of its ports.
+    (f.ingress.dsa, f.egress.dsa) = (dsa(1), dsa(2));
+    assert_eq!(admit(&f, &CAPS), Err(Reject::Hairpin));
     let caps = Caps {
         hairpin: true,
         ..CAPS
     };
     assert_eq!(admit(&f, &caps), Ok(()));
+}
+
+#[test]
+fn chips_know_switches_by_their_tags() {
+    let check = |port, caps: &Caps| {
+        let mut flows = [flow(L4::Tcp, v4(1, 2, 3, 4)); 2];
+        flows[0].ingress.dsa = port;
+        flows[1].egress.dsa = port;
+        let [ingress, egress] = flows.map(|flow| admit(&flow, caps));
+        assert_eq!(ingress, egress);
+        egress
+    };
+    let none = Caps { dsa: None, ..CAPS };
+    let other = Some(DsaPort {
+        tag: DsaTag(DSA_TAG.0 + 1),
+        number: 0,
+    });
+    assert_eq!(check(None, &none), Ok(()));
+    assert_eq!(check(dsa(0), &none), Err(Reject::Dsa));
+    assert_eq!(check(dsa(0), &CAPS), Ok(()));
+    assert_eq!(check(dsa(5), &CAPS), Ok(()));
+    assert_eq!(check(dsa(6), &CAPS), Err(Reject::Dsa));
+    assert_eq!(check(dsa(u8::MAX), &CAPS), Err(Reject::Dsa));
+    assert_eq!(check(other, &CAPS), Err(Reject::DsaTag));
 }
 
 #[test]

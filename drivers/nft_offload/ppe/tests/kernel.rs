@@ -12,34 +12,36 @@ use std::{
 
 use proptest::prelude::*;
 
-use super::super::{
-    flow::{
-        Encap,
-        Flow,
-        PsePort,
-        Tuple,
-        L4, //
+use super::{
+    super::{
+        flow::{
+            Encap,
+            Endpoint,
+            Flow,
+            PsePort,
+            Tuple,
+            L4, //
+        },
+        rule::{
+            Action,
+            AddrType,
+            MangleHeader,
+            Match,
+            VlanKey, //
+        }, //
     },
-    rule::{
-        Action,
-        AddrType,
-        MangleHeader,
-        Match,
-        VlanKey, //
-    },
+    dsa, //
 };
 
 /// An Ethernet address and headers on one side of the router.
 #[derive(Clone, Copy, Debug)]
 pub struct Side {
-    pub port: PsePort,
+    pub at: Endpoint,
     /// The router's own address.
     pub own: [u8; 6],
     /// The neighbour's address.
     pub peer: [u8; 6],
     pub encap: Encap,
-    /// Port of the switch behind the port.
-    pub dsa: Option<u8>,
 }
 
 /// A tracked connection.
@@ -100,9 +102,8 @@ impl Connection {
         let (from, to) = (self.sides[dir], self.sides[1 - dir]);
         let tuples = [self.orig, self.reply];
         Flow {
-            ingress: from.port,
-            egress: to.port,
-            dsa: to.dsa,
+            ingress: from.at,
+            egress: to.at,
             l4: self.l4,
             tuple: tuples[dir],
             new: reverse(tuples[1 - dir]),
@@ -145,7 +146,7 @@ impl Connection {
         let (sport, dport) = tuple.ports();
         let mut out = vec![
             Match::Meta {
-                ingress: Some(from.port),
+                ingress: Some(from.at),
                 mask: u32::MAX,
             },
             Match::Control {
@@ -229,8 +230,7 @@ impl Connection {
             out.push(Action::Csum { flags: 1 });
         }
         out.push(Action::Redirect {
-            egress: Some(to.port),
-            dsa: to.dsa,
+            egress: Some(to.at),
         });
         out
     }
@@ -327,12 +327,14 @@ fn host6(mut address: [u8; 16]) -> [u8; 16] {
 pub fn connection() -> impl Strategy<Value = Connection> {
     let side = |port| {
         let switch = proptest::option::of(0..6_u8);
-        (mac(), mac(), encap(2, true), switch).prop_map(move |(own, peer, encap, dsa)| Side {
-            port: PsePort(port),
+        (mac(), mac(), encap(2, true), switch).prop_map(move |(own, peer, encap, number)| Side {
+            at: Endpoint {
+                port: PsePort(port),
+                dsa: number.and_then(dsa),
+            },
             own,
             peer,
             encap,
-            dsa,
         })
     };
     let l4 = prop_oneof![Just(L4::Tcp), Just(L4::Udp)];

@@ -22,9 +22,12 @@ mod table;
 use super::{
     caps::{
         Caps,
+        DsaCaps,
         MibUnit, //
     },
     flow::{
+        DsaPort,
+        DsaTag,
         Encap,
         Flow,
         PsePort,
@@ -32,6 +35,17 @@ use super::{
         L4, //
     },
 };
+
+/// A protocol of tags.
+const DSA_TAG: DsaTag = DsaTag(9);
+
+/// Port `number` of a switch with these tags.
+fn dsa(number: u8) -> Option<DsaPort> {
+    Some(DsaPort {
+        tag: DSA_TAG,
+        number,
+    })
+}
 
 /// A chip that can do all that the format can.
 const CAPS: Caps = Caps {
@@ -43,7 +57,10 @@ const CAPS: Caps = Caps {
     vlan_tags: 2,
     pppoe: true,
     headers: 2,
-    dsa: true,
+    dsa: Some(DsaCaps {
+        tag: DSA_TAG,
+        ports: 6,
+    }),
     mib: Some(MibUnit::Layer2 { fcs: false }),
 };
 
@@ -71,9 +88,8 @@ fn v6(src: u8, sport: u16, dst: u8, dport: u16) -> Tuple {
 /// A routed flow from port 2 to port 1.
 fn flow(l4: L4, tuple: Tuple) -> Flow {
     Flow {
-        ingress: PsePort(2),
-        egress: PsePort(1),
-        dsa: None,
+        ingress: PsePort(2).into(),
+        egress: PsePort(1).into(),
         l4,
         tuple,
         new: tuple,

@@ -36,7 +36,7 @@ use super::{
         },
         reject::Reject, //
     },
-    flow,
+    dsa, flow,
     kernel::{
         connection,
         tuple, //
@@ -143,7 +143,7 @@ fn entries_of_v1() {
         sport: 50123,
         dport: 443,
     };
-    f.egress = PsePort(2);
+    f.egress.port = PsePort(2);
     for (format, ib2) in [
         (&NETSYS_V1, 0x007f_f051),
         (&NETSYS_V1_BOUNDARY, 0x007f_f051),
@@ -167,7 +167,7 @@ fn entries_of_v1() {
         53,
     );
     let mut f = flow(L4::Udp, tuple);
-    f.egress = PsePort(7);
+    f.egress.port = PsePort(7);
     f.out_encap.vlan = [Some(7), Some(4094)];
     #[rustfmt::skip]
     check_in(&NETSYS_V1_COUNTED, &f, 1, 1044, &[
@@ -207,7 +207,7 @@ fn entries_of_v1() {
 fn entries_with_a_special_tag() {
     let with = |format: &Netsys, vlan, pppoe| {
         let mut f = v4_flow(L4::Tcp);
-        f.dsa = Some(3);
+        f.egress.dsa = dsa(3);
         f.out_encap = Encap { vlan, pppoe };
         let entry = format.encode(&f, 0).unwrap();
         let w = |at| entry.words()[at];
@@ -240,7 +240,7 @@ fn entries_with_a_special_tag() {
     );
     let mut f = v4_flow(L4::Tcp);
     for port in [6, 8, 255] {
-        f.dsa = Some(port);
+        f.egress.dsa = dsa(port);
         assert_eq!(NETSYS_V2.encode(&f, 0), Err(Reject::Dsa));
     }
 }
@@ -254,7 +254,7 @@ fn entry_of_source_nat() {
         sport: 50123,
         dport: 443,
     };
-    f.egress = PsePort(2);
+    f.egress.port = PsePort(2);
     #[rustfmt::skip]
     check(&f, 171, 5796, &[
         0x2050_00ab,
@@ -288,7 +288,7 @@ fn entry_of_ipv6() {
         53,
     );
     let mut f = flow(L4::Udp, tuple);
-    f.egress = PsePort(15);
+    f.egress.port = PsePort(15);
     // The clock is wider than the field.
     #[rustfmt::skip]
     check(&f, 0xa5ff, 2088, &[
@@ -311,7 +311,7 @@ fn entry_with_two_tags() {
         53,
     );
     let mut f = flow(L4::Tcp, tuple);
-    f.egress = PsePort(2);
+    f.egress.port = PsePort(2);
     f.out_encap.vlan = [Some(7), Some(4094)];
     #[rustfmt::skip]
     check(&f, 0, 6768, &[
@@ -335,7 +335,7 @@ fn entry_with_tag_and_session() {
     };
     let mut f = flow(L4::Tcp, tuple(1, 2, 1, 2));
     f.new = tuple(3, 4, 3, 4);
-    f.egress = PsePort(2);
+    f.egress.port = PsePort(2);
     f.out_encap = Encap {
         vlan: [Some(100), None],
         pppoe: Some(513),
@@ -355,7 +355,7 @@ fn entry_with_tag_and_session() {
 fn entries_that_cannot_be() {
     let mut f = v4_flow(L4::Tcp);
     for port in [0, 16, 255] {
-        f.egress = PsePort(port);
+        f.egress.port = PsePort(port);
         assert_eq!(NETSYS_V2.encode(&f, 0), Err(Reject::ForeignEgress));
     }
     let mut f = v4_flow(L4::Tcp);
@@ -487,7 +487,7 @@ proptest! {
     ) {
         let mut f = c.flow(dir);
         // NETSYS v1 has three bits for it.
-        f.egress = PsePort(if bytes == 80 { (port - 1) % 7 + 1 } else { port });
+        f.egress.port = PsePort(if bytes == 80 { (port - 1) % 7 + 1 } else { port });
         let entry = match format.encode(&f, now) {
             Ok(entry) => entry,
             Err(reject) => {
@@ -505,10 +505,10 @@ proptest! {
         prop_assert_eq!(d.new, (!f.tuple.is_v6()).then_some(f.new));
         prop_assert_eq!((d.smac, d.dmac), (f.smac, f.dmac));
         prop_assert_eq!(d.vlan, f.out_encap.vlan.map(|vid| vid.unwrap_or(0)));
-        prop_assert_eq!(d.vlan_layers, f.out_encap.tags().max(f.dsa.is_some().into()));
-        prop_assert_eq!(d.dsa, f.dsa);
+        prop_assert_eq!(d.vlan_layers, f.out_encap.tags().max(f.egress.dsa.is_some().into()));
+        prop_assert_eq!(d.dsa, f.egress.dsa.map(|dsa| dsa.number));
         prop_assert_eq!(d.pppoe, f.out_encap.pppoe);
-        prop_assert_eq!(d.egress, f.egress);
+        prop_assert_eq!(d.egress, f.egress.port);
         prop_assert_eq!(u32::from(d.timestamp), u32::from(now) % (1 << bits));
         prop_assert!(format.same_key(entry.words(), &f));
         prop_assert!(format.same_key(&entry.words()[..format.key_words()], &f));

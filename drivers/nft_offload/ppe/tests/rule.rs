@@ -10,6 +10,7 @@ use super::{
     super::{
         flow::{
             Encap,
+            Endpoint,
             Flow,
             PsePort,
             Tuple,
@@ -25,6 +26,7 @@ use super::{
             VlanKey, //
         },
     },
+    dsa,
     kernel::{
         connection,
         reverse,
@@ -42,9 +44,14 @@ fn stale() -> Flow {
         pppoe: Some(0x5555),
     };
     Flow {
-        ingress: PsePort(9),
-        egress: PsePort(8),
-        dsa: Some(7),
+        ingress: Endpoint {
+            port: PsePort(9),
+            dsa: dsa(6),
+        },
+        egress: Endpoint {
+            port: PsePort(8),
+            dsa: dsa(7),
+        },
         l4: L4::Udp,
         tuple: v6(0x5a, 1, 0xa5, 2),
         new: v6(0x5b, 3, 0xb5, 4),
@@ -76,18 +83,16 @@ fn plain() -> Connection {
         dnat: false,
         sides: [
             Side {
-                port: PsePort(2),
+                at: PsePort(2).into(),
                 own: [2, 0, 0, 0, 0, 1],
                 peer: [2, 0, 0, 0, 0, 2],
                 encap: Encap::NONE,
-                dsa: None,
             },
             Side {
-                port: PsePort(1),
+                at: PsePort(1).into(),
                 own: [0x12, 0x34, 0x56, 0x78, 0x9a, 0xbc],
                 peer: [0x0a, 0x1b, 0x2c, 0x3d, 0x4e, 0x5f],
                 encap: Encap::NONE,
-                dsa: None,
             },
         ],
     }
@@ -140,7 +145,10 @@ fn plain_rule() {
     assert_eq!(flow.new, flow.tuple);
     assert_eq!(flow.smac, [0x12, 0x34, 0x56, 0x78, 0x9a, 0xbc]);
     assert_eq!(flow.dmac, [0x0a, 0x1b, 0x2c, 0x3d, 0x4e, 0x5f]);
-    assert_eq!((flow.ingress, flow.egress), (PsePort(2), PsePort(1)));
+    assert_eq!(
+        (flow.ingress, flow.egress),
+        (PsePort(2).into(), PsePort(1).into())
+    );
 }
 
 #[test]
@@ -176,10 +184,7 @@ fn foreign_ports() {
     };
     assert_eq!(changed(foreign, same), Err(Reject::ForeignIngress));
     let foreign = |a| match a {
-        Action::Redirect { .. } => same(Action::Redirect {
-            egress: None,
-            dsa: None,
-        }),
+        Action::Redirect { .. } => same(Action::Redirect { egress: None }),
         _ => same(a),
     };
     assert_eq!(changed(same, foreign), Err(Reject::ForeignEgress));
@@ -349,9 +354,9 @@ fn actions_that_cannot_be_done() {
         with_action(Action::Other { id: 30 }),
         Err(Reject::UnknownAction)
     );
-    let (egress, dsa) = (Some(PsePort(1)), None);
+    let egress = Some(PsePort(1).into());
     assert_eq!(
-        with_action(Action::Redirect { egress, dsa }),
+        with_action(Action::Redirect { egress }),
         Err(Reject::TwoRedirects)
     );
     let without = |a| match a {
@@ -525,8 +530,16 @@ fn any_vlan() -> impl Strategy<Value = VlanKey> {
     })
 }
 
+fn any_endpoint() -> impl Strategy<Value = Option<Endpoint>> {
+    proptest::option::of((any::<u8>(), proptest::option::of(any::<u8>())).prop_map(
+        |(port, number)| Endpoint {
+            port: PsePort(port),
+            dsa: number.and_then(dsa),
+        },
+    ))
+}
+
 fn any_match() -> impl Strategy<Value = Match> {
-    let port = proptest::option::of(any::<u8>().prop_map(PsePort));
     let mask = || prop_oneof![3 => Just(u16::MAX), 1 => any::<u16>()];
     let addr_type = prop_oneof![
         Just(AddrType::V4),
@@ -535,7 +548,7 @@ fn any_match() -> impl Strategy<Value = Match> {
         Just(AddrType::Other)
     ];
     prop_oneof![
-        port.prop_map(|ingress| Match::Meta {
+        any_endpoint().prop_map(|ingress| Match::Meta {
             ingress,
             mask: u32::MAX
         }),
@@ -599,7 +612,6 @@ fn any_action() -> impl Strategy<Value = Action> {
     ];
     let mask = prop_oneof![Just(0), Just(0xffff), Just(0xffff_0000), any::<u32>()];
     let offset = prop_oneof![4 => 0..44_u32, 1 => any::<u32>()];
-    let port = proptest::option::of(any::<u8>().prop_map(PsePort));
     prop_oneof![
         8 => (header, offset, mask, any::<u32>()).prop_map(|(header, offset, mask, val)| {
             Action::Mangle { header, offset, mask, val }
@@ -610,8 +622,7 @@ fn any_action() -> impl Strategy<Value = Action> {
         1 => Just(Action::VlanPop),
         1 => any::<u16>().prop_map(|sid| Action::PppoePush { sid }),
         1 => any::<u32>().prop_map(|flags| Action::Csum { flags }),
-        2 => (port, proptest::option::of(any::<u8>()))
-            .prop_map(|(egress, dsa)| Action::Redirect { egress, dsa }),
+        2 => any_endpoint().prop_map(|egress| Action::Redirect { egress }),
         1 => Just(Action::Accept),
         1 => Just(Action::Tunnel),
         1 => any::<u32>().prop_map(|id| Action::Other { id }),

@@ -612,7 +612,7 @@ fn a_key_is_bound_once() {
     b.replace(A, 1, &f).unwrap();
     // Another port does not make another key.
     let mut other = f;
-    other.ingress.0 = 3;
+    other.ingress.port.0 = 3;
     assert_eq!(b.replace(A, 2, &other), Err(Reject::KeyInUse));
     assert_eq!(b.replace(B, 1, &f), Err(Reject::KeyInUse));
     assert_eq!(b.table.table_stats().key_in_use, 2);
