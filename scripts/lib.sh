@@ -6,6 +6,8 @@
 
 # Kernel series the module's rust/ supports, newest first. The only list.
 SUPPORTED_SERIES="7.3 7.2"
+# The router's architectures, by Debian's names. The only list.
+SUPPORTED_ARCHES="amd64 arm64"
 # Chips the module and the emulated engine support, the one that is tested most
 # first. The only list.
 SUPPORTED_CHIPS="mt7986 mt7981 mt7988 mt7621 mt7622 mt7623"
@@ -67,6 +69,16 @@ lock() {
 
 # remove_tree DIR…: never crosses into a mounted file system.
 remove_tree() { rm -rf --one-file-system -- "$@"; }
+
+# arch_of NAME: sets ARCH (Debian's name), KARCH (the kernel's) and TRIPLET (of the
+# tools). Fails for an architecture that there is no line for.
+arch_of() {
+	case $1 in
+	amd64 | x86_64 | x86) ARCH=amd64 KARCH=x86_64 TRIPLET=x86_64-linux-gnu ;;
+	arm64 | aarch64) ARCH=arm64 KARCH=arm64 TRIPLET=aarch64-linux-gnu ;;
+	*) return 1 ;;
+	esac
+}
 
 hash_of() { sha256sum | cut -c 1-12; }
 

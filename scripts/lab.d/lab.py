@@ -74,6 +74,24 @@ def topology() -> dict[str, str]:
     return names
 
 
+@dataclass(frozen=True)
+class Machine:
+    """How QEMU emulates a router of one architecture."""
+    program: str
+    machine: str
+    cpu: str
+    console: str
+    append: str
+
+
+# By the kernel's name of the architecture.
+MACHINES = {
+    "x86_64": Machine("qemu-system-x86_64", "q35,usb=off,smbus=off,sata=off,vmport=off", "max,la57=off", "ttyS0",
+                      "tsc=reliable no_timer_check"),
+    "arm64": Machine("qemu-system-aarch64", "virt,gic-version=3", "cortex-a72", "ttyAMA0", ""),
+}
+
+
 # What a healthy kernel never says.
 BAD_LOG = re.compile(
     r"BUG:|WARNING:|Oops|Call Trace|possible circular locking|possible recursive locking"
@@ -141,11 +159,15 @@ class Settings:
     def dir(self) -> Path:
         return LABS / self.name
 
+    @property
+    def machine(self) -> Machine:
+        return MACHINES[self.kernel["karch"]]
+
 
 def kernel_paths() -> dict[str, str]:
     """What scripts/kernel-tree said of the kernel; scripts/lab asked it."""
     found = dict(line.split("=", 1) for line in os.environ.get("LAB_KERNEL", "").splitlines() if "=" in line)
-    missing = {"release", "vmlinuz", "modules", "kdir"} - set(found)
+    missing = {"release", "vmlinuz", "modules", "kdir", "karch", "cc"} - set(found)
     if missing:
         raise LabError(f"no kernel to boot: scripts/kernel-tree --print does not say {', '.join(sorted(missing))}")
     return found
@@ -292,6 +314,7 @@ class Supervisor:
             f"{port} {ADDR4[port][0]}/24\n{port} {ADDR6[port][0]}/64\n" for port in PORTS))
         done = subprocess.run(
             [SCRIPTS / "initramfs", "--release", s.kernel["release"], "--modules", s.kernel["modules"],
+             "--cc", s.kernel["cc"],
              "--nics", self.run / "nics", "--addresses", self.run / "addresses"],
             stdout=subprocess.PIPE, stderr=open(s.dir / "initramfs.log", "wb"), text=True)
         if done.returncode:
@@ -307,12 +330,13 @@ class Supervisor:
         fds = [open_tap("mgmt")]
         must("ip", "addr", "add", f"{MGMT_HOST}/30", "dev", "mgmt")
         must("ip", "link", "set", "mgmt", "up")
-        argv = ["qemu-system-x86_64", "-nodefaults", "-no-user-config", "-no-reboot", "-display", "none",
-                "-machine", "q35,accel=tcg,memory-backend=mem,usb=off,smbus=off,sata=off,vmport=off",
+        m = s.machine
+        argv = [m.program, "-nodefaults", "-no-user-config", "-no-reboot", "-display", "none",
+                "-machine", f"{m.machine},accel=tcg,memory-backend=mem",
                 "-object", f"memory-backend-memfd,id=mem,size={s.memory},share=on",
-                "-m", s.memory, "-cpu", "max,la57=off", "-smp", str(s.vcpus),
+                "-m", s.memory, "-cpu", m.cpu, "-smp", str(s.vcpus),
                 "-kernel", s.kernel["vmlinuz"], "-initrd", initrd,
-                "-append", "console=ttyS0 loglevel=5 panic=1 tsc=reliable no_timer_check "
+                "-append", f"console={m.console} loglevel=5 panic=1 {m.append} "
                 "cryptomgr.notests audit=0 apparmor=0 selinux=0 random.trust_cpu=on "
                 f"rcupdate.rcu_expedited=1 {s.append}".strip(),
                 "-chardev", f"file,id=console,path={s.dir / 'console.log'}", "-serial", "chardev:console",
@@ -619,16 +643,16 @@ def forget_old_runs() -> None:
         shutil.rmtree(path, ignore_errors=True)
 
 
-def preflight(engine: bool) -> None:
+def preflight(settings: Settings) -> None:
     if os.geteuid():
         raise LabError("needs root: it makes network namespaces and TAP devices")
     if not os.path.exists("/dev/net/tun"):
         raise LabError("/dev/net/tun is missing: load the module tun")
-    tools = "qemu-system-x86_64 ip nsenter unshare ethtool sysctl mount depmod busybox nft"
+    tools = f"{settings.machine.program} ip nsenter unshare ethtool sysctl mount depmod busybox nft"
     missing = [t for t in tools.split() if not shutil.which(t)]
     if missing:
         raise LabError(f"not in the tool root: {' '.join(missing)}")
-    if engine:
+    if settings.engine:
         vppe_program()
 
 
@@ -643,8 +667,8 @@ class Lab:
 
     def start(self, settings: Settings, keep: bool) -> None:
         """keep: outlive whoever started it."""
-        preflight(settings.engine)
         settings.kernel = kernel_paths()
+        preflight(settings)
         self.dir.mkdir(parents=True, exist_ok=True)
         lock = os.open(self.dir / "lock", os.O_CREAT | os.O_RDWR)
         os.set_inheritable(lock, True)
