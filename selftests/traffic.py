@@ -17,8 +17,10 @@ find each other. It reads one command a line and answers each with one line:
   raw HOST KIND FLOW                           one odd frame of an open flow
   vlan HOST TAGS ADDR/LEN…                     a VLAN interface on that host, e.g. 10,
        10.20 (10 is the outer tag) or ad30 (802.1ad); it is named eth0.TAGS. With .p7
-       or p7 alone frames are those of PPPoE session 7, if it carries IP
-  station HOST NAME MAC ADDR/LEN…              a further host NAME at the wire of HOST
+       or p7 alone frames are those of PPPoE session 7, if it carries IP. s4 or s4.10 (d4)
+       stands behind port 4 of a switch with tags of MediaTek (of Marvell): the wire is
+       that between switch and router
+  station HOST NAME MAC [TAGS] ADDR/LEN…       a further host NAME at the wire of HOST
   unplug NAME                                  takes either away again
   capture                                      start to look at the wires (again)
   count HOST in|out [KEY=VALUE…]               frames since, and their IP bytes
@@ -50,6 +52,9 @@ SO_RCVBUFFORCE, SOL_PACKET, PACKET_AUXDATA, TP_STATUS_VLAN_VALID = 33, 263, 8, 0
 TPIDS = (0x8100, 0x88A8)
 ETH_P_PPP_SES, PPP_PROTOCOLS = 0x8864, {0x21: 0x0800, 0x57: 0x86DD}
 TUNSETIFF, IFF_TAP, IFF_NO_PI = 0x400454CA, 0x0002, 0x1000
+# The special tag of MediaTek's switches stands where a VLAN tag does, or is one with it.
+# Its first two bytes are no EtherType: kind of the VLAN tag, and port.
+SPECIAL_KINDS = (None, 0x8100, 0x88A8)
 
 
 class Failure(Exception):
@@ -90,10 +95,25 @@ def mac_text(raw: bytes) -> str:
     return raw.hex(":")
 
 
+def special_tag(frame: bytes) -> tuple[str | None, bytes]:
+    """The first half of a special tag, in hexadecimal digits, and the frame without it: a
+    VLAN tag that is one with it stays, and so does what is no VLAN tag but should be 0."""
+    kind = frame[12]
+    if kind >= len(SPECIAL_KINDS):
+        return None, frame
+    tpid = SPECIAL_KINDS[kind]
+    rest = frame[16:] if tpid is None else struct.pack(">H", tpid) + frame[14:]
+    text = frame[12:14].hex()
+    if tpid is None and frame[14:16] != b"\0\0":
+        text += f"/{frame[14:16].hex()}"
+    return text, frame[:12] + rest
+
+
 def parse(frame: bytes) -> dict[str, Any]:
     """What a test may ask of a frame. csum is ok, bad or (nothing to check) none."""
+    special, frame = special_tag(frame)
     f: dict[str, Any] = {"dmac": mac_text(frame[:6]), "smac": mac_text(frame[6:12]), "len": len(frame), "bytes": 0,
-                         "csum": "none", "proto": "other"}
+                         "csum": "none", "proto": "other", "special": special}
     ethertype, at = struct.unpack(">H", frame[12:14])[0], 14
     while ethertype in TPIDS and len(frame) >= at + 4:
         vid = str(struct.unpack(">H", frame[at:at + 2])[0] & 0xFFF)
@@ -142,7 +162,8 @@ def parse(frame: bytes) -> dict[str, Any]:
 def headers(frame: bytes) -> dict[str, Any]:
     """Every field of every header but checksums, in the order of the wire; what is
     behind the ports goes into `rest`, and `frame` is what the frame can be told by."""
-    f: dict[str, Any] = {"dmac": mac_text(frame[:6]), "smac": mac_text(frame[6:12])}
+    special, frame = special_tag(frame)
+    f: dict[str, Any] = {"dmac": mac_text(frame[:6]), "smac": mac_text(frame[6:12]), "special": special or ""}
     ethertype, at, tags = struct.unpack(">H", frame[12:14])[0], 14, []
     while ethertype in TPIDS:
         tci, inner = struct.unpack(">HH", frame[at:at + 4])
@@ -198,25 +219,42 @@ def receive(sock: socket.socket) -> tuple[bool, bytes]:
     return addr[2] == PACKET_OUTGOING, data
 
 
+def packed(tags: str) -> tuple[bytes, bytes, int | None]:
+    """What is behind the addresses of frames to and from a station, and the PPPoE session."""
+    words = [word for word in tags.split(".") if word]
+    session = int(words.pop()[1:]) if words and words[-1].startswith("p") else None
+    kind, number = (words[0][0], int(words.pop(0)[1:])) if words and words[0][0] in "sd" else ("", 0)
+    vlans = b"".join(struct.pack(">HH", 0x88A8 if tag.startswith("ad") else 0x8100, int(tag.removeprefix("ad")))
+                     for tag in words)
+    if kind == "s":
+        # To the switch a set of ports, and one with the VLAN tag; from it a port, before
+        # the VLAN tag: the kernel's tag_mtk writes the one and takes off the other.
+        to = bytes([1, 1 << number]) + vlans[2:] if vlans else bytes([0, 1 << number, 0, 0])
+        return to, bytes([0, number, 0, 0]) + vlans, session
+    if kind == "d":
+        # From the CPU, and forwarded; switch 0.
+        return bytes([0x40, number << 3, 0, 0]) + vlans, bytes([0xC0, number << 3, 0, 0]) + vlans, session
+    return vlans, vlans, session
+
+
 class Station:
     """A further interface at a host's wire, made in user space, since the hosts'
     kernel need not know VLANs: frames with its tags and for its address are its own."""
 
-    def __init__(self, wire: Netns, home: Netns, name: str, mac: str, tags: bytes, session: int | None,
-                 addresses: tuple[str, ...]) -> None:
+    def __init__(self, wire: Netns, home: Netns, name: str, mac: str, tags: str, addresses: tuple[str, ...]) -> None:
+        self.tags_in, self.tags_out, self.session = packed(tags)
+        overhead = len(self.tags_out) + (0 if self.session is None else 8)
         with Netns.lock:
             os.setns(home.fd, os.CLONE_NEWNET)
             try:
                 self.tap = os.open("/dev/net/tun", os.O_RDWR | os.O_CLOEXEC)
                 fcntl.ioctl(self.tap, TUNSETIFF, struct.pack("16sH22x", name.encode(), IFF_TAP | IFF_NO_PI))
-                ip("link", "set", name, "address", mac, "mtu",
-                   str(1500 - len(tags) - (0 if session is None else 8)), "up")
+                ip("link", "set", name, "address", mac, "mtu", str(1500 - overhead), "up")
                 for address in addresses:
                     ip("addr", "add", address, "dev", name, *(["nodad"] if ":" in address else []))
             finally:
                 os.setns(Netns.home, os.CLONE_NEWNET)
-        self.mac, self.tags, self.wire = bytes.fromhex(mac.replace(":", "")), tags, packet_socket(wire)
-        self.session = session
+        self.mac, self.wire = bytes.fromhex(mac.replace(":", "")), packet_socket(wire)
         self.ended, self.end = os.pipe()
         self.thread = threading.Thread(target=self.loop, daemon=True)
         self.thread.start()
@@ -237,8 +275,8 @@ class Station:
                     return
 
     def unwrap(self, frame: bytes) -> bytes | None:
-        at = 12 + len(self.tags)
-        if frame[12:at] != self.tags or not (frame[:6] == self.mac or frame[0] & 1):
+        at = 12 + len(self.tags_in)
+        if frame[12:at] != self.tags_in or not (frame[:6] == self.mac or frame[0] & 1):
             return None
         ethertype = struct.unpack(">H", frame[at:at + 2])[0]
         if self.session is None:
@@ -252,11 +290,11 @@ class Station:
 
     def wrap(self, frame: bytes) -> bytes | None:
         if self.session is None:
-            return frame[:12] + self.tags + frame[12:]
+            return frame[:12] + self.tags_out + frame[12:]
         ethertype = struct.unpack(">H", frame[12:14])[0]
         for protocol, carried in PPP_PROTOCOLS.items():
             if carried == ethertype:
-                return frame[:12] + self.tags + struct.pack(
+                return frame[:12] + self.tags_out + struct.pack(
                     ">HHHHH", ETH_P_PPP_SES, 0x1100, self.session, len(frame) - 12, protocol) + frame[14:]
         return None
 
@@ -558,18 +596,15 @@ class Program:
         return {}
 
     def do_vlan(self, host: str, tags: str, *addresses: str) -> dict[str, Any]:
-        words = tags.split(".")
-        session = int(words.pop()[1:]) if words[-1].startswith("p") else None
-        packed = b"".join(struct.pack(">HH", 0x88A8 if tag.startswith("ad") else 0x8100, int(tag.removeprefix("ad")))
-                          for tag in words)
         mac, netns = os.environ[f"{host.upper()}_HOST_MAC"], self.hosts[host]
-        self.stations[f"{host}.{tags}"] = Station(netns, netns, f"eth0.{tags}", mac, packed, session, addresses)
+        self.stations[f"{host}.{tags}"] = Station(netns, netns, f"eth0.{tags}", mac, tags, addresses)
         return {}
 
-    def do_station(self, host: str, name: str, mac: str, *addresses: str) -> dict[str, Any]:
+    def do_station(self, host: str, name: str, mac: str, *words: str) -> dict[str, Any]:
+        tags, addresses = (words[0], words[1:]) if "/" not in words[0] else ("", words)
         ip("netns", "add", name)
         self.hosts[name] = home = Netns(name)
-        self.stations[name] = Station(self.hosts[host], home, "eth0", mac, b"", None, addresses)
+        self.stations[name] = Station(self.hosts[host], home, "eth0", mac, tags, addresses)
         return {}
 
     def do_unplug(self, name: str) -> dict[str, Any]:

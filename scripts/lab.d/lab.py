@@ -153,6 +153,7 @@ class Settings:
     boot_timeout: int = 90
     vppe_args: list[str] = field(default_factory=list)
     append: str = ""
+    switch: str = ""
     kernel: dict[str, str] = field(default_factory=dict)
 
     @property
@@ -268,7 +269,8 @@ class Supervisor:
         argv = ["nice", "-n", "-10", str(vppe_program()), "run", "--chip", s.chip, "--vfio-user", str(self.run / "vfio"),
                 "--control", str(self.run / "vppe"), *s.vppe_args]
         for port in PORTS:
-            argv += ["--port", f"name={port},mac={PORT_MAC[port]},tap=h-{port},nic={self.run / port}"]
+            tag = ",tag=mtk" if port == s.switch else ""
+            argv += ["--port", f"name={port},mac={PORT_MAC[port]},tap=h-{port},nic={self.run / port}{tag}"]
         with open(s.dir / "vppe.log", "wb") as log:
             self.vppe = subprocess.Popen(argv, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=log)
         assert self.vppe.stdout
@@ -848,6 +850,9 @@ def push_tests(lab: Lab) -> None:
         items["/root/nft_offload.ko"] = module
     if oracle:
         items[GUEST_ORACLE] = oracle
+    switch = TOP / "build/switch" / kernel_paths()["release"] / "nft_offload_switch.ko"
+    if switch.exists():
+        items["/root/nft_offload_switch.ko"] = switch
     if items:
         lab.push(items)
 
@@ -1000,7 +1005,8 @@ def cmd_status(args: argparse.Namespace) -> int:
 
 def settings_of(args: argparse.Namespace, name: str) -> Settings:
     return Settings(name=name, chip=args.chip, engine=not args.no_engine, vcpus=args.vcpus, memory=args.memory,
-                    boot_timeout=args.boot_timeout, vppe_args=args.vppe_arg, append=args.append)
+                    boot_timeout=args.boot_timeout, vppe_args=args.vppe_arg, append=args.append,
+                    switch=args.switch)
 
 
 def add_lab_options(parser: argparse.ArgumentParser) -> None:
@@ -1009,6 +1015,8 @@ def add_lab_options(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--vcpus", type=int, default=1, help="processors of the router (default: %(default)s)")
     parser.add_argument("--memory", default="512M", help="memory of the router (default: %(default)s)")
     parser.add_argument("--append", default="", help="more for the kernel's command line")
+    parser.add_argument("--switch", default="", choices=PORTS, metavar="PORT",
+                        help="the engine expects the special tags of a switch at this port")
     parser.add_argument("--boot-timeout", type=int, default=90, metavar="S", help="default: %(default)s")
     parser.add_argument("--vppe-arg", action="append", default=[], metavar="ARG",
                         help="one more argument for `vppe run`, e.g. --vppe-arg=--board-magic=0")
