@@ -9,6 +9,7 @@
 #include <net/flow_offload.h>
 
 #include "mtk_eth_soc.h"
+#include "mtk_wed.h"
 #include "ours.h"
 #include "standin.h"
 
@@ -56,6 +57,18 @@ int mtk_ppe_debugfs_init(struct mtk_ppe *ppe, int index)
 {
 	return 0;
 }
+
+#if IS_ENABLED(CONFIG_NET_MEDIATEK_SOC_WED)
+/* No flow of these rules leaves by 802.11; kernels for these chips ask anyhow. */
+int mtk_wed_flow_add(int index)
+{
+	return -EINVAL;
+}
+
+void mtk_wed_flow_remove(int index)
+{
+}
+#endif
 
 static const struct dsa_device_ops tag_ops = {
 	.name = "mtk",
