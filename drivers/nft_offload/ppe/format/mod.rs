@@ -272,20 +272,9 @@ pub trait Format: Sync {
         true
     }
 
-    /// The slots of that bucket which it can be given.
-    fn slots(&self, flow: &Flow, capacity: u32) -> Slots {
-        let first = self.bucket(flow, capacity);
-        let mut ways = 0;
-        for way in 0..self.ways() {
-            let usable = first
-                .checked_add(way)
-                .is_some_and(|slot| u32::from(slot) < capacity && self.usable(slot));
-            if usable {
-                ways |= 1_u16.wrapping_shl(way.into());
-            }
-        }
-        Slots { first, ways }
-    }
+    /// The slots of the bucket of `flow` which it can be given, in a table of `capacity`
+    /// slots.
+    fn slots(&self, flow: &Flow, capacity: u32) -> Slots;
 
     /// The words of a bound entry for `flow`, bound at engine time `timestamp`.
     fn encode(&self, flow: &Flow, timestamp: u16) -> Result<Entry, Reject>;

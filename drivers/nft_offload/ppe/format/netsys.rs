@@ -48,6 +48,7 @@ use super::{
     Entry,
     Format,
     Kind,
+    Slots,
     State,
     MAX_WORDS, //
 };
@@ -101,8 +102,10 @@ const SRC: usize = 1;
 const V4_DST: usize = 2;
 /// Word of the destination address, IPv6.
 const V6_DST: usize = 5;
-/// Words of addresses and ports, IPv6.
-const V6_KEY: [usize; 9] = [SRC, 2, 3, 4, V6_DST, 6, 7, 8, V6.ports];
+/// Words of the source address, IPv6.
+const V6_SRC: [usize; 4] = [SRC, 2, 3, 4];
+/// Words of the destination address, IPv6.
+const V6_DSTS: [usize; 4] = [V6_DST, 6, 7, 8];
 /// Words of the addresses and ports after translation, IPv4.
 const V4_NEW: [usize; 3] = [5, 6, 7];
 
@@ -294,21 +297,26 @@ fn at(words: &[u32], at: usize) -> u32 {
     words.get(at).copied().unwrap_or(0)
 }
 
-/// Sets words, at places known when this is compiled.
+/// Sets a word, at a place known when this is compiled: an access and no more.
 #[inline(always)]
-fn put_all<const N: usize>(words: &mut [u32; MAX_WORDS], at: [usize; N], values: [u32; N]) {
-    for (at, value) in at.into_iter().zip(values) {
-        if let Some(word) = words.get_mut(at) {
-            *word = value;
-        }
+fn put(words: &mut [u32; MAX_WORDS], at: usize, value: u32) {
+    if let Some(word) = words.get_mut(at) {
+        *word = value;
     }
 }
 
 /// Sets the words that entries of all types have.
 #[inline(always)]
 fn put_rest(words: &mut [u32; MAX_WORDS], at: &Places, ib1: u32, ib2: u32, l2: [u32; 5]) {
-    put_all(words, [0, at.ib2], [ib1, ib2]);
-    put_all(words, at.l2(), l2);
+    put(words, 0, ib1);
+    put(words, at.ib2, ib2);
+    // No loop: it would be seen too late that the places are known.
+    let ([a, b, c, d, e], [v, w, x, y, z]) = (at.l2(), l2);
+    put(words, a, v);
+    put(words, b, w);
+    put(words, c, x);
+    put(words, d, y);
+    put(words, e, z);
 }
 
 /// The four words of an IPv6 address.
@@ -441,6 +449,26 @@ impl Format for Netsys {
         first.checked_div(boundary) == last.checked_div(boundary)
     }
 
+    fn slots(&self, flow: &Flow, capacity: u32) -> Slots {
+        let first = self.bucket(flow, capacity);
+        let end = u32::from(first).saturating_add(self.layout.ways.into());
+        if end > capacity {
+            return Slots { first, ways: 0 };
+        }
+        let all = 1_u16.wrapping_shl(self.layout.ways.into()).wrapping_sub(1);
+        let all = Slots { first, ways: all };
+        if self.layout.boundary.is_none() {
+            return all;
+        }
+        let mut slots = all.none();
+        for slot in all {
+            if self.usable(slot) {
+                slots.add(slot);
+            }
+        }
+        slots
+    }
+
     fn encode(&self, flow: &Flow, timestamp: u16) -> Result<Entry, Reject> {
         let Layout { ib1, ib2, .. } = &self.layout;
 
@@ -490,17 +518,32 @@ impl Format for Netsys {
         match (&flow.tuple, &flow.new) {
             (Tuple::V4 { .. }, Tuple::V4 { .. }) => {
                 let ([src, dst, ports, ..], _) = key(&flow.tuple);
-                put_all(&mut words, [SRC, V4_DST, V4.ports], [src, dst, ports]);
+                put(&mut words, SRC, src);
+                put(&mut words, V4_DST, dst);
+                put(&mut words, V4.ports, ports);
                 let ([src, dst, ports, ..], _) = key(&flow.new);
-                put_all(&mut words, V4_NEW, [src, dst, ports]);
+                let [new_src, new_dst, new_ports] = V4_NEW;
+                put(&mut words, new_src, src);
+                put(&mut words, new_dst, dst);
+                put(&mut words, new_ports, ports);
                 put_rest(&mut words, &V4, info1 | ib1.kind.put(TYPE_IPV4_HNAPT), info2, l2);
             }
             (Tuple::V6 { .. }, Tuple::V6 { .. }) => {
                 if flow.is_nat() {
                     return Err(Reject::Nat66);
                 }
-                let (key, _) = key(&flow.tuple);
-                put_all(&mut words, V6_KEY, key);
+                let ([s0, s1, s2, s3, d0, d1, d2, d3, ports], _) = key(&flow.tuple);
+                let [src0, src1, src2, src3] = V6_SRC;
+                put(&mut words, src0, s0);
+                put(&mut words, src1, s1);
+                put(&mut words, src2, s2);
+                put(&mut words, src3, s3);
+                let [dst0, dst1, dst2, dst3] = V6_DSTS;
+                put(&mut words, dst0, d0);
+                put(&mut words, dst1, d1);
+                put(&mut words, dst2, d2);
+                put(&mut words, dst3, d3);
+                put(&mut words, V6.ports, ports);
                 put_rest(&mut words, &V6, info1 | ib1.kind.put(TYPE_IPV6_5T), info2, l2);
             }
             _ => return Err(Reject::MixedFamily),

@@ -556,4 +556,17 @@ proptest! {
             let _ = format.same_key(&words, &flow(L4::Tcp, t));
         }
     }
+
+    /// The slots of a bucket are those of its ways that can be used.
+    #[test]
+    fn slots_of_a_bucket(t in tuple(), log in 2..15_u32) {
+        for (format, ..) in FORMATS {
+            let f = flow(L4::Tcp, t);
+            let first = format.bucket(&f, 1 << log);
+            let ways = first..first + format.ways();
+            let usable: Vec<_> = ways.filter(|slot| format.usable(*slot)).collect();
+            prop_assert!(!usable.is_empty());
+            prop_assert_eq!(format.slots(&f, 1 << log).collect::<Vec<_>>(), usable);
+        }
+    }
 }
