@@ -65,7 +65,5 @@ pub const fn lower(word: u32) -> u16 {
 
 /// The word with `upper` in bits 31:16 and `lower` in bits 15:0.
 pub const fn word(upper: u16, lower: u16) -> u32 {
-    let [a, b] = upper.to_be_bytes();
-    let [c, d] = lower.to_be_bytes();
-    u32::from_be_bytes([a, b, c, d])
+    (upper as u32).wrapping_shl(16) | lower as u32
 }
