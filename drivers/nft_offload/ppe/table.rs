@@ -445,7 +445,13 @@ where
         let seen = chip.format.timestamp(entry.word0());
         let fresh = own != Some(slot);
         let counted = own
-            .and_then(|own| if fresh { self.clear(own) } else { self.get(own) })
+            .and_then(|own| {
+                if fresh {
+                    self.clear(own)
+                } else {
+                    self.get(own)
+                }
+            })
             .map(|old| (old.unreported, old.total));
         if let Some(record) = self.records.get_mut(usize::from(slot)) {
             // One by one: each is written where it stays.

@@ -281,7 +281,7 @@ pub static NETSYS_V1_BOUNDARY: Netsys = Netsys {
 /// NETSYS v1 with counters: MT7622.
 pub static NETSYS_V1_COUNTED: Netsys = Netsys {
     layout: Layout {
-            ib2: IB2_V1,
+        ib2: IB2_V1,
         ..LAYOUT_V1
     },
 };
@@ -526,7 +526,13 @@ impl Format for Netsys {
                 put(&mut words, new_src, src);
                 put(&mut words, new_dst, dst);
                 put(&mut words, new_ports, ports);
-                put_rest(&mut words, &V4, info1 | ib1.kind.put(TYPE_IPV4_HNAPT), info2, l2);
+                put_rest(
+                    &mut words,
+                    &V4,
+                    info1 | ib1.kind.put(TYPE_IPV4_HNAPT),
+                    info2,
+                    l2,
+                );
             }
             (Tuple::V6 { .. }, Tuple::V6 { .. }) => {
                 if flow.is_nat() {
@@ -544,7 +550,13 @@ impl Format for Netsys {
                 put(&mut words, dst2, d2);
                 put(&mut words, dst3, d3);
                 put(&mut words, V6.ports, ports);
-                put_rest(&mut words, &V6, info1 | ib1.kind.put(TYPE_IPV6_5T), info2, l2);
+                put_rest(
+                    &mut words,
+                    &V6,
+                    info1 | ib1.kind.put(TYPE_IPV6_5T),
+                    info2,
+                    l2,
+                );
             }
             _ => return Err(Reject::MixedFamily),
         }
