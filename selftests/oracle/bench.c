@@ -27,14 +27,20 @@ static const struct {
 } kinds[] = {
 	{ "ipv4-routed", { } },
 	{ "ipv4-snat", { .nat = 0x3 } },
+	{ "ipv4-dnat", { .nat = 0xc } },
 	{ "ipv4-snat-dnat", { .nat = 0xf } },
 	{ "ipv4-snat-udp", { .nat = 0x3, .udp = true } },
 	{ "ipv4-snat-vlan", { .nat = 0x3, .in_tags = 1, .out_tags = 1 } },
+	{ "ipv4-snat-vlan2", { .nat = 0x3, .in_tags = 2, .out_tags = 2 } },
 	{ "ipv4-snat-pppoe", { .nat = 0x3, .pppoe = true } },
 	{ "ipv4-snat-vlan-pppoe", { .nat = 0x3, .out_tags = 1, .pppoe = true } },
+	{ "ipv4-snat-dsa", { .nat = 0x3, .to_switch = true, .switch_port = 4 } },
 	{ "ipv6-routed", { .v6 = true } },
 	{ "ipv6-vlan", { .v6 = true, .in_tags = 1, .out_tags = 1 } },
+	{ "ipv6-vlan2", { .v6 = true, .in_tags = 2, .out_tags = 2 } },
 	{ "ipv6-pppoe", { .v6 = true, .pppoe = true } },
+	{ "ipv6-vlan-pppoe", { .v6 = true, .out_tags = 1, .pppoe = true } },
+	{ "ipv6-dsa", { .v6 = true, .to_switch = true, .switch_port = 4 } },
 };
 
 static const unsigned int flow_numbers[] = { 1, 1000, 16000 };
@@ -45,9 +51,8 @@ enum operation {
 	DRIVER_COMMIT,
 	DRIVER_STATS,
 	DRIVER_DESTROY,
-	/* Of REPLACE: from the rule to the flow, and to the entry's words. */
+	/* Of REPLACE: from the rule to the flow. */
 	OURS_PARSE,
-	OURS_ENCODE,
 	OURS_REPLACE,
 	OURS_STATS,
 	OURS_DESTROY,
@@ -115,6 +120,8 @@ static void make_rule(struct bench *b, const struct oracle_kind *kind,
 	u64 state = b->seed + ((u64)flow << 32);
 
 	oracle_generate_kind(&b->rule, b->s, kind, &state);
+	oracle_set_switch_port(kind->switch_port);
+	b->ports.switch_port = kind->switch_port;
 }
 
 /* Entries of MT7621 must not cross 1024 bytes; the driver overlooks slot 115. */
@@ -176,18 +183,13 @@ static bool driver_add(struct bench *b, unsigned int flow)
 
 static bool ours_add(struct bench *b, unsigned int flow)
 {
-	struct oracle_entry e;
 	u64 start, end;
 	bool ok;
 
 	start = get_cycles();
-	nft_oracle_parse(b->rule.rule, &b->ports);
+	nft_oracle_parse(b->table, b->rule.rule, &b->ports);
 	end = get_cycles();
 	take(b, OURS_PARSE, start, end);
-	start = get_cycles();
-	nft_oracle_encode(b->chip->id, b->rule.rule, &b->ports, 0, &e);
-	end = get_cycles();
-	take(b, OURS_ENCODE, start, end);
 	start = get_cycles();
 	mutex_lock(&lock);
 	ok = nft_oracle_replace(b->table, cookie_of(flow), b->rule.rule, &b->ports);
@@ -262,7 +264,7 @@ static void report(struct bench *b, const char *kind, unsigned int flows)
 {
 	static const char *const names[OPS] = {
 		"driver_replace", "driver_commit", "driver_stats", "driver_destroy",
-		"ours_parse", "ours_encode", "ours_replace", "ours_stats", "ours_destroy",
+		"ours_parse", "ours_replace", "ours_stats", "ours_destroy",
 	};
 	int op;
 
@@ -300,7 +302,8 @@ static void run_kind(struct bench *b, int kind, unsigned int flows)
 /* How many flows of random connections get in. */
 static void fill(struct bench *b)
 {
-	unsigned int i, driver = 0, ours = 0, driver_first = 0, ours_first = 0, lost = 0;
+	unsigned int i, driver = 0, ours = 0, lost = 0;
+	unsigned int driver_first = MOST_FLOWS, ours_first = MOST_FLOWS;
 	static const struct oracle_kind nat = { .nat = 0xf };
 
 	for (i = 0; i < MOST_FLOWS; i++) {
@@ -309,9 +312,9 @@ static void fill(struct bench *b)
 		b->ours[i] = ours_add(b, i);
 		driver += b->driver[i];
 		ours += b->ours[i];
-		if (!b->driver[i] && !driver_first)
+		if (!b->driver[i] && driver_first == MOST_FLOWS)
 			driver_first = i;
-		if (!b->ours[i] && !ours_first)
+		if (!b->ours[i] && ours_first == MOST_FLOWS)
 			ours_first = i;
 		cond_resched();
 	}

@@ -39,8 +39,6 @@ struct oracle_entry {
 
 /* Whether the module knows the chip. */
 bool nft_oracle_has_chip(u32 chip);
-bool nft_oracle_parse(const struct flow_rule *rule,
-		      const struct oracle_ports *ports);
 void nft_oracle_encode(u32 chip, const struct flow_rule *rule,
 		       const struct oracle_ports *ports, u32 clock,
 		       struct oracle_entry *out);
@@ -52,7 +50,9 @@ void nft_oracle_encode(u32 chip, const struct flow_rule *rule,
 void *nft_oracle_table_new(u32 chip, void *regs);
 void nft_oracle_table_free(void *table);
 
-/* Each returns whether it could. */
+/* Each returns whether it could. REPLACE begins with what parse does. */
+bool nft_oracle_parse(void *table, const struct flow_rule *rule,
+		      const struct oracle_ports *ports);
 bool nft_oracle_replace(void *table, u64 cookie, const struct flow_rule *rule,
 			const struct oracle_ports *ports);
 bool nft_oracle_destroy(void *table, u64 cookie);

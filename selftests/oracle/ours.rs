@@ -130,11 +130,6 @@ impl Entry {
     }
 }
 
-fn flow_of(chip: &dyn Chip, rule: &FlowRule, ports: &Ports, flow: &mut Flow) -> Result<(), Reject> {
-    parse::parse(rule, ports, flow).map_err(|refusal| refusal.reject)?;
-    caps::admit(flow, chip.caps())
-}
-
 fn encode(
     chip: &dyn Chip,
     rule: &FlowRule,
@@ -143,7 +138,8 @@ fn encode(
     out: &mut Entry,
 ) -> Result<(), Reject> {
     let mut flow = Flow::NONE;
-    flow_of(chip, rule, ports, &mut flow)?;
+    parse::parse(rule, ports, &mut flow).map_err(|refusal| refusal.reject)?;
+    caps::admit(&flow, chip.caps())?;
     let format = chip.format();
     // CAST: As the module has it, the table holds as many bits as it has room for.
     let entry = format.encode(&flow, clock as u16)?;
@@ -161,19 +157,6 @@ fn encode(
 #[no_mangle]
 extern "C" fn nft_oracle_has_chip(chip: u32) -> bool {
     chip::by_id(chip).is_some()
-}
-
-/// # Safety
-///
-/// `rule` and `ports` must point to what their types say.
-#[no_mangle]
-unsafe extern "C" fn nft_oracle_parse(rule: *const c_void, ports: *const Ports) -> bool {
-    // SAFETY: By the requirements of this function; `FlowRule` is transparent over the C type.
-    let (rule, ports) = unsafe { (&*rule.cast::<FlowRule>(), &*ports) };
-    let mut flow = Flow::NONE;
-    let parsed = parse::parse(rule, ports, &mut flow).is_ok();
-    hint::black_box(&flow);
-    parsed
 }
 
 /// # Safety
@@ -340,6 +323,23 @@ unsafe extern "C" fn nft_oracle_table_new(chip: u32, regs: *mut c_void) -> *mut 
 unsafe extern "C" fn nft_oracle_table_free(bench: *mut Bench) {
     // SAFETY: By the requirement of this function.
     drop(unsafe { KBox::from_raw(bench) });
+}
+
+/// # Safety
+///
+/// `bench` must come from [`nft_oracle_table_new`] and be used by one caller at a time; `rule` and
+/// `ports` must point to what their types say.
+#[no_mangle]
+unsafe extern "C" fn nft_oracle_parse(
+    bench: *mut Bench,
+    rule: *const c_void,
+    ports: *const Ports,
+) -> bool {
+    // SAFETY: By the requirements of this function; `FlowRule` is transparent over the C type.
+    let (bench, rule, ports) = unsafe { (&mut *bench, &*rule.cast::<FlowRule>(), &*ports) };
+    let parsed = parse::parse(rule, ports, &mut bench.flow).is_ok();
+    hint::black_box(&bench.flow);
+    parsed
 }
 
 /// # Safety
