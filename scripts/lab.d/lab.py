@@ -12,6 +12,8 @@ behind, and two of them share no name but their folder in build/lab.
                         │
                     mgmt TAP                        the command channel
 
+isp.py puts a second guest before the wan host, for tests that ask for it.
+
 The command channel (agent.c says how it speaks) carries requests both ways:
 from outside into the router, and from a script in the router to the hosts, the
 engine and QEMU.
@@ -43,6 +45,9 @@ from io import BytesIO
 from pathlib import Path
 from typing import Any, Iterator, NoReturn, Sequence
 
+import isp
+from host import LabError, add_addresses, in_netns, must, open_tap, place_tap
+
 LAB_D = Path(__file__).resolve().parent
 SCRIPTS = LAB_D.parent
 TOP = SCRIPTS.parent
@@ -72,7 +77,7 @@ def topology() -> dict[str, str]:
         names |= {f"{up}_ROUTER4": ADDR4[port][0], f"{up}_HOST4": ADDR4[port][1],
                   f"{up}_ROUTER6": ADDR6[port][0], f"{up}_HOST6": ADDR6[port][1],
                   f"{up}_PORT_MAC": PORT_MAC[port], f"{up}_HOST_MAC": HOST_MAC[port]}
-    return names
+    return names | isp.topology()
 
 
 @dataclass(frozen=True)
@@ -122,10 +127,6 @@ BAD_LOG = re.compile(
 )
 
 
-class LabError(Exception):
-    """Something the user can act on: one line, no traceback."""
-
-
 def die(text: str, code: int = 1) -> NoReturn:
     print(f"lab: {text}", file=sys.stderr)
     sys.exit(code)
@@ -168,6 +169,7 @@ class Settings:
     name: str = "default"
     chip: str = "mt7986"
     engine: bool = True
+    isp: bool = False
     vcpus: int = 1
     memory: str = "512M"
     boot_timeout: int = 90
@@ -230,27 +232,6 @@ def lines_of(tree: Any) -> str:
 
 # --- supervisor --------------------------------------------------------------
 
-TUNSETIFF = 0x400454CA
-IFF_TAP, IFF_NO_PI = 0x0002, 0x1000
-
-
-def open_tap(name: str) -> int:
-    fd = os.open("/dev/net/tun", os.O_RDWR | os.O_CLOEXEC)
-    fcntl.ioctl(fd, TUNSETIFF, struct.pack("16sH22x", name.encode(), IFF_TAP | IFF_NO_PI))
-    return fd
-
-
-def must(*argv: str) -> None:
-    done = subprocess.run(argv, capture_output=True, text=True)
-    if done.returncode:
-        raise LabError(f"{' '.join(argv)}: {(done.stderr or done.stdout).strip()}")
-
-
-def in_netns(netns: str, *argv: str) -> list[str]:
-    # Not `ip netns exec`: that remounts /sys and wants / to be a mount point.
-    return ["nsenter", f"--net=/run/netns/{netns}", "--", *argv]
-
-
 class Supervisor:
     def __init__(self, settings: Settings) -> None:
         self.s = settings
@@ -258,6 +239,7 @@ class Supervisor:
         self.hosts = settings.dir / "hosts"
         self.vppe: subprocess.Popen[bytes] | None = None
         self.qemu: subprocess.Popen[bytes] | None = None
+        self.isp: subprocess.Popen[bytes] | None = None
         self.qmp_lock = threading.Lock()
         self.stop = threading.Event()
         self.control = settings.dir / "sock"
@@ -315,67 +297,74 @@ class Supervisor:
                 out.flush()
 
     def set_up_host(self, port: str) -> None:
-        dev = f"h-{port}"
-        must("ip", "link", "set", dev, "netns", port, "name", "eth0", "address", HOST_MAC[port])
-        # Frames here stand for frames on a wire: nobody may join or split them.
-        subprocess.run(in_netns(port, "ethtool", "-K", "eth0", "tso", "off", "gso", "off", "gro", "off",
-                                "tx", "off", "rx", "off"), capture_output=True)
-        # Long enough for the moments in which a busy machine runs something else
-        # than the engine; what is lost then would be no loss of the router's.
-        must("ip", "-n", port, "link", "set", "eth0", "txqueuelen", "50000", "up")
-        must("ip", "-n", port, "addr", "add", f"{ADDR4[port][1]}/24", "dev", "eth0")
-        must("ip", "-n", port, "addr", "add", f"{ADDR6[port][1]}/64", "dev", "eth0", "nodad")
+        place_tap(f"h-{port}", port, "eth0", HOST_MAC[port])
+        dev = isp.join(HOST_MAC[port]) if self.s.isp and port == isp.PORT else "eth0"
+        add_addresses(port, dev, f"{ADDR4[port][1]}/24", f"{ADDR6[port][1]}/64")
         must("ip", "-n", port, "route", "add", "default", "via", ADDR4[port][0])
         must("ip", "-n", port, "-6", "route", "add", "default", "via", ADDR6[port][0])
 
-    def initramfs(self) -> str:
+    def initramfs(self, name: str, nics: dict[str, str], addresses: Sequence[tuple[str, str]]) -> str:
+        """Of the guest `name`, with MAC addresses of its ports, and addresses."""
         s = self.s
-        (self.run / "nics").write_text("".join(
-            f"{mac} {name}\n" for name, mac in (*PORT_MAC.items(), ("mgmt", MGMT_MAC))))
-        (self.run / "addresses").write_text("".join(
-            f"{port} {ADDR4[port][0]}/24\n{port} {ADDR6[port][0]}/64\n" for port in PORTS))
+        (self.run / f"{name}.nics").write_text("".join(f"{mac} {port}\n" for port, mac in nics.items()))
+        (self.run / f"{name}.addresses").write_text("".join(f"{port} {address}\n" for port, address in addresses))
         done = subprocess.run(
             [SCRIPTS / "initramfs", "--release", s.kernel["release"], "--modules", s.kernel["modules"],
              "--cc", s.kernel["cc"],
-             "--nics", self.run / "nics", "--addresses", self.run / "addresses"],
+             "--nics", self.run / f"{name}.nics", "--addresses", self.run / f"{name}.addresses"],
             stdout=subprocess.PIPE, stderr=open(s.dir / "initramfs.log", "wb"), text=True)
         if done.returncode:
             log = (s.dir / "initramfs.log").read_text(errors="replace").strip()
             raise LabError(f"no initramfs: {log.splitlines()[-1] if log else 'see initramfs.log'}")
         return done.stdout.strip()
 
-    def start_router(self) -> None:
+    def guest(self, memory: str, initrd: str, console: str, mgmt: int, append: str = "") -> list[str]:
+        """QEMU's words for any guest; mgmt is the TAP of its command channel."""
         s = self.s
-        initrd = self.initramfs()
-        if s.engine:
-            self.start_engine()
-        fds = [open_tap("mgmt")]
-        must("ip", "addr", "add", f"{MGMT_HOST}/30", "dev", "mgmt")
-        must("ip", "link", "set", "mgmt", "up")
         m = s.machine
-        # On a busy machine the router would misjudge it, and its clock run at any speed.
+        # On a busy machine the guest would misjudge it, and its clock run at any speed.
         clock = f"tsc_early_khz={time_stamp_khz()}" if s.kernel["karch"] == os.uname().machine == "x86_64" else ""
-        argv = [m.program, "-nodefaults", "-no-user-config", "-no-reboot", "-display", "none",
+        return [m.program, "-nodefaults", "-no-user-config", "-no-reboot", "-display", "none",
                 "-machine", f"{m.machine},accel=tcg,memory-backend=mem",
-                "-object", f"memory-backend-memfd,id=mem,size={s.memory},share=on",
-                "-m", s.memory, "-cpu", m.cpu, "-smp", str(s.vcpus),
+                "-object", f"memory-backend-memfd,id=mem,size={memory},share=on",
+                "-m", memory, "-cpu", m.cpu,
                 "-kernel", s.kernel["vmlinuz"], "-initrd", initrd,
                 "-append", f"console={m.console} loglevel=5 panic=1 {m.append} "
                 "cryptomgr.notests audit=0 apparmor=0 selinux=0 random.trust_cpu=on "
-                f"rcupdate.rcu_expedited=1 {clock} {s.append}".strip(),
-                "-chardev", f"file,id=console,path={s.dir / 'console.log'}", "-serial", "chardev:console",
-                "-qmp", f"unix:{self.run / 'qmp'},server=on,wait=off",
-                "-netdev", f"tap,id=mgmt,fd={fds[0]}",
+                f"rcupdate.rcu_expedited=1 {clock} {append}".strip(),
+                "-chardev", f"file,id=console,path={s.dir / console}", "-serial", "chardev:console",
+                "-netdev", f"tap,id=mgmt,fd={mgmt}",
                 "-device", f"virtio-net-pci,netdev=mgmt,mac={MGMT_MAC},romfile="]
+
+    @staticmethod
+    def nic(name: str, mac: str) -> list[str]:
+        return ["-device", f"virtio-net-pci,id=nic-{name},netdev={name},mac={mac},romfile=,"
+                "csum=off,gso=off,host_tso4=off,host_tso6=off,guest_csum=off,guest_tso4=off,"
+                "guest_tso6=off,rx_queue_size=1024"]
+
+    def open_mgmt(self, name: str, network: tuple[str, str]) -> int:
+        fd = open_tap(name)
+        must("ip", "addr", "add", f"{network[0]}/30", "dev", name)
+        must("ip", "link", "set", name, "up")
+        return fd
+
+    def start_router(self) -> None:
+        s = self.s
+        initrd = self.initramfs("router", {**PORT_MAC, "mgmt": MGMT_MAC}, [
+            ("mgmt", f"{MGMT_GUEST}/30"),
+            *((port, address) for port in PORTS for address in (f"{ADDR4[port][0]}/24", f"{ADDR6[port][0]}/64"))])
+        if s.engine:
+            self.start_engine()
+        fds = [self.open_mgmt("mgmt", (MGMT_HOST, MGMT_GUEST))]
+        argv = [*self.guest(s.memory, initrd, "console.log", fds[0], s.append), "-smp", str(s.vcpus),
+                "-qmp", f"unix:{self.run / 'qmp'},server=on,wait=off"]
         for port in PORTS:
             if s.engine:
                 argv += ["-netdev", f"stream,id={port},server=off,addr.type=unix,addr.path={self.run / port}"]
             else:
                 fds.append(open_tap(f"h-{port}"))
                 argv += ["-netdev", f"tap,id={port},fd={fds[-1]}"]
-            argv += ["-device", f"virtio-net-pci,id=nic-{port},netdev={port},mac={PORT_MAC[port]},romfile=,"
-                     "csum=off,gso=off,host_tso4=off,host_tso6=off,guest_csum=off,guest_tso4=off,"
-                     "guest_tso6=off,rx_queue_size=1024"]
+            argv += self.nic(port, PORT_MAC[port])
         argv += ["-device", "pcie-root-port,id=ppeslot,chassis=1,slot=1"]
         if s.engine:
             argv += ["-device", json.dumps(self.engine_device())]
@@ -386,27 +375,39 @@ class Supervisor:
         for port in PORTS:
             self.set_up_host(port)
 
+    def start_isp(self) -> None:
+        initrd = self.initramfs("isp", {**isp.MAC, "mgmt": MGMT_MAC}, [
+            ("mgmt", f"{isp.MGMT_GUEST}/30"), *(("core", address) for address in isp.CORE_ROUTER)])
+        fds = [self.open_mgmt("mgmt-isp", (isp.MGMT_HOST, isp.MGMT_GUEST))]
+        argv = self.guest(isp.MEMORY, initrd, "isp.log", fds[0])
+        for port, mac in isp.MAC.items():
+            fds.append(open_tap(isp.TAP[port]))
+            argv += ["-netdev", f"tap,id={port},fd={fds[-1]}", *self.nic(port, mac)]
+        with open(self.s.dir / "isp-qemu.log", "wb") as log:
+            self.isp = subprocess.Popen(argv, stdin=subprocess.DEVNULL, stdout=log, stderr=log, pass_fds=fds)
+        for fd in fds:
+            os.close(fd)
+        isp.set_up_host()
+
     def engine_device(self) -> dict[str, Any]:
         return {"driver": "vfio-user-pci", "id": "ppe", "bus": "ppeslot",
                 "socket": {"path": str(self.run / "vfio"), "type": "unix"}}
 
-    def wait_ready(self) -> None:
-        assert self.qemu
-        console = self.s.dir / "console.log"
+    def wait_ready(self, who: str, qemu: subprocess.Popen[bytes], console: Path, log: Path) -> None:
         deadline = time.monotonic() + self.s.boot_timeout
         while time.monotonic() < deadline:
             text = console.read_text(errors="replace") if console.exists() else ""
             if "lab: READY" in text:
                 return
-            if self.qemu.poll() is not None or "lab: FAILED" in text:
+            if qemu.poll() is not None or "lab: FAILED" in text:
                 break
             time.sleep(0.05)
-        why = "the router did not boot"
-        if self.qemu.poll() is not None:
-            why = f"QEMU ended with status {self.qemu.returncode}"
+        why = f"{who} did not boot"
+        if qemu.poll() is not None:
+            why = f"QEMU ended with status {qemu.returncode}"
         elif time.monotonic() >= deadline:
-            why = f"the router did not boot in {self.s.boot_timeout} s"
-        lines = (self.s.dir / "qemu.log").read_text(errors="replace").splitlines()
+            why = f"{who} did not boot in {self.s.boot_timeout} s"
+        lines = log.read_text(errors="replace").splitlines()
         lines += console.read_text(errors="replace").splitlines() if console.exists() else []
         raise LabError("\n    ".join([why + "; the end of its console:", *lines[-15:]]))
 
@@ -435,8 +436,9 @@ class Supervisor:
                 if kind != b"A":
                     return
                 target, term, *argv = [w.decode() for w in data.split(b"\0")[:-1]]
-                if target == "router":
-                    self.relay(conn, data)
+                guests = {"router": MGMT_GUEST} | ({"isp": isp.MGMT_GUEST} if self.isp else {})
+                if target in guests:
+                    self.relay(conn, data, guests[target])
                     return
                 if target in PORTS:
                     argv = in_netns(target, *argv)
@@ -446,6 +448,8 @@ class Supervisor:
                     argv = [str(vppe_program()), "ctl", "--control", str(self.run / "vppe"), *argv]
                 else:
                     try:
+                        if target == "isp":
+                            raise LabError("this lab has none; --isp makes one")
                         out = self.qmp(*argv) if target == "qmp" else self.command(*argv)
                         send_frame(conn, b"O", out.encode())
                         send_frame(conn, b"X", struct.pack(">I", 0))
@@ -459,8 +463,8 @@ class Supervisor:
             except OSError:
                 return
 
-    def relay(self, conn: socket.socket, first: bytes) -> None:
-        guest = socket.create_connection((MGMT_GUEST, GUEST_PORT), timeout=20)
+    def relay(self, conn: socket.socket, first: bytes, address: str) -> None:
+        guest = socket.create_connection((address, GUEST_PORT), timeout=20)
         guest.settimeout(None)
         guest.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         with guest:
@@ -607,6 +611,10 @@ class Supervisor:
             if self.qemu.poll() is not None:
                 self.state("dead", f"the router ended (QEMU status {self.qemu.returncode})")
                 return
+            if self.isp and self.isp.poll() is not None:
+                self.state("dead", f"the provider ended (QEMU status {self.isp.returncode})")
+                self.save_dmesg()
+                return
             if self.vppe and self.vppe.poll() is not None:
                 self.state("dead", f"the engine ended with status {self.vppe.returncode}")
                 self.save_dmesg()
@@ -622,7 +630,12 @@ class Supervisor:
             self.state("starting")
             self.prepare_namespaces()
             self.start_router()
-            self.wait_ready()
+            if self.s.isp:
+                self.start_isp()
+            assert self.qemu
+            self.wait_ready("the router", self.qemu, self.s.dir / "console.log", self.s.dir / "qemu.log")
+            if self.isp:
+                self.wait_ready("the provider", self.isp, self.s.dir / "isp.log", self.s.dir / "isp-qemu.log")
             self.listen()
         except LabError as e:
             self.state("failed", str(e))
@@ -700,7 +713,7 @@ class Lab:
             fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except OSError:
             raise LabError(f"the lab {self.name!r} is up already") from None
-        for old in ("state", "console.log", "dmesg.log", "sock"):
+        for old in ("state", "console.log", "isp.log", "dmesg.log", "sock"):
             (self.dir / old).unlink(missing_ok=True)
         with open(self.dir / "supervisor.log", "wb") as log:
             self.process = subprocess.Popen(
@@ -957,8 +970,8 @@ def cmd_run(args: argparse.Namespace) -> int:
 
 
 def cmd_exec(args: argparse.Namespace) -> int:
-    if args.where not in ("router", *PORTS, "hosts", "vppectl", "qmp", "lab"):
-        raise LabError(f"{args.where}: where? router, lan, wan, hosts, vppectl, qmp or lab")
+    if args.where not in ("router", *PORTS, "isp", "hosts", "vppectl", "qmp", "lab"):
+        raise LabError(f"{args.where}: where? router, lan, wan, isp, hosts, vppectl, qmp or lab")
     if not args.argv:
         raise LabError("exec: what?")
     stdin = None if sys.stdin.isatty() else sys.stdin.buffer.read() if args.stdin else None
@@ -1026,14 +1039,15 @@ def cmd_status(args: argparse.Namespace) -> int:
 
 
 def settings_of(args: argparse.Namespace, name: str) -> Settings:
-    return Settings(name=name, chip=args.chip, engine=not args.no_engine, vcpus=args.vcpus, memory=args.memory,
-                    boot_timeout=args.boot_timeout, vppe_args=args.vppe_arg, append=args.append,
+    return Settings(name=name, chip=args.chip, engine=not args.no_engine, isp=args.isp, vcpus=args.vcpus,
+                    memory=args.memory, boot_timeout=args.boot_timeout, vppe_args=args.vppe_arg, append=args.append,
                     switch=args.switch)
 
 
 def add_lab_options(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--chip", default=os.environ.get("CHIP") or Settings.chip, help="chip that the engine emulates (default: %(default)s)")
     parser.add_argument("--no-engine", action="store_true", help="ports go straight to the router, no vppe")
+    parser.add_argument("--isp", action="store_true", help="a provider's router between the wan wire and the wan host")
     parser.add_argument("--vcpus", type=int, default=1, help="processors of the router (default: %(default)s)")
     parser.add_argument("--memory", default="512M", help="memory of the router (default: %(default)s)")
     parser.add_argument("--append", default="", help="more for the kernel's command line")
@@ -1066,10 +1080,10 @@ def parser() -> argparse.ArgumentParser:
     p.add_argument("files", nargs="+", metavar="FILE", help="script in the repository, or - for standard input")
     p.add_argument("--timeout", type=float, default=300, metavar="S", help="for each script (default: %(default)s)")
     add_lab_options(p)
-    p = command("exec", cmd_exec, "run one command: exec router|lan|wan|hosts|vppectl|qmp|lab ARG…")
+    p = command("exec", cmd_exec, "run one command: exec router|lan|wan|isp|hosts|vppectl|qmp|lab ARG…")
     p.add_argument("-i", dest="stdin", action="store_true", help="pass standard input on")
     p.add_argument("--timeout", type=float, default=0, metavar="S", help="default: none")
-    p.add_argument("where", help="router, lan, wan, hosts (outside both), vppectl, qmp or lab")
+    p.add_argument("where", help="router, lan, wan, isp, hosts (outside both), vppectl, qmp or lab")
     p.add_argument("argv", nargs=argparse.REMAINDER, metavar="ARG")
     p = command("shell", cmd_shell, "a shell in the router")
     p.add_argument("where", nargs="?", default="router", choices=("router", *PORTS), help="default: %(default)s")
