@@ -4,18 +4,19 @@
 # Flows between a lan and a wan that have VLAN tags or a PPPoE session, each by the
 # kernel's software path and by hardware. For pppoe.sh, which reads lib.sh.
 
-SESSION=	# the process that keeps the PPPoE session
+SESSION=	# the PPPoE session's number
+SESSION_LOG=/tmp/pppd.log
+SESSION_PID=/run/ppp-lab.pid
 
 # tagged PORT TAGS: the router's VLAN devices, and one of the host's. The last tag may
-# be p and a number: a PPPoE session.
+# be p at the wan: a PPPoE session with the provider.
 tagged()
 {
-	local port=$1 tag lower=$1 host=${1^^}_HOST_MAC
+	local port=$1 tag lower=$1
 	for tag in ${2//./ }; do
-		if [ "${tag#p}" != "$tag" ]; then
-			session "$lower" "${tag#p}" "${!host}" "$port-ppp" || return 1
-			lower=$port-ppp
-			continue
+		if [ "$tag" = p ]; then
+			provide "${2%p}" && dial "$lower"
+			return
 		fi
 		ip link add link "$lower" name "$lower.$tag" type vlan id "$tag" || return 1
 		lower=$lower.$tag
@@ -29,24 +30,63 @@ tagged()
 	esac
 }
 
-# session LOWER ID MAC NAME: a PPPoE session of the router's kernel, without what pppd
-# agrees upon before it
-session()
+# provide TAGS: the provider's PPPoE server, behind those tags. Its sessions have the
+# networks at the lan, as customers' have.
+provide()
 {
-	modprobe -a pppoe ppp_generic || return 1
-	labagent pppoe "$1" "$2" "$3" &
-	SESSION=$!
-	for _ in 1 2 3 4 5 6 7 8 9 10; do
-		ip link set ppp0 name "$4" 2>/dev/null && break
-		usleep 100000
-	done
-	ip link set "$4" mtu 1492 up
+	isp -i sh -s "${1//./ }" <<-'EOF'
+		set -e
+		mkdir -p /etc/ppp
+		cd /etc/ppp
+		printf '%s\n' require-chap 'name isp' +ipv6 'mtu 1492' 'mru 1492' \
+			'lcp-echo-interval 1' 'lcp-echo-failure 3' >options.isp
+		echo 'lab isp secret *' >chap-secrets
+		printf '%s\n' '#!/bin/sh' 'ip route replace 192.0.2.0/24 dev $1' \
+			'ip route replace 198.51.100.0/25 dev $1' >ip-up
+		printf '%s\n' '#!/bin/sh' 'ip -6 route replace 2001:db8:1::/64 dev $1' \
+			'ip -6 route replace 2001:db8:a::/64 dev $1' >ipv6-up
+		chmod 600 chap-secrets
+		chmod 755 ip-up ipv6-up
+		lower=access
+		for tag in $1; do
+			ip link add link $lower name $lower.$tag type vlan id $tag
+			lower=$lower.$tag
+			ip link set $lower up
+		done
+		modprobe pppoe
+		pppoe-server -I $lower -L 100.64.0.1 -R 100.64.0.10 -N 16 -o 65000 -k \
+			-g "$(echo /usr/lib/pppd/*/pppoe.so)" -q "$(command -v pppd)" -O /etc/ppp/options.isp
+	EOF
+}
+
+# dial LOWER: the router's session, and the networks behind it
+dial()
+{
+	mkdir -p /etc/ppp
+	(umask 077 && echo 'lab isp secret *' >/etc/ppp/chap-secrets)
+	rm -f "$SESSION_LOG"
+	modprobe pppoe
+	pppd plugin pppoe.so "nic-$1" ifname wan-ppp linkname lab user lab remotename isp noauth noipdefault \
+		nodefaultroute +ipv6 mtu 1492 mru 1492 lcp-restart 1 lcp-echo-interval 1 lcp-echo-failure 3 \
+		logfile "$SESSION_LOG" updetach || { cat "$SESSION_LOG"; return 1; }
+	SESSION=$(sed -n 's/^PPP session is //p' "$SESSION_LOG")
+	FAR4=$(ip -o -4 addr show wan-ppp | sed -nE 's/.* inet ([0-9.]+).*/\1/p')
+	wait_for 5 sh -c 'ip -6 addr show wan-ppp | grep -q peer' &&
+		ip route replace "$ISP_HOST4" dev wan-ppp && ip -6 route replace "$ISP_HOST6" dev wan-ppp
+}
+
+# hang_up: the router's pppd ends the session in good order
+hang_up()
+{
+	[ -e "$SESSION_PID" ] || return 0
+	kill "$(head -n 1 "$SESSION_PID")" && wait_for 5 not test -e "$SESSION_PID"
 }
 
 # set_up LAN_TAGS WAN_TAGS: - is none. HERE and THERE are the hosts' addresses then,
 # and NEAR and FAR those of the router beside them, followed by 4 or 6.
 set_up()
 {
+	local gateway4 gateway6 mtu=
 	HERE4=$LAN_HOST4 HERE6=$LAN_HOST6 NEAR4=$LAN_ROUTER4 NEAR6=$LAN_ROUTER6
 	THERE4=$WAN_HOST4 THERE6=$WAN_HOST6 FAR4=$WAN_ROUTER4 FAR6=$WAN_ROUTER6
 	if [ "$1" != - ]; then
@@ -55,14 +95,16 @@ set_up()
 	fi
 	if [ "$2" != - ]; then
 		tagged wan "$2" || return 1
-		THERE4=198.51.100.130 THERE6=2001:db8:b::2 FAR4=198.51.100.129 FAR6=2001:db8:b::1
+		THERE4=198.51.100.130 THERE6=2001:db8:b::2
+		[ "$SESSION" ] || FAR4=198.51.100.129 FAR6=2001:db8:b::1
 	fi
+	gateway4=$FAR4 gateway6=$FAR6
 	if [ "$SESSION" ]; then
-		# Nobody asks for addresses in a PPPoE session; in the hosts it is Ethernet.
-		wan sh -c "ip neigh replace $FAR4 lladdr $WAN_PORT_MAC dev eth0.$2; ip neigh replace $FAR6 lladdr $WAN_PORT_MAC dev eth0.$2"
+		gateway4=$ISP_CORE4 gateway6=$ISP_CORE6 mtu='mtu 1492'
+		wan ip route replace 100.64.0.0/24 via "$gateway4"
 	fi
-	lan sh -c "ip route replace $THERE4 via $NEAR4; ip -6 route replace $THERE6 via $NEAR6" &&
-		wan sh -c "ip route replace $HERE4 via $FAR4; ip -6 route replace $HERE6 via $FAR6" || return 1
+	lan sh -c "ip route replace $THERE4 via $NEAR4 $mtu; ip -6 route replace $THERE6 via $NEAR6 $mtu" &&
+		wan sh -c "ip route replace $HERE4 via $gateway4; ip -6 route replace $HERE6 via $gateway6" || return 1
 	lan ping -c 1 -W 2 "$THERE4" && lan ping -c 1 -W 2 "$THERE6"
 }
 
@@ -71,19 +113,25 @@ tear_down()
 	nft delete table inet fw4
 	lan sh -c "ip route del $THERE4; ip -6 route del $THERE6"
 	wan sh -c "ip route del $HERE4; ip -6 route del $HERE6"
-	[ -z "$SESSION" ] || kill "$SESSION"
-	SESSION=
 	[ "$1" = - ] || { peer unplug "lan.$1" && ip link del "lan.${1%%.*}"; }
-	[ "$2" = - ] || { peer unplug "wan.$2" && ip link del "wan.${2%%.*}"; }
+	if [ "$SESSION" ]; then
+		hang_up
+		SESSION=
+		isp sh -c 'killall pppoe-server pppd; ip -br link show type vlan | sed "s/[@ ].*//" | xargs -rn 1 ip link del'
+		ip -br link show type vlan | sed 's/[@ ].*//' | xargs -rn 1 ip link del
+	elif [ "$2" != - ]; then
+		peer unplug "wan.$2" && ip link del "wan.${2%%.*}"
+	fi
 }
 
 # tag_filter TAGS: what frames with them look like to traffic.py
 tag_filter()
 {
-	local vlans=${1%p*} session=None
-	[ "$vlans" = "$1" ] || session=${1##*p}
+	local vlans=${1%p} session=None
+	[ "$vlans" = "$1" ] || session=$SESSION
 	vlans=${vlans%.}
-	echo "vlan=${vlans:-None} pppoe=$session" | sed 's/=-/=None/'
+	[ "$vlans" != - ] || vlans=
+	echo "vlan=${vlans:-None} pppoe=$session"
 }
 
 # with_tags LAN_TAGS WAN_TAGS FLOW…: FLOW is proto and family, and n for NAT
