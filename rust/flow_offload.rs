@@ -83,6 +83,16 @@ impl FlowTable {
     }
 }
 
+/// Has nf_flowtable end all flows, of whatever flowtable, whose lowest device on either side is
+/// `ifindex` of `net`. It does so itself where that device goes down.
+///
+/// Returns when the drivers were told of them; a flow that is being offered meanwhile ends within
+/// a second. So no lock may be held that the functions of a [`BlockOps`] take. `RTNL` may be.
+pub fn end_flows(net: &Net, ifindex: i32) {
+    // SAFETY: `net` lives for the call.
+    unsafe { bindings::nft_offload_helper_flowtable_cleanup(net.as_raw(), ifindex) };
+}
+
 /// The answer to a request for statistics.
 pub struct Stats<'a>(&'a mut bindings::flow_stats);
 

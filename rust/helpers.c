@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-only
 
 #include <linux/etherdevice.h>
+#include <linux/if_arp.h>
 #include <linux/jiffies.h>
 #include <linux/netdevice.h>
 #include <linux/rtnetlink.h>
@@ -44,6 +45,11 @@ bool nft_offload_helper_dev_perm_addr(const struct net_device *dev, u8 *addr)
 bool nft_offload_helper_dev_forwards(const struct net_device *dev)
 {
 	return netif_running(dev) && netif_carrier_ok(dev);
+}
+
+bool nft_offload_helper_dev_is_ppp(const struct net_device *dev)
+{
+	return dev->type == ARPHRD_PPP;
 }
 
 struct net *nft_offload_helper_dev_net(const struct net_device *dev)
@@ -142,6 +148,17 @@ struct net *nft_offload_helper_flowtable_net(const struct nf_flowtable *ft)
 bool nft_offload_helper_flowtable_counter(const struct nf_flowtable *ft)
 {
 	return ft->flags & NF_FLOWTABLE_COUNTER;
+}
+
+void nft_offload_helper_flowtable_cleanup(struct net *net, int ifindex)
+{
+	struct net_device *dev = dev_get_by_index(net, ifindex);
+
+	if (!dev)
+		return;
+
+	nf_flow_table_cleanup(dev);
+	dev_put(dev);
 }
 
 void nft_offload_helper_stats_update(struct flow_stats *stats, u64 bytes,

@@ -22,6 +22,7 @@ const char *nft_offload_helper_dev_name(const struct net_device *dev);
 unsigned int nft_offload_helper_dev_mtu(const struct net_device *dev);
 bool nft_offload_helper_dev_perm_addr(const struct net_device *dev, u8 *addr);
 bool nft_offload_helper_dev_forwards(const struct net_device *dev);
+bool nft_offload_helper_dev_is_ppp(const struct net_device *dev);
 struct net *nft_offload_helper_dev_net(const struct net_device *dev);
 struct net_device *nft_offload_helper_notifier_dev(void *info);
 struct net_device *nft_offload_helper_notifier_upper(void *info);
@@ -49,6 +50,7 @@ void nft_offload_helper_block_cb_detach(struct flow_block_cb *block_cb,
 					struct nf_flowtable *flowtable);
 struct net *nft_offload_helper_flowtable_net(const struct nf_flowtable *ft);
 bool nft_offload_helper_flowtable_counter(const struct nf_flowtable *ft);
+void nft_offload_helper_flowtable_cleanup(struct net *net, int ifindex);
 void nft_offload_helper_stats_update(struct flow_stats *stats, u64 bytes,
 				     u64 packets, u64 lastused);
 

@@ -107,6 +107,12 @@ impl NetDevice {
         unsafe { bindings::nft_offload_helper_dev_forwards(self.as_raw()) }
     }
 
+    /// Whether the device is one end of a PPP link (`ARPHRD_PPP`).
+    pub fn is_ppp(&self) -> bool {
+        // SAFETY: By the type invariant.
+        unsafe { bindings::nft_offload_helper_dev_is_ppp(self.as_raw()) }
+    }
+
     /// The namespace the device is in. A device that moves between namespaces is unregistered in
     /// between, so a registered device's namespace outlives the reference.
     pub fn net(&self) -> &Net {

@@ -98,6 +98,8 @@ pub(crate) struct Port {
     pub(crate) mac: [u8; 6],
     /// The device, once there is one.
     pub(crate) dev: Option<PortDevice>,
+    /// Flows that leave here in a PPPoE session were offered since the last PPP link ended.
+    sessions: bool,
 }
 
 /// What is known of the network device of a port.
@@ -137,6 +139,7 @@ impl Port {
             pse,
             mac,
             dev: None,
+            sessions: false,
         }
     }
 
@@ -442,6 +445,14 @@ impl State {
         let _ = self.ppe.with(|chip, regs| chip.set_mtu(regs, mtu));
     }
 
+    /// A device in `net` by which flows were sent in a PPPoE session since it was last asked for.
+    fn take_session_port(&mut self, net: NetId) -> Option<i32> {
+        self.ports.iter_mut().find_map(|port| {
+            let dev = port.dev.filter(|dev| dev.net == net)?;
+            core::mem::take(&mut port.sessions).then_some(dev.ifindex)
+        })
+    }
+
     /// Takes the flows out for which `pred` holds. `net` is the namespace they are in.
     fn flush(&mut self, net: &Net, pred: impl Fn(&Record) -> bool) {
         let chip = self.chip();
@@ -591,6 +602,12 @@ impl Engine {
             return Err(refusal.reject);
         }
         let flow = &state.flow;
+        if flow.out_encap.pppoe.is_some() {
+            let egress = flow.egress.port;
+            if let Some(port) = state.ports.iter_mut().find(|port| port.pse == egress) {
+                port.sessions = true;
+            }
+        }
         if !state.is_up(flow.ingress) || !state.is_up(flow.egress) {
             return Err(Reject::PortDown);
         }
@@ -828,8 +845,25 @@ impl Engine {
     }
 }
 
+impl Engine {
+    /// A PPP link of `net` went down.
+    ///
+    /// nf_flowtable knows of a flow's devices only the lowest, so it keeps flows whose PPPoE
+    /// session has ended, and goes on to send them with its number, in software too, where those
+    /// may be that are not in the table. A rule does not say which PPP device it is about: all
+    /// flows of a port with sessions have to start again.
+    fn link_ended(&self, net: &Net) {
+        while let Some(ifindex) = self.with(|state| state.take_session_port(net.id())) {
+            flow_offload::end_flows(net, ifindex);
+        }
+    }
+}
+
 impl Notify for Engine {
     fn netdev_event(&self, event: Event, dev: &NetDevice, rtnl: &Rtnl) {
+        if event == Event::Down && dev.is_ppp() {
+            self.link_ended(dev.net());
+        }
         self.with(|state| {
             Self::port_event(state, event, dev);
             let is_user_port = dsa::is_user_port(dev);
