@@ -59,6 +59,11 @@ provide()
 	EOF
 }
 
+addressed()
+{
+	equal addresses "$(ip addr show wan-ppp | grep -c peer)" 2
+}
+
 # dial LOWER: the router's session, and the networks behind it
 dial()
 {
@@ -67,12 +72,13 @@ dial()
 	rm -f "$SESSION_LOG"
 	modprobe pppoe
 	pppd plugin pppoe.so "nic-$1" ifname wan-ppp linkname lab user lab remotename isp noauth noipdefault \
-		nodefaultroute +ipv6 mtu 1492 mru 1492 lcp-restart 1 lcp-echo-interval 1 lcp-echo-failure 3 \
+		nodefaultroute +ipv6 mtu 1492 mru 1492 silent lcp-restart 1 lcp-echo-interval 1 lcp-echo-failure 3 \
 		logfile "$SESSION_LOG" updetach || { cat "$SESSION_LOG"; return 1; }
 	SESSION=$(sed -n 's/^PPP session is //p' "$SESSION_LOG")
+	# It goes on alone as soon as the first of IPCP and IPV6CP is through.
+	wait_for 5 addressed || return 1
 	FAR4=$(ip -o -4 addr show wan-ppp | sed -nE 's/.* inet ([0-9.]+).*/\1/p')
-	wait_for 5 sh -c 'ip -6 addr show wan-ppp | grep -q peer' &&
-		ip route replace "$ISP_HOST4" dev wan-ppp && ip -6 route replace "$ISP_HOST6" dev wan-ppp
+	ip route replace "$ISP_HOST4" dev wan-ppp && ip -6 route replace "$ISP_HOST6" dev wan-ppp
 }
 
 # hang_up: the router's pppd ends the session in good order
@@ -105,7 +111,13 @@ set_up()
 	fi
 	lan sh -c "ip route replace $THERE4 via $NEAR4 $mtu; ip -6 route replace $THERE6 via $NEAR6 $mtu" &&
 		wan sh -c "ip route replace $HERE4 via $gateway4; ip -6 route replace $HERE6 via $gateway6" || return 1
-	lan ping -c 1 -W 2 "$THERE4" && lan ping -c 1 -W 2 "$THERE6"
+	reached
+}
+
+# reached: the hosts reach each other; a provider's routes may come a moment after a session
+reached()
+{
+	wait_for 5 lan ping -c 1 -W 1 "$THERE4" && wait_for 5 lan ping -c 1 -W 1 "$THERE6"
 }
 
 tear_down()
@@ -134,23 +146,38 @@ tag_filter()
 	echo "vlan=${vlans:-None} pppoe=$session"
 }
 
-# with_tags LAN_TAGS WAN_TAGS FLOW…: FLOW is proto and family, and n for NAT
+# counted PROTO TO DPORT "FILTER…" "FILTER…": what conntrack says of a flow in hardware
+# is what the hosts put on the wires, as IP bytes, whatever the headers before them
+counted()
+{
+	conntrack -F >/dev/null 2>&1
+	peer capture && peer open f "$1" lan "$2" "$3" && offloaded f "" && peer send f both 200 300 &&
+		exact "$1" "dport=$3" lan "$4" wan "$5" && peer close f
+}
+
+# with_tags LAN_TAGS WAN_TAGS FLOW…: FLOW is proto and family, n for NAT, and x to look at
+# the counters too, which is one point more
 with_tags()
 {
-	local near=$1 far=$2 what flow proto family dport=5300 here there seen lan_tags wan_tags
+	local near=$1 far=$2 what flow proto family dport=5300 here there seen lan_tags wan_tags up down
 	shift 2
 	check "lan $near, wan $far: the hosts reach each other" set_up "$near" "$far"
 	lan_tags=$(tag_filter "$near") wan_tags=$(tag_filter "$far")
 	for flow; do
 		proto=${flow:0:3} family=${flow:3:1}
 		here=HERE$family there=THERE$family seen=$here MASQ=
-		[ "${flow:4}" != n ] || seen=FAR$family MASQ=1
+		case ${flow:4} in n*) seen=FAR$family MASQ=1 ;; esac
 		dport=$((dport + 1))
 		what="lan $near, wan $far, $proto over IPv$family${MASQ:+ with NAT}"
 		like_software "$what" "$proto" lan wan "${!there}" $dport \
 			"$lan_tags src=${!here} dst=${!there} dport=$dport" "$wan_tags src=${!seen} dst=${!there} dport=$dport" \
 			"$wan_tags src=${!there} dst=${!seen} sport=$dport" "$lan_tags src=${!there} dst=${!here} sport=$dport" \
 			sport=$((dport + 10000))
+		case $flow in *x) ;; *) continue ;; esac
+		dport=$((dport + 100))
+		up="proto=$proto $lan_tags src=${!here} dst=${!there} dport=$dport"
+		down="proto=$proto $wan_tags src=${!there} dst=${!seen} sport=$dport"
+		check_counts "$what: counted to the byte" counted "$proto" "${!there}" "$dport" "$up" "$down"
 	done
 	tear_down "$near" "$far" >/dev/null 2>&1
 }

@@ -12,6 +12,8 @@ find each other. It reads one command a line and answers each with one line:
        from host FROM to DST:DPORT; the other host (or HOST) listens at ADDR:P,
        which differs from DST:DPORT where the router translates
   send FLOW up|down|both COUNT SIZE [gap=MS]   and wait until all has arrived
+  burst FLOW up|down COUNT SIZE [df]           datagrams that nobody waits for, of any size
+       that the interface takes; df: nobody may fragment them
   stream FLOW up|down PPS SIZE | halt FLOW     the same in the background
   close FLOW | reset FLOW                      FIN from both sides, or RST
   raw HOST KIND FLOW                           one odd frame of an open flow
@@ -49,6 +51,7 @@ ETH_P_ALL = 3
 PACKET_OUTGOING = 4
 # The module socket does not know these.
 SO_RCVBUFFORCE, SOL_PACKET, PACKET_AUXDATA, TP_STATUS_VLAN_VALID = 33, 263, 8, 0x10
+IP_MTU_DISCOVER, IPV6_MTU_DISCOVER, PMTUDISC_PROBE, PMTUDISC_INTERFACE = 10, 23, 3, 4
 TPIDS = (0x8100, 0x88A8)
 ETH_P_PPP_SES, PPP_PROTOCOLS = 0x8864, {0x21: 0x0800, 0x57: 0x86DD}
 TUNSETIFF, IFF_TAP, IFF_NO_PI = 0x400454CA, 0x0002, 0x1000
@@ -447,6 +450,24 @@ class Flow:
             left -= len(data)
         writer.join(TIMEOUT)
 
+    def burst(self, direction: str, count: int, size: int, df: bool) -> None:
+        source, _ = self.ends(direction)
+        # Both take the interface's MTU for the path's.
+        mode = PMTUDISC_PROBE if df else PMTUDISC_INTERFACE
+        source.setsockopt(socket.IPPROTO_IP, IP_MTU_DISCOVER, mode)
+        if source.family == socket.AF_INET6:
+            source.setsockopt(socket.IPPROTO_IPV6, IPV6_MTU_DISCOVER, mode)
+        tries = 2 * count
+        while count:
+            try:
+                source.send(bytes(size))
+                count -= 1
+            except OSError:
+                # What a router answered to an earlier one is told here, once.
+                tries -= 1
+                if not tries:
+                    raise
+
     @staticmethod
     def take(sink: socket.socket, body: bytes, size: int, missing: set[int]) -> None:
         data = sink.recv(65536)
@@ -551,6 +572,10 @@ class Program:
         opt = dict(o.split("=", 1) for o in options)
         for d in ("up", "down") if direction == "both" else (direction,):
             self.flow(name).send(d, int(count), int(size), float(opt.get("gap", "0")) / 1000)
+        return {}
+
+    def do_burst(self, name: str, direction: str, count: str, size: str, *options: str) -> dict[str, Any]:
+        self.flow(name).burst(direction, int(count), int(size), "df" in options)
         return {}
 
     def do_stream(self, name: str, direction: str, pps: str, size: str) -> dict[str, Any]:
