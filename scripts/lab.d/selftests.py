@@ -85,7 +85,7 @@ class Oracle:
         if not lablib.oracle_file():
             return
         try:
-            lab.check("router", "modprobe", "nf_conntrack")
+            lab.check("router", "modprobe", "-a", "nf_conntrack", "nf_flow_table")
             lab.check("router", "insmod", lablib.GUEST_ORACLE, f"capture={','.join(lablib.PORTS)}", f"chips={chip}")
         except LabError as e:
             self.failures.append(f"{lab.name}: {e}")
