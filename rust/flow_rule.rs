@@ -392,10 +392,20 @@ impl FlowRule {
         })
     }
 
-    /// `FLOW_DISSECTOR_KEY_ETH_ADDRS`: whether the rule matches Ethernet addresses.
+    /// `FLOW_DISSECTOR_KEY_ETH_ADDRS`.
     #[inline]
-    pub fn has_eth_addrs(&self) -> bool {
-        self.used_keys() & bits(&[bindings::FLOW_DISSECTOR_KEY_ETH_ADDRS]) != 0
+    pub fn eth_addrs(&self) -> Option<Masked<Pair<[u8; 6]>>> {
+        // SAFETY: It is that key's type.
+        let key = unsafe {
+            self.key::<
+                { bindings::FLOW_DISSECTOR_KEY_ETH_ADDRS },
+                bindings::flow_dissector_key_eth_addrs,
+            >()
+        };
+        Some(Masked::of(key?, |k| Pair {
+            src: k.src,
+            dst: k.dst,
+        }))
     }
 
     /// One of `FLOW_DISSECTOR_KEY_ENC_*`: whether the packet comes out of a tunnel.

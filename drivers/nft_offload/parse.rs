@@ -4,10 +4,12 @@
 
 use crate::{
     ppe::{
+        bridge,
         flow::{
             Endpoint,
             Flow,
-            Key, //
+            Key,
+            PsePort, //
         },
         reject::Reject,
         rule::{
@@ -56,7 +58,47 @@ pub(crate) fn parse(rule: &FlowRule, ports: &impl Ports, flow: &mut Flow) -> Res
         })
 }
 
-fn feed(parser: &mut RuleParser<'_>, rule: &FlowRule, ports: &impl Ports) -> Result<(), Reject> {
+/// Parses a rule of a classifier, for what arrives at `ingress`.
+pub(crate) fn parse_filter(
+    rule: &FlowRule,
+    ingress: PsePort,
+    ports: &impl Ports,
+) -> Result<bridge::rule::Rule, Reject> {
+    let mut parser = bridge::rule::RuleParser::new();
+    feed(&mut parser, rule, ports)?;
+    parser.finish(ingress)
+}
+
+/// What keys and actions are given to.
+trait Parser {
+    fn on_match(&mut self, key: Match) -> Result<(), Reject>;
+    fn on_action(&mut self, action: Action) -> Result<(), Reject>;
+}
+
+impl Parser for RuleParser<'_> {
+    // Where the kind of a key is known when it is compiled, little of it is left.
+    #[inline(always)]
+    fn on_match(&mut self, key: Match) -> Result<(), Reject> {
+        self.on_match(key)
+    }
+
+    #[inline]
+    fn on_action(&mut self, action: Action) -> Result<(), Reject> {
+        self.on_action(action)
+    }
+}
+
+impl Parser for bridge::rule::RuleParser {
+    fn on_match(&mut self, key: Match) -> Result<(), Reject> {
+        self.on_match(key)
+    }
+
+    fn on_action(&mut self, action: Action) -> Result<(), Reject> {
+        self.on_action(action)
+    }
+}
+
+fn feed(parser: &mut impl Parser, rule: &FlowRule, ports: &impl Ports) -> Result<(), Reject> {
     feed_keys(parser, rule, ports)?;
     for action in rule.actions() {
         parser.on_action(to_action(action, ports))?;
@@ -66,7 +108,7 @@ fn feed(parser: &mut RuleParser<'_>, rule: &FlowRule, ports: &impl Ports) -> Res
 
 #[inline]
 fn feed_keys(
-    parser: &mut RuleParser<'_>,
+    parser: &mut impl Parser,
     rule: &FlowRule,
     ports: &impl Ports,
 ) -> Result<(), Reject> {
@@ -113,8 +155,13 @@ fn feed_keys(
             dport_mask: mask.dst,
         })?;
     }
-    if rule.has_eth_addrs() {
-        parser.on_match(Match::EthAddrs)?;
+    if let Some(Masked { key, mask }) = rule.eth_addrs() {
+        parser.on_match(Match::EthAddrs {
+            src: key.src,
+            dst: key.dst,
+            src_mask: mask.src,
+            dst_mask: mask.dst,
+        })?;
     }
     if let Some(tag) = rule.vlan() {
         parser.on_match(Match::Vlan(to_vlan(tag)))?;

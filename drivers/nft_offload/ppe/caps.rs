@@ -74,6 +74,8 @@ pub struct Caps {
     pub nat44: bool,
     /// Changes IPv6 addresses and ports.
     pub nat66: bool,
+    /// Forwards frames without decrementing TTL or hop limit, as a bridge does.
+    pub bridge: bool,
     /// Sends frames out of the port they came in at.
     pub hairpin: bool,
     /// 802.1Q tags that it takes off or puts on.
@@ -95,6 +97,7 @@ impl Caps {
         ipv6: false,
         nat44: false,
         nat66: false,
+        bridge: false,
         hairpin: false,
         vlan_tags: 0,
         pppoe: false,
@@ -116,6 +119,9 @@ pub fn admit(flow: &Flow, caps: &Caps) -> Result<(), Reject> {
     }
     if flow.is_nat() && !nat {
         return Err(no_nat);
+    }
+    if !flow.routed && !caps.bridge {
+        return Err(Reject::Layer2);
     }
     if flow.ingress.port == flow.egress.port && !caps.hairpin {
         return Err(Reject::Hairpin);

@@ -306,7 +306,7 @@ pub struct Key {
 }
 
 /// One direction of a connection: which frames, and what becomes of them. The engine
-/// also decrements TTL or hop limit and updates the checksums.
+/// also updates the checksums.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Flow {
     /// Where the frames arrive.
@@ -327,6 +327,9 @@ pub struct Flow {
     pub in_encap: Encap,
     /// Headers that it carries as it leaves.
     pub out_encap: Encap,
+    /// Whether the frames are routed, and the engine decrements TTL or hop limit. Those that
+    /// are bridged leave with the Ethernet addresses and the TTL they came with.
+    pub routed: bool,
 }
 
 impl Flow {
@@ -347,6 +350,7 @@ impl Flow {
         dmac: [0; 6],
         in_encap: Encap::NONE,
         out_encap: Encap::NONE,
+        routed: true,
     };
 
     /// Whether addresses or ports are changed.
@@ -388,6 +392,7 @@ impl Flow {
         self.dmac = other.dmac;
         self.in_encap = other.in_encap;
         self.out_encap = other.out_encap;
+        self.routed = other.routed;
     }
 }
 

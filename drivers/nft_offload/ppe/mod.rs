@@ -38,6 +38,7 @@
 #![cfg_attr(MODULE, allow(dead_code))]
 
 pub mod bits;
+pub mod bridge;
 pub mod caps;
 pub mod flow;
 pub mod format;

@@ -2,7 +2,10 @@
 
 //! Why a flow is not offloaded.
 
-use core::fmt;
+use core::{
+    ffi::CStr,
+    fmt, //
+};
 
 /// What the kernel is told about a refusal.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -11,6 +14,14 @@ pub enum ErrnoClass {
     Unsupported,
     /// `-ENOSPC`: there is no room now, there may be later.
     NoSpace,
+}
+
+/// `text`, which ends with a zero and has no other.
+const fn message(text: &'static str) -> &'static CStr {
+    match CStr::from_bytes_with_nul(text.as_bytes()) {
+        Ok(text) => text,
+        Err(_) => c"",
+    }
 }
 
 macro_rules! rejects {
@@ -44,6 +55,13 @@ macro_rules! rejects {
             pub const fn describe(self) -> &'static str {
                 match self {
                     $(Self::$variant => $describe,)*
+                }
+            }
+
+            /// [`Self::name`] and [`Self::describe`], for the kernel to hand on.
+            pub const fn message(self) -> &'static CStr {
+                match self {
+                    $(Self::$variant => message(concat!($name, ": ", $describe, "\0")),)*
                 }
             }
 
@@ -87,7 +105,13 @@ rejects! {
     Ttl "ttl" Unsupported
         "The rule asks for a TTL or hop limit, which no entry can hold.",
     Layer2 "layer2" Unsupported
-        "The rule matches Ethernet addresses (a bridged flow); only routed flows are offloaded.",
+        "The flow is bridged, which this chip does not do, or the rule of a flowtable matches Ethernet addresses.",
+    NotBridged "not-bridged" Unsupported
+        "The rule of a classifier is not for bridged frames: it does not match both Ethernet addresses, or matches IP addresses, ports or the like; routed flows are offloaded by a flowtable.",
+    Chain "chain" Unsupported
+        "The rule is in another chain than 0, of which the engine cannot know when it is reached.",
+    NoCounters "no-counters" Unsupported
+        "The rule asks for hardware counters, which this chip does not have; leave hw_stats out.",
     Family "family" Unsupported
         "The flow is neither IPv4 nor IPv6, or of a family this chip does not forward.",
     MixedFamily "mixed-family" Unsupported

@@ -23,14 +23,14 @@ use super::{
 };
 
 /// EtherType of IPv4.
-const ETH_P_IP: u16 = 0x0800;
+pub(super) const ETH_P_IP: u16 = 0x0800;
 /// EtherType of IPv6.
-const ETH_P_IPV6: u16 = 0x86dd;
+pub(super) const ETH_P_IPV6: u16 = 0x86dd;
 /// EtherType of an 802.1Q tag.
-const ETH_P_8021Q: u16 = 0x8100;
+pub(super) const ETH_P_8021Q: u16 = 0x8100;
 
 /// Bits of a VLAN ID.
-const VLAN_VID_MASK: u16 = 0x0fff;
+pub(super) const VLAN_VID_MASK: u16 = 0x0fff;
 
 /// TCP flags FIN, SYN and RST, in the layout of [`Match::Tcp`]. Segments that carry one
 /// go to the CPU whatever the entry says, so a rule that wants none of them is met.
@@ -152,7 +152,16 @@ pub enum Match {
         ttl_mask: u8,
     },
     /// `FLOW_DISSECTOR_KEY_ETH_ADDRS`.
-    EthAddrs,
+    EthAddrs {
+        /// Source address.
+        src: [u8; 6],
+        /// Destination address.
+        dst: [u8; 6],
+        /// Mask of `src`.
+        src_mask: [u8; 6],
+        /// Mask of `dst`.
+        dst_mask: [u8; 6],
+    },
     /// Any of `FLOW_DISSECTOR_KEY_ENC_*`: an outer header.
     Tunnel,
     /// Any other key.
@@ -315,7 +324,7 @@ pub struct RuleParser<'a> {
 }
 
 /// Nothing if `ok`, else the reason.
-fn require(ok: bool, reject: Reject) -> Result<(), Reject> {
+pub(super) fn require(ok: bool, reject: Reject) -> Result<(), Reject> {
     if ok {
         Ok(())
     } else {
@@ -325,7 +334,7 @@ fn require(ok: bool, reject: Reject) -> Result<(), Reject> {
 
 impl VlanKey {
     /// The VLAN ID, if this is a plain 802.1Q tag.
-    fn vid(&self) -> Result<u16, Reject> {
+    pub(super) fn vid(&self) -> Result<u16, Reject> {
         require(
             self.id_mask == VLAN_VID_MASK && self.tpid_mask == 0xffff,
             Reject::Mask,
@@ -343,6 +352,7 @@ impl<'a> RuleParser<'a> {
     #[inline]
     pub fn new(flow: &'a mut Flow) -> Self {
         flow.out_encap = Encap::NONE;
+        flow.routed = true;
         Self {
             flow,
             seen: 0,
@@ -463,7 +473,7 @@ impl<'a> RuleParser<'a> {
             // still that flow: some kernels match the TOS of the first packet, ECN bits
             // included.
             Match::Ip { ttl_mask, .. } => require(ttl_mask == 0, Reject::Ttl)?,
-            Match::EthAddrs => return Err(Reject::Layer2),
+            Match::EthAddrs { .. } => return Err(Reject::Layer2),
             Match::Tunnel => return Err(Reject::Tunnel),
             Match::Other { .. } => return Err(Reject::UnknownKey),
         }
@@ -701,7 +711,7 @@ impl<'a> RuleParser<'a> {
 }
 
 /// Whether an Ethernet address is a group address.
-const fn is_group(mac: &[u8; 6]) -> bool {
+pub(super) const fn is_group(mac: &[u8; 6]) -> bool {
     let [first, ..] = *mac;
     first & 1 != 0
 }

@@ -370,6 +370,14 @@ where
         None
     }
 
+    /// The slot of the flow that has the key of `flow`, unless it is parked.
+    pub fn slot_of_key(&self, chip: Chip<'_>, flow: &Flow) -> Option<u16> {
+        self.bucket(chip, flow).find(|slot| {
+            self.get(*slot)
+                .is_some_and(|record| record.flow.same_key(flow))
+        })
+    }
+
     /// Binds a flow, or makes sure that it is bound as it should. To offer a flow again
     /// under the same owner and cookie is harmless.
     ///
@@ -607,10 +615,9 @@ where
             tuple: key.tuple,
             ..Flow::NONE
         };
-        let found = self.bucket(chip, &flow).find(|slot| {
-            self.get(*slot)
-                .is_some_and(|record| record.owner == owner && record.flow.same_key(&flow))
-        });
+        let found = self
+            .slot_of_key(chip, &flow)
+            .filter(|slot| self.get(*slot).is_some_and(|record| record.owner == owner));
         if let Some(slot) = found {
             let word0 = hw.read_word0(slot);
             if let Ok(word0) = self.answer(word0) {
@@ -1038,7 +1045,7 @@ struct Bucket {
 
 /// The name under which a key is remembered to be refused; not 0.
 fn refused_name(owner: Owner, key: &Key) -> u64 {
-    let mut hasher = Fnv(0xcbf2_9ce4_8422_2325);
+    let mut hasher = Fnv::default();
     owner.hash(&mut hasher);
     key.hash(&mut hasher);
     hasher.finish().max(1)
@@ -1050,7 +1057,13 @@ fn refused_place(name: u64) -> usize {
 }
 
 /// The hash function FNV-1a.
-struct Fnv(u64);
+pub(super) struct Fnv(u64);
+
+impl Default for Fnv {
+    fn default() -> Self {
+        Self(0xcbf2_9ce4_8422_2325)
+    }
+}
 
 impl Hasher for Fnv {
     fn write(&mut self, bytes: &[u8]) {

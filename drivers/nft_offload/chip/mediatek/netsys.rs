@@ -68,6 +68,7 @@ const CAPS_UNCOUNTED: Caps = Caps {
     ipv6: true,
     nat44: true,
     nat66: false,
+    bridge: true,
     hairpin: true,
     vlan_tags: 2,
     pppoe: true,

@@ -139,6 +139,7 @@ impl Random {
             dmac: [2, 0, 0, 0, 0, 2],
             in_encap: Encap::NONE,
             out_encap: Encap::NONE,
+            routed: true,
         };
         [
             flow(

@@ -150,8 +150,9 @@ struct Ib1 {
     vlan_tag: Field,
     /// Type.
     kind: Field,
-    /// What every bound entry has: its state, that the engine may keep it in its cache, and
-    /// that TTL or hop limit is decremented.
+    /// TTL or hop limit is decremented.
+    ttl: Field,
+    /// What every bound entry has: its state, and that the engine may keep it in its cache.
     preset: u32,
 }
 
@@ -181,12 +182,8 @@ pub struct Layout {
 
 /// The engine may keep the entry in its cache, NETSYS v1.
 const IB1_V1_CACHE: u32 = 1 << 22;
-/// TTL or hop limit is decremented, NETSYS v1.
-const IB1_V1_TTL: u32 = 1 << 24;
 /// The engine may keep the entry in its cache, from NETSYS v2 on.
 const IB1_V2_CACHE: u32 = 1 << 20;
-/// TTL or hop limit is decremented, from NETSYS v2 on.
-const IB1_V2_TTL: u32 = 1 << 22;
 
 /// IB1 of NETSYS v1.
 const IB1_V1: Ib1 = Ib1 {
@@ -195,7 +192,8 @@ const IB1_V1: Ib1 = Ib1 {
     pppoe: Field::bit(19),
     vlan_tag: Field::bit(20),
     kind: Field::new(27, 25),
-    preset: IB1_STATE.put(STATE_BIND) | IB1_V1_CACHE | IB1_V1_TTL,
+    ttl: Field::bit(24),
+    preset: IB1_STATE.put(STATE_BIND) | IB1_V1_CACHE,
 };
 
 /// IB2 of NETSYS v1 with counters: the accounting group is 0x1f, the meter group
@@ -223,7 +221,8 @@ const IB1_V2: Ib1 = Ib1 {
     pppoe: Field::bit(17),
     vlan_tag: Field::bit(18),
     kind: Field::new(27, 23),
-    preset: IB1_STATE.put(STATE_BIND) | IB1_V2_CACHE | IB1_V2_TTL,
+    ttl: Field::bit(22),
+    preset: IB1_STATE.put(STATE_BIND) | IB1_V2_CACHE,
 };
 
 /// IB2 from NETSYS v2 on.
@@ -509,6 +508,7 @@ impl Format for Netsys {
         let info2 = ib2.preset | ib2.dest_port.put(port) | ib2.qid.put(queue);
         let info1 = ib1.preset
             | IB1_UDP.put((flow.l4 == L4::Udp).into())
+            | ib1.ttl.put(flow.routed.into())
             | ib1.vlan_layer.put(layers.into())
             | ib1.vlan_tag.put(plain.into())
             | ib1.pppoe.put(flow.out_encap.pppoe.is_some().into())

@@ -127,6 +127,8 @@ fn reject_names_are_unique_and_stable() {
             .all(|b| b.is_ascii_lowercase() || b.is_ascii_digit() || b == b'-'));
         let text = reject.describe();
         assert!(text.ends_with('.') && text.len() > 40, "{text}");
+        let both = format!("{}: {text}", reject.name());
+        assert_eq!(reject.message().to_str(), Ok(&*both));
     }
     for name in [
         "nat66",
@@ -185,6 +187,16 @@ fn chips_take_what_they_can_do() {
         ..CAPS
     };
     assert_eq!(admit(&f, &caps), Ok(()));
+
+    let mut f = ok;
+    f.routed = false;
+    assert_eq!(admit(&f, &CAPS), Ok(()));
+    let caps = Caps {
+        bridge: false,
+        ..CAPS
+    };
+    assert_eq!(admit(&f, &caps), Err(Reject::Layer2));
+    assert_eq!(admit(&ok, &caps), Ok(()));
 
     let mut f = ok;
     f.egress = f.ingress;

@@ -114,6 +114,7 @@ impl Connection {
                 ..from.encap
             },
             out_encap: to.encap,
+            routed: true,
         }
     }
 

@@ -12,6 +12,7 @@
 )]
 
 mod basics;
+mod bridge;
 mod hw;
 mod kernel;
 mod model;
@@ -53,6 +54,7 @@ const CAPS: Caps = Caps {
     ipv6: true,
     nat44: true,
     nat66: false,
+    bridge: true,
     hairpin: false,
     vlan_tags: 2,
     pppoe: true,
@@ -97,5 +99,6 @@ fn flow(l4: L4, tuple: Tuple) -> Flow {
         dmac: [0x0a, 0x1b, 0x2c, 0x3d, 0x4e, 0x5f],
         in_encap: Encap::NONE,
         out_encap: Encap::NONE,
+        routed: true,
     }
 }

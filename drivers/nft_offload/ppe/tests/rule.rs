@@ -59,8 +59,17 @@ fn stale() -> Flow {
         dmac: [0xa4; 6],
         in_encap: encap,
         out_encap: encap,
+        routed: false,
     }
 }
+
+/// Any Ethernet addresses.
+const ETH_ADDRS: Match = Match::EthAddrs {
+    src: [2; 6],
+    dst: [4; 6],
+    src_mask: [0xff; 6],
+    dst_mask: [0xff; 6],
+};
 
 fn parse(matches: &[Match], actions: &[Action]) -> Result<Flow, Reject> {
     // Whatever was there before.
@@ -282,7 +291,7 @@ fn keys_that_cannot_be_matched() {
     assert!(with_match(ip(0xff, 0)).is_ok());
     assert!(with_match(ip(0, 0)).is_ok());
     assert_eq!(with_match(ip(0, 0xff)), Err(Reject::Ttl));
-    assert_eq!(with_match(Match::EthAddrs), Err(Reject::Layer2));
+    assert_eq!(with_match(ETH_ADDRS), Err(Reject::Layer2));
     assert_eq!(with_match(Match::Tunnel), Err(Reject::Tunnel));
     assert_eq!(
         with_match(Match::Other { key: 40 }),
@@ -594,7 +603,7 @@ fn any_match() -> impl Strategy<Value = Match> {
             ttl,
             ttl_mask: ttl_mask & 1
         }),
-        Just(Match::EthAddrs),
+        Just(ETH_ADDRS),
         Just(Match::Tunnel),
         any::<u32>().prop_map(|key| Match::Other { key }),
     ]

@@ -1,0 +1,1124 @@
+// SPDX-License-Identifier: GPL-2.0-only
+
+//! Bridged flows: rules, what is seen of connections, and subflows.
+
+use std::{
+    collections::HashMap,
+    vec::Vec, //
+};
+
+use proptest::prelude::*;
+
+use super::{
+    super::{
+        bridge::{
+            frame,
+            rule::{
+                Rule,
+                RuleParser, //
+            },
+            rules::{
+                Record,
+                Rules,
+                Subflow,
+                IDLE_MS, //
+            },
+            watch::{
+                keys_len,
+                Candidate,
+                Watch,
+                BIND_PACKETS,
+                CANDIDATES,
+                QUEUE,
+                WINDOW_MS, //
+            },
+            Key,
+            Sighting, //
+        },
+        caps::{
+            Caps,
+            MibUnit, //
+        },
+        flow::{
+            Encap,
+            Endpoint,
+            PsePort,
+            Tuple,
+            L4, //
+        },
+        format::{
+            netsys::{
+                NETSYS_V1,
+                NETSYS_V2,
+                NETSYS_V3, //
+            },
+            Format,
+        },
+        reject::Reject,
+        rule::{
+            Action,
+            AddrType,
+            MangleHeader,
+            Match,
+            VlanKey, //
+        },
+        table::{
+            Chip,
+            Count,
+            Owner,
+            Replaced, //
+        },
+    },
+    dsa,
+    flow,
+    hw::Fake,
+    table::{
+        new_table,
+        table_with_spares,
+        TestTable, //
+    },
+    v4,
+    v6,
+    CAPS, //
+};
+
+const LAN: PsePort = PsePort(1);
+const WAN: PsePort = PsePort(2);
+const HERE: [u8; 6] = [2, 0, 0, 0, 1, 2];
+const THERE: [u8; 6] = [2, 0, 0, 0, 2, 2];
+
+fn key() -> Key {
+    Key {
+        ingress: LAN,
+        smac: HERE,
+        dmac: THERE,
+        vlan: None,
+    }
+}
+
+fn rule() -> Rule {
+    Rule {
+        key: key(),
+        v6: None,
+        l4: None,
+        egress: WAN.into(),
+        out_encap: Encap::NONE,
+    }
+}
+
+// What the engine's frames look like.
+
+fn packet(l4: L4, tuple: &Tuple, flags: u8) -> (u16, Vec<u8>) {
+    let mut transport = vec![0_u8; 20];
+    let (sport, dport) = tuple.ports();
+    transport[..2].copy_from_slice(&sport.to_be_bytes());
+    transport[2..4].copy_from_slice(&dport.to_be_bytes());
+    transport[13] = flags;
+    let (ethertype, mut ip) = match *tuple {
+        Tuple::V4 { src, dst, .. } => {
+            let mut ip = vec![0_u8; 20];
+            ip[0] = 0x45;
+            ip[6] = 0x40;
+            ip[8] = 64;
+            ip[9] = l4.ip_proto();
+            ip[12..16].copy_from_slice(&src);
+            ip[16..].copy_from_slice(&dst);
+            (0x0800, ip)
+        }
+        Tuple::V6 { src, dst, .. } => {
+            let mut ip = vec![0_u8; 40];
+            ip[0] = 0x60;
+            ip[6] = l4.ip_proto();
+            ip[8..24].copy_from_slice(&src);
+            ip[24..].copy_from_slice(&dst);
+            (0x86dd, ip)
+        }
+    };
+    ip.append(&mut transport);
+    (ethertype, ip)
+}
+
+#[test]
+fn packets_are_read() {
+    for l4 in [L4::Tcp, L4::Udp] {
+        for tuple in [v4(1, 40000, 7, 443), v6(1, 40000, 7, 443)] {
+            let (ethertype, bytes) = packet(l4, &tuple, 0x18);
+            assert_eq!(frame::parse(ethertype, &bytes), Some((l4, tuple)));
+            let head = &bytes[..bytes.len().min(frame::HEAD_LEN)];
+            assert_eq!(frame::parse(ethertype, head), Some((l4, tuple)));
+            // Too little of it, of the other family, or of none.
+            let needed = bytes.len() - 20 + if l4 == L4::Tcp { 14 } else { 4 };
+            assert_eq!(frame::parse(ethertype, &bytes[..needed - 1]), None);
+            assert!(frame::parse(ethertype, &bytes[..needed]).is_some());
+            assert_eq!(frame::parse(ethertype ^ 0x86dd ^ 0x0800, &bytes), None);
+            assert_eq!(frame::parse(0x0806, &bytes), None);
+        }
+    }
+}
+
+#[test]
+fn what_the_engine_leaves_to_the_cpu_gets_no_entry() {
+    let change = |tuple: Tuple, l4, f: fn(&mut [u8])| {
+        let (ethertype, mut bytes) = packet(l4, &tuple, 0x10);
+        f(&mut bytes);
+        frame::parse(ethertype, &bytes)
+    };
+    let four = v4(1, 2, 3, 4);
+    let six = v6(1, 2, 3, 4);
+    let none: [fn(&mut [u8]); 5] = [
+        |b| b[0] = 0x46,
+        |b| b[6] = 0x20,
+        |b| b[7] = 1,
+        |b| b[9] = 47,
+        |b| b[16] = 224,
+    ];
+    for f in none {
+        assert_eq!(change(four, L4::Udp, f), None);
+    }
+    // Do not fragment is no fragment.
+    assert!(change(four, L4::Udp, |b| b[6] = 0x40).is_some());
+    let none: [fn(&mut [u8]); 3] = [|b| b[0] = 0x40, |b| b[6] = 0, |b| b[24] = 0xff];
+    for f in none {
+        assert_eq!(change(six, L4::Udp, f), None);
+    }
+    for flags in [1, 2, 4, 0x11, 0x12] {
+        for tuple in [four, six] {
+            let (ethertype, bytes) = packet(L4::Tcp, &tuple, flags);
+            assert_eq!(frame::parse(ethertype, &bytes), None, "{flags:x}");
+            // In UDP that byte is of the payload.
+            let (ethertype, bytes) = packet(L4::Udp, &tuple, flags);
+            assert!(frame::parse(ethertype, &bytes).is_some());
+        }
+    }
+}
+
+// Rules.
+
+const MACS: Match = Match::EthAddrs {
+    src: HERE,
+    dst: THERE,
+    src_mask: [0xff; 6],
+    dst_mask: [0xff; 6],
+};
+
+const CONTROL: Match = Match::Control {
+    addr_type: AddrType::None,
+    flags_mask: 0,
+};
+
+fn basic(n_proto: u16, n_proto_mask: u16, ip_proto: u8, ip_proto_mask: u8) -> Match {
+    Match::Basic {
+        n_proto,
+        n_proto_mask,
+        ip_proto,
+        ip_proto_mask,
+    }
+}
+
+fn tag(id: u16) -> Match {
+    Match::Vlan(VlanKey {
+        id,
+        id_mask: 0xfff,
+        tpid: 0x8100,
+        tpid_mask: 0xffff,
+        prio_mask: 0,
+    })
+}
+
+fn push(vid: u16) -> Action {
+    Action::VlanPush {
+        vid,
+        proto: 0x8100,
+        prio: 0,
+    }
+}
+
+const OUT: Action = Action::Redirect {
+    egress: Some(Endpoint {
+        port: WAN,
+        dsa: None,
+    }),
+};
+
+fn parse(matches: &[Match], actions: &[Action]) -> Result<Rule, Reject> {
+    let mut parser = RuleParser::new();
+    matches.iter().try_for_each(|m| parser.on_match(*m))?;
+    actions.iter().try_for_each(|a| parser.on_action(*a))?;
+    parser.finish(LAN)
+}
+
+/// What flower makes of `dst_mac … src_mac …`, and more.
+fn with(extra: &[Match], actions: &[Action]) -> Result<Rule, Reject> {
+    let mut matches = vec![CONTROL, basic(0, 0, 0, 0), MACS];
+    matches.extend_from_slice(extra);
+    parse(&matches, actions)
+}
+
+#[test]
+fn a_rule_of_ethernet_addresses_is_taken() {
+    assert_eq!(with(&[], &[OUT]), Ok(rule()));
+    let meta = |ingress: Option<PsePort>| Match::Meta {
+        ingress: ingress.map(Endpoint::from),
+        mask: u32::MAX,
+    };
+    assert_eq!(with(&[meta(Some(LAN))], &[OUT]), Ok(rule()));
+    assert_eq!(
+        with(&[meta(Some(WAN))], &[OUT]),
+        Err(Reject::ForeignIngress)
+    );
+    assert_eq!(with(&[meta(None)], &[OUT]), Err(Reject::ForeignIngress));
+    let egress = Endpoint {
+        port: WAN,
+        dsa: dsa(3),
+    };
+    let to_switch = Action::Redirect {
+        egress: Some(egress),
+    };
+    assert_eq!(with(&[], &[to_switch]).unwrap().egress, egress);
+}
+
+#[test]
+fn a_rule_may_be_for_one_protocol() {
+    let only = |b| parse(&[CONTROL, b, MACS], &[OUT]).map(|rule| (rule.v6, rule.l4));
+    assert_eq!(only(basic(0, 0, 0, 0)), Ok((None, None)));
+    assert_eq!(
+        only(basic(0x0800, 0xffff, 17, 0xff)),
+        Ok((Some(false), Some(L4::Udp)))
+    );
+    assert_eq!(only(basic(0x86dd, 0xffff, 0, 0)), Ok((Some(true), None)));
+    assert_eq!(only(basic(0x0806, 0xffff, 0, 0)), Err(Reject::Family));
+    assert_eq!(only(basic(0x0800, 0xff00, 0, 0)), Err(Reject::Mask));
+    assert_eq!(only(basic(0, 0, 6, 0x7f)), Err(Reject::Mask));
+    assert_eq!(only(basic(0, 0, 1, 0xff)), Err(Reject::Protocol));
+
+    let rule = parse(&[CONTROL, basic(0x0800, 0xffff, 17, 0xff), MACS], &[OUT]).unwrap();
+    assert!(rule.takes(L4::Udp, &v4(1, 2, 3, 4)));
+    assert!(!rule.takes(L4::Tcp, &v4(1, 2, 3, 4)));
+    assert!(!rule.takes(L4::Udp, &v6(1, 2, 3, 4)));
+}
+
+#[test]
+fn tags_stay_unless_they_are_taken_off() {
+    let vlan = |matches: &[Match], actions: &[Action]| {
+        with(matches, actions).map(|rule| (rule.key.vlan, rule.out_encap.vlan))
+    };
+    let pop = Action::VlanPop;
+    assert_eq!(vlan(&[], &[OUT]), Ok((None, [None; 2])));
+    assert_eq!(vlan(&[tag(10)], &[OUT]), Ok((Some(10), [Some(10), None])));
+    assert_eq!(vlan(&[tag(10)], &[pop, OUT]), Ok((Some(10), [None; 2])));
+    assert_eq!(
+        vlan(&[tag(10)], &[pop, push(20), OUT]),
+        Ok((Some(10), [Some(20), None]))
+    );
+    // The one that is put on goes outside.
+    assert_eq!(
+        vlan(&[tag(10)], &[push(20), OUT]),
+        Ok((Some(10), [Some(20), Some(10)]))
+    );
+    assert_eq!(
+        vlan(&[], &[push(10), push(20), OUT]),
+        Ok((None, [Some(20), Some(10)]))
+    );
+    assert_eq!(
+        vlan(&[], &[push(10), push(20), pop, OUT]),
+        Ok((None, [Some(10), None]))
+    );
+    assert_eq!(vlan(&[], &[pop, OUT]), Err(Reject::Vlan));
+    assert_eq!(
+        vlan(&[tag(1)], &[push(2), push(3), OUT]),
+        Err(Reject::VlanDepth)
+    );
+    assert_eq!(vlan(&[], &[push(0x1000), OUT]), Err(Reject::Vlan));
+    let Match::Vlan(good) = tag(10) else {
+        unreachable!()
+    };
+    let inner = Match::Cvlan(good);
+    assert_eq!(vlan(&[tag(10), inner], &[OUT]), Err(Reject::VlanDepth));
+    let odd = |f: fn(&mut VlanKey)| {
+        let mut key = good;
+        f(&mut key);
+        vlan(&[Match::Vlan(key)], &[OUT])
+    };
+    assert_eq!(odd(|k| k.prio_mask = 7), Err(Reject::VlanPriority));
+    assert_eq!(odd(|k| k.tpid = 0x88a8), Err(Reject::Vlan8021ad));
+    assert_eq!(odd(|k| k.id_mask = 0xf00), Err(Reject::Mask));
+    let service = Action::VlanPush {
+        vid: 1,
+        proto: 0x88a8,
+        prio: 0,
+    };
+    assert_eq!(vlan(&[], &[service, OUT]), Err(Reject::Vlan8021ad));
+    let prio = Action::VlanPush {
+        vid: 1,
+        proto: 0x8100,
+        prio: 3,
+    };
+    assert_eq!(vlan(&[], &[prio, OUT]), Err(Reject::VlanPriority));
+
+    let session = Action::PppoePush { sid: 7 };
+    let rule = with(&[], &[session, push(20), OUT]).unwrap();
+    assert_eq!(rule.out_encap.pppoe, Some(7));
+    assert_eq!(rule.out_encap.vlan, [Some(20), None]);
+    for actions in [
+        &[session, session, OUT][..],
+        &[push(20), session, OUT][..], //
+    ] {
+        assert_eq!(with(&[], actions), Err(Reject::Pppoe));
+    }
+}
+
+#[test]
+fn what_no_entry_holds_is_refused() {
+    let other = [
+        Match::Ipv4Addrs {
+            src: [0; 4],
+            dst: [0; 4],
+            src_mask: [0xff; 4],
+            dst_mask: [0xff; 4],
+        },
+        Match::Ipv6Addrs {
+            src: [0; 16],
+            dst: [0; 16],
+            src_mask: [0xff; 16],
+            dst_mask: [0xff; 16],
+        },
+        Match::Ports {
+            sport: 1,
+            dport: 2,
+            sport_mask: 0xffff,
+            dport_mask: 0xffff,
+        },
+        Match::Tcp { flags: 0, mask: 7 },
+        Match::Ip {
+            tos: 0,
+            tos_mask: 0xff,
+            ttl: 0,
+            ttl_mask: 0,
+        },
+        Match::Control {
+            addr_type: AddrType::V4,
+            flags_mask: 0,
+        },
+    ];
+    for key in other {
+        assert_eq!(with(&[key], &[OUT]), Err(Reject::NotBridged), "{key:?}");
+    }
+    let all = [CONTROL, basic(0, 0, 0, 0)];
+    assert_eq!(parse(&all, &[OUT]), Err(Reject::NotBridged));
+    let flags = Match::Control {
+        addr_type: AddrType::None,
+        flags_mask: 1,
+    };
+    assert_eq!(with(&[flags], &[OUT]), Err(Reject::ControlFlags));
+    assert_eq!(with(&[Match::Tunnel], &[OUT]), Err(Reject::Tunnel));
+    let unknown = Match::Other { key: 99 };
+    assert_eq!(with(&[unknown], &[OUT]), Err(Reject::UnknownKey));
+
+    let macs = |src, dst, src_mask, dst_mask| {
+        let key = Match::EthAddrs {
+            src,
+            dst,
+            src_mask,
+            dst_mask,
+        };
+        parse(&[CONTROL, basic(0, 0, 0, 0), key], &[OUT])
+    };
+    let full = [0xff; 6];
+    assert!(macs(HERE, THERE, full, full).is_ok());
+    let part = [0xff, 0xff, 0xff, 0, 0, 0];
+    assert_eq!(macs(HERE, THERE, part, full), Err(Reject::Mask));
+    assert_eq!(macs(HERE, THERE, full, [0; 6]), Err(Reject::Mask));
+    assert_eq!(macs([0; 6], THERE, full, full), Err(Reject::BadMac));
+    assert_eq!(macs([1; 6], THERE, full, full), Err(Reject::BadMac));
+    assert_eq!(macs(HERE, [0; 6], full, full), Err(Reject::BadMac));
+    assert_eq!(macs(HERE, [0xff; 6], full, full), Err(Reject::Multicast));
+
+    assert_eq!(with(&[], &[]), Err(Reject::NoRedirect));
+    assert_eq!(with(&[], &[OUT, OUT]), Err(Reject::TwoRedirects));
+    assert_eq!(with(&[], &[OUT, push(1)]), Err(Reject::UnknownAction));
+    let foreign = Action::Redirect {
+        egress: None,
+    };
+    assert_eq!(with(&[], &[foreign]), Err(Reject::ForeignEgress));
+    let mangle = Action::Mangle {
+        header: MangleHeader::Eth,
+        offset: 0,
+        mask: 0,
+        val: 0,
+    };
+    assert_eq!(with(&[], &[mangle, OUT]), Err(Reject::BadMangle));
+    for (action, reject) in [
+        (Action::Csum { flags: 0 }, Reject::BadMangle),
+        (Action::Tunnel, Reject::Tunnel),
+        (Action::Accept, Reject::UnknownAction),
+        (Action::Other { id: 9 }, Reject::UnknownAction),
+    ] {
+        assert_eq!(with(&[], &[action, OUT]), Err(reject));
+    }
+}
+
+#[test]
+fn a_chip_says_what_it_bridges() {
+    assert_eq!(rule().admit(&CAPS), Ok(()));
+    let admit = |rule: Rule, caps| rule.admit(&caps);
+    let no = |f: fn(&mut Caps)| {
+        let mut caps = CAPS;
+        f(&mut caps);
+        caps
+    };
+    assert_eq!(admit(rule(), no(|c| c.bridge = false)), Err(Reject::Layer2));
+    // Half of it is better than nothing, unless the rule is for the other half.
+    assert_eq!(admit(rule(), no(|c| c.ipv4 = false)), Ok(()));
+    let only = |v6| Rule {
+        v6: Some(v6),
+        ..rule()
+    };
+    let four = no(|c| c.ipv4 = false);
+    assert_eq!(admit(only(false), four), Err(Reject::Family));
+    assert_eq!(admit(only(true), four), Ok(()));
+    let mut back = rule();
+    back.egress = LAN.into();
+    assert_eq!(admit(back, CAPS), Err(Reject::Hairpin));
+    let mut tagged = rule();
+    tagged.key.vlan = Some(10);
+    assert_eq!(admit(tagged, no(|c| c.vlan_tags = 0)), Err(Reject::Vlan));
+}
+
+#[test]
+fn an_entry_leaves_the_packet_as_it_is() {
+    // Bit of "decrement TTL" in word 0, by generation.
+    for (format, ttl) in [
+        (&NETSYS_V1 as &dyn Format, 24),
+        (&NETSYS_V2, 22),
+        (&NETSYS_V3, 22),
+    ] {
+        for tuple in [v4(1, 2, 3, 4), v6(1, 2, 3, 4)] {
+            let bridged = rule().flow(L4::Udp, &tuple);
+            let mut routed = bridged;
+            routed.routed = true;
+            let [bridged, routed] = [bridged, routed].map(|flow| format.encode(&flow, 9).unwrap());
+            assert_eq!(bridged.word0() ^ routed.word0(), 1 << ttl);
+            assert_eq!(bridged.body(), routed.body());
+            let decoded = format.decode(bridged.words());
+            assert_eq!((decoded.smac, decoded.dmac), (HERE, THERE));
+            assert_eq!(decoded.orig, Some(tuple));
+            assert!(decoded.new.is_none_or(|new| new == tuple));
+            assert_eq!(decoded.egress, WAN);
+        }
+    }
+}
+
+// What is seen.
+
+type TestWatch = Watch<Vec<Option<Key>>, Vec<Candidate>>;
+
+fn watch(rules: usize, candidates: usize) -> TestWatch {
+    // What was there before must not matter.
+    let keys = vec![Some(key()); keys_len(rules)];
+    Watch::new(keys, vec![Candidate::NONE; candidates]).unwrap()
+}
+
+#[test]
+fn a_busy_connection_is_reported_once_in_a_while() {
+    let mut watch = watch(4, CANDIDATES);
+    let tuple = v4(1, 2, 3, 4);
+    let start = 5_000;
+    assert!(!watch.has(&key()));
+    for _ in 0..2 * BIND_PACKETS {
+        assert!(!watch.seen(&key(), L4::Udp, &tuple, 1, start));
+    }
+    watch.set_keys([key()].into_iter());
+    for n in 1..3 * BIND_PACKETS {
+        assert_eq!(
+            watch.seen(&key(), L4::Udp, &tuple, 1, start + u64::from(n)),
+            n == BIND_PACKETS
+        );
+    }
+    let seen = Sighting {
+        key: key(),
+        l4: L4::Udp,
+        tuple,
+    };
+    assert_eq!(watch.take(), Some(seen));
+    assert_eq!(watch.take(), None);
+    // Again after the time, and frames may come joined.
+    let later = start + WINDOW_MS + 1;
+    assert!(!watch.seen(&key(), L4::Udp, &tuple, BIND_PACKETS - 1, later));
+    assert!(watch.seen(&key(), L4::Udp, &tuple, 7, later + 1));
+    assert_eq!(watch.take(), Some(seen));
+    // The keys of rules that are gone are not.
+    watch.set_keys([].into_iter());
+    assert!(!watch.seen(&key(), L4::Udp, &tuple, 100, later + 2 * WINDOW_MS));
+}
+
+#[test]
+fn a_slow_connection_is_not_reported() {
+    let mut watch = watch(4, CANDIDATES);
+    watch.set_keys([key()].into_iter());
+    let gap = WINDOW_MS / u64::from(BIND_PACKETS - 1) + 1;
+    for n in 0..1000 {
+        assert!(!watch.seen(&key(), L4::Tcp, &v6(1, 2, 3, 4), 1, n * gap));
+    }
+}
+
+#[test]
+fn the_first_connection_keeps_its_place_for_a_while() {
+    let mut watch = watch(4, 1);
+    watch.set_keys([key()].into_iter());
+    let (first, second) = (v4(1, 1, 1, 1), v4(2, 2, 2, 2));
+    assert!(!watch.seen(&key(), L4::Udp, &first, 1, 10));
+    assert!(!watch.seen(&key(), L4::Udp, &second, 1000, 20));
+    assert!(watch.seen(&key(), L4::Udp, &first, BIND_PACKETS, 30));
+    assert!(watch.seen(&key(), L4::Udp, &second, 1000, 10 + WINDOW_MS));
+}
+
+#[test]
+fn what_waits_is_bounded() {
+    let mut watch = watch(4, 1 << 12);
+    watch.set_keys([key()].into_iter());
+    let mut queued = Vec::new();
+    let mut n = 0;
+    while watch.lost() < 5 {
+        n += 1;
+        let tuple = v4(1, n, 2, 1);
+        if watch.seen(&key(), L4::Udp, &tuple, BIND_PACKETS, 1) {
+            queued.push(tuple);
+        }
+    }
+    assert_eq!(queued.len(), QUEUE);
+    let taken: Vec<_> = core::iter::from_fn(|| watch.take()).collect();
+    assert!(taken.iter().map(|seen| seen.tuple).eq(queued));
+}
+
+#[test]
+fn every_key_is_found_and_no_other() {
+    let keys: Vec<_> = (0..64)
+        .map(|n| Key {
+            ingress: PsePort(n & 1),
+            smac: [2, 0, 0, 0, 0, n],
+            dmac: [4, 0, 0, 0, n, 0],
+            vlan: (n % 3 == 0).then_some(n.into()),
+        })
+        .collect();
+    let mut watch = watch(64, 16);
+    watch.set_keys(keys.iter().copied());
+    for key in &keys {
+        assert!(watch.has(key));
+        let mut other = *key;
+        other.vlan = Some(4000);
+        assert!(!watch.has(&other));
+        other = *key;
+        other.ingress = PsePort(9);
+        assert!(!watch.has(&other));
+    }
+    watch.set_keys(keys.iter().copied().filter(|key| key.vlan.is_none()));
+    for key in &keys {
+        assert_eq!(watch.has(key), key.vlan.is_none());
+    }
+    assert!(TestWatch::new(vec![None; 3], vec![Candidate::NONE; 4]).is_none());
+    assert!(TestWatch::new(vec![None; 4], vec![Candidate::NONE; 0]).is_none());
+}
+
+// Subflows.
+
+const SLOTS: usize = 64;
+const PORT: Owner = Owner(1);
+const CHIP: Chip<'static> = Chip {
+    format: &NETSYS_V2,
+    caps: &CAPS,
+};
+/// Counts from the IP header on, as the chips do.
+const LAYER3: Chip<'static> = Chip {
+    format: &NETSYS_V2,
+    caps: &Caps {
+        mib: Some(MibUnit::Layer3),
+        ..CAPS
+    },
+};
+
+struct Bench {
+    hw: Fake,
+    table: TestTable,
+    rules: Rules<Vec<Record>, Vec<Subflow>>,
+    chip: Chip<'static>,
+    flows: u32,
+}
+
+impl Bench {
+    fn new(rules: usize, subflows: usize) -> Self {
+        Self {
+            hw: Fake::new(SLOTS),
+            table: new_table(SLOTS),
+            rules: Rules::new(vec![Record::EMPTY; rules], vec![Subflow::EMPTY; subflows]).unwrap(),
+            chip: LAYER3,
+            flows: 100,
+        }
+    }
+
+    fn insert(&mut self, cookie: u64, prio: u32, rule: &Rule) -> Result<Count, Reject> {
+        self.flows += 1;
+        let flows = Owner(self.flows);
+        self.rules.insert(
+            &mut self.table,
+            &mut self.hw,
+            self.chip,
+            PORT,
+            cookie,
+            flows,
+            prio,
+            rule,
+        )
+    }
+
+    fn remove(&mut self, cookie: u64) -> Option<Count> {
+        self.rules
+            .remove(&mut self.table, &mut self.hw, self.chip, PORT, cookie)
+    }
+
+    fn bind(&mut self, tuple: &Tuple) -> Result<Option<Replaced>, Reject> {
+        let seen = Sighting {
+            key: key(),
+            l4: L4::Udp,
+            tuple: *tuple,
+        };
+        self.rules
+            .bind(&mut self.table, &mut self.hw, self.chip, &seen, |_| true)
+    }
+
+    /// A frame of 100 bytes. Whether it was forwarded.
+    fn frame(&mut self, tuple: &Tuple) -> bool {
+        self.hw.frame(&rule().flow(L4::Udp, tuple), 100).is_some()
+    }
+
+    /// Packets since last asked.
+    fn stats(&mut self, cookie: u64) -> Option<u64> {
+        let (stats, _) =
+            self.rules
+                .stats(&mut self.table, &mut self.hw, self.chip, PORT, cookie)?;
+        assert_eq!(stats.delta.bytes, stats.delta.packets * 100);
+        Some(stats.delta.packets)
+    }
+
+    fn last_used(&mut self, cookie: u64) -> u64 {
+        self.rules
+            .stats(&mut self.table, &mut self.hw, self.chip, PORT, cookie)
+            .unwrap()
+            .0
+            .last_used_ms
+    }
+
+    fn age(&mut self) -> Count {
+        self.rules.age(&mut self.table, &mut self.hw, self.chip)
+    }
+
+    fn subflows(&self) -> u32 {
+        let stats = self.rules.rules_stats();
+        assert_eq!(
+            stats.subflows,
+            self.rules.iter().map(|rule| rule.subflows).sum::<u32>()
+        );
+        assert_eq!(stats.subflows, self.table.table_stats().flows);
+        stats.subflows
+    }
+}
+
+fn tuple(n: u16) -> Tuple {
+    v4(1, 1000 + n, 2, 53)
+}
+
+#[test]
+fn connections_of_a_rule_are_bound_and_counted_together() {
+    let mut b = Bench::new(4, 16);
+    assert_eq!(b.bind(&tuple(0)), Ok(None));
+    assert_eq!(b.insert(7, 1, &rule()), Ok(Count::ZERO));
+    assert_eq!(b.subflows(), 0);
+    for n in 0..3 {
+        assert_eq!(b.bind(&tuple(n)), Ok(Some(Replaced::Bound)));
+    }
+    // Seen again before anybody knew that it is bound.
+    assert_eq!(b.bind(&tuple(1)), Ok(Some(Replaced::Refreshed)));
+    assert_eq!(b.subflows(), 3);
+    for n in [0, 1, 1, 2, 2, 2] {
+        assert!(b.frame(&tuple(n)));
+    }
+    assert!(!b.frame(&tuple(3)));
+    assert_eq!(b.stats(7), Some(6));
+    assert_eq!(b.stats(7), Some(0));
+    assert!(b.frame(&tuple(0)));
+    assert_eq!(
+        b.remove(7),
+        Some(Count {
+            packets: 1,
+            bytes: 100
+        })
+    );
+    assert_eq!(b.remove(7), None);
+    assert_eq!(b.stats(7), None);
+    assert_eq!(b.subflows(), 0);
+    assert!(b.hw.forwarding().is_empty());
+    for n in 0..3 {
+        assert!(!b.frame(&tuple(n)));
+    }
+}
+
+#[test]
+fn a_subflow_ends_when_idle_and_its_counts_stay() {
+    let mut b = Bench::new(4, 16);
+    b.insert(7, 1, &rule()).unwrap();
+    let start = b.hw.now_ms;
+    b.bind(&tuple(0)).unwrap();
+    b.bind(&tuple(1)).unwrap();
+    assert!(b.frame(&tuple(0)));
+    b.hw.now_ms += IDLE_MS - 2_000;
+    assert!(b.frame(&tuple(1)));
+    assert_eq!(
+        b.age(),
+        Count {
+            packets: 2,
+            bytes: 200
+        }
+    );
+    assert_eq!(b.subflows(), 2);
+    b.hw.now_ms += 2_000;
+    assert_eq!(b.age(), Count::ZERO);
+    assert_eq!(b.subflows(), 1);
+    assert!(!b.frame(&tuple(0)) && b.frame(&tuple(1)));
+    assert_eq!(b.stats(7), Some(3));
+    assert!(b.last_used(7) > start + IDLE_MS - 3_000);
+    // It comes back, and the engine lets it go.
+    b.bind(&tuple(0)).unwrap();
+    assert!(b.frame(&tuple(0)));
+    let (slot, _) = b.hw.look_up(&rule().flow(L4::Udp, &tuple(0))).unwrap();
+    b.hw.age_out(slot);
+    assert_eq!(
+        b.age(),
+        Count {
+            packets: 1,
+            bytes: 100
+        }
+    );
+    assert_eq!(b.subflows(), 1);
+    assert_eq!(b.stats(7), Some(1));
+    assert_eq!(b.rules.rules_stats().ended, 2);
+}
+
+#[test]
+fn what_others_take_out_of_the_table_is_forgotten() {
+    let mut b = Bench::new(4, 16);
+    b.insert(7, 1, &rule()).unwrap();
+    for n in 0..3 {
+        b.bind(&tuple(n)).unwrap();
+        assert!(b.frame(&tuple(n)));
+    }
+    let other = flow(L4::Tcp, v4(9, 9, 9, 9));
+    b.table
+        .replace(&mut b.hw, b.chip, PORT, 0, 0, &other)
+        .unwrap();
+    let rules = &mut b.rules;
+    b.table
+        .remove_where(&mut b.hw, b.chip, |_| true, |removed| rules.forget(removed));
+    assert_eq!(b.subflows(), 0);
+    assert_eq!(b.stats(7), Some(3));
+    assert_eq!(b.bind(&tuple(1)), Ok(Some(Replaced::Bound)));
+    assert_eq!(b.subflows(), 1);
+}
+
+#[test]
+fn a_subflow_that_made_room_ends() {
+    let mut b = Bench::new(4, 64);
+    b.table = table_with_spares(SLOTS, 8);
+    b.insert(7, 1, &rule()).unwrap();
+    let first = NETSYS_V2.bucket(&rule().flow(L4::Udp, &tuple(0)), SLOTS as u32);
+    let same: Vec<_> = (0..2000)
+        .map(tuple)
+        .filter(|t| NETSYS_V2.bucket(&rule().flow(L4::Udp, t), SLOTS as u32) == first)
+        .take(5)
+        .collect();
+    for t in &same[..4] {
+        b.bind(t).unwrap();
+        assert!(b.frame(t));
+    }
+    assert_eq!(b.bind(&same[4]), Err(Reject::BucketFull));
+    assert_eq!(b.rules.rules_stats().refused, 1);
+    assert_eq!(b.subflows(), 4);
+    b.hw.now_ms += 10_000;
+    assert_eq!(b.bind(&same[4]), Ok(Some(Replaced::Bound)));
+    assert_eq!(b.subflows(), 5);
+    // One of the four is parked: it may come back, and the old one ends.
+    let gone = same.iter().find(|t| !b.frame(t)).unwrap();
+    b.hw.now_ms += 8_000;
+    assert_eq!(b.bind(gone), Ok(Some(Replaced::Bound)));
+    b.age();
+    assert_eq!(b.subflows(), 4);
+    assert_eq!(b.table.table_stats().parked, 0);
+    let total = b.rules.iter().next().unwrap().total.packets;
+    assert_eq!(b.stats(7), Some(total));
+}
+
+#[test]
+fn of_two_rules_for_the_same_frames_one_counts() {
+    let mut b = Bench::new(4, 16);
+    let mut back = rule();
+    back.out_encap.vlan = [Some(9), None];
+    b.insert(1, 10, &rule()).unwrap();
+    b.bind(&tuple(0)).unwrap();
+    assert!(b.frame(&tuple(0)));
+    // One that counts less changes nothing.
+    b.insert(2, 11, &back).unwrap();
+    assert!(b.frame(&tuple(0)));
+    // One that counts more takes over, and so does one that replaces the first.
+    let known = b.insert(3, 9, &back).unwrap();
+    assert_eq!(known.packets, 2);
+    assert!(!b.frame(&tuple(0)));
+    b.bind(&tuple(0)).unwrap();
+    assert!(b.frame(&tuple(0)));
+    assert_eq!(b.stats(1), Some(2));
+    assert_eq!(b.stats(2), Some(0));
+    assert_eq!(b.stats(3), Some(1));
+    b.insert(4, 9, &rule()).unwrap();
+    assert!(!b.frame(&tuple(0)));
+    b.bind(&tuple(0)).unwrap();
+    assert!(b.frame(&tuple(0)));
+    assert_eq!(b.stats(4), Some(1));
+    b.remove(3);
+    assert!(b.frame(&tuple(0)));
+    b.remove(4);
+    b.bind(&tuple(0)).unwrap();
+    assert!(b.frame(&tuple(0)));
+    assert_eq!(b.stats(1), Some(1));
+}
+
+#[test]
+fn a_rule_for_another_protocol_does_not_count() {
+    let mut b = Bench::new(4, 16);
+    let tcp = Rule {
+        l4: Some(L4::Tcp),
+        ..rule()
+    };
+    b.insert(1, 1, &tcp).unwrap();
+    assert_eq!(b.bind(&tuple(0)), Ok(None));
+    b.insert(2, 2, &rule()).unwrap();
+    b.bind(&tuple(0)).unwrap();
+    assert!(b.frame(&tuple(0)));
+    assert_eq!((b.stats(1), b.stats(2)), (Some(0), Some(1)));
+}
+
+#[test]
+fn a_rule_can_be_changed_and_offered_again() {
+    let mut b = Bench::new(1, 16);
+    b.insert(1, 1, &rule()).unwrap();
+    b.bind(&tuple(0)).unwrap();
+    assert!(b.frame(&tuple(0)));
+    assert_eq!(b.insert(1, 1, &rule()), Ok(Count::ZERO));
+    assert!(b.frame(&tuple(0)));
+    let mut tagged = rule();
+    tagged.out_encap.vlan = [Some(9), None];
+    assert_eq!(b.insert(1, 1, &tagged).unwrap().packets, 2);
+    assert!(!b.frame(&tuple(0)));
+    assert_eq!(b.stats(1), Some(2));
+    assert_eq!(b.rules.rules_stats().rules, 1);
+}
+
+#[test]
+fn no_entry_is_made_for_a_port_that_is_down() {
+    let mut b = Bench::new(4, 16);
+    b.insert(1, 1, &rule()).unwrap();
+    for down in [LAN, WAN] {
+        let seen = Sighting {
+            key: key(),
+            l4: L4::Udp,
+            tuple: tuple(0),
+        };
+        let bound = b
+            .rules
+            .bind(&mut b.table, &mut b.hw, b.chip, &seen, |at| at.port != down);
+        assert_eq!(bound, Err(Reject::PortDown));
+    }
+    assert_eq!(b.subflows(), 0);
+    b.bind(&tuple(0)).unwrap();
+    b.bind(&tuple(1)).unwrap();
+    let record = b.rules.iter().next().unwrap();
+    let subflows: Vec<_> = b.rules.subflows(record).collect();
+    assert_eq!(subflows.len(), 2);
+    for subflow in subflows {
+        let slot = b.table.find(record.flows, subflow.into()).unwrap();
+        assert!(b.table.get(slot).unwrap().bound);
+    }
+}
+
+#[test]
+fn there_is_an_end_to_rules_and_subflows() {
+    let mut b = Bench::new(2, 3);
+    b.insert(1, 1, &rule()).unwrap();
+    let mut other = rule();
+    other.key.smac = [6; 6];
+    b.insert(2, 1, &other).unwrap();
+    other.key.smac = [10; 6];
+    assert_eq!(b.insert(3, 1, &other), Err(Reject::TableFull));
+    for n in 0..3 {
+        b.bind(&tuple(n)).unwrap();
+    }
+    assert_eq!(b.bind(&tuple(3)), Err(Reject::TableFull));
+    assert_eq!(b.subflows(), 3);
+    b.remove(1);
+    b.insert(3, 1, &rule()).unwrap();
+    b.bind(&tuple(3)).unwrap();
+    let counted = b.rules.remove_owner(&mut b.table, &mut b.hw, b.chip, PORT);
+    assert_eq!(counted, Count::ZERO);
+    assert_eq!(b.rules.rules_stats().rules, 0);
+    assert_eq!(b.subflows(), 0);
+    assert!(b.hw.forwarding().is_empty());
+}
+
+#[test]
+fn a_flow_of_others_is_not_bound_twice() {
+    let mut b = Bench::new(4, 16);
+    b.insert(1, 1, &rule()).unwrap();
+    let routed = flow(L4::Udp, tuple(0));
+    b.table
+        .replace(&mut b.hw, b.chip, PORT, 5, 0, &routed)
+        .unwrap();
+    assert_eq!(b.bind(&tuple(0)), Err(Reject::KeyInUse));
+    assert_eq!(b.rules.rules_stats().subflows, 0);
+    assert_eq!(b.hw.forwarding().len(), 1);
+    // And the other way round.
+    b.bind(&tuple(1)).unwrap();
+    let routed = flow(L4::Udp, tuple(1));
+    let replaced = b.table.replace(&mut b.hw, b.chip, PORT, 6, 0, &routed);
+    assert_eq!(replaced, Err(Reject::KeyInUse));
+}
+
+#[test]
+fn subflows_of_an_engine_that_is_gone_end() {
+    let mut b = Bench::new(4, 16);
+    b.insert(1, 1, &rule()).unwrap();
+    b.bind(&tuple(0)).unwrap();
+    b.hw.dies_in = Some(0);
+    assert_eq!(b.bind(&tuple(1)), Err(Reject::EngineDead));
+    b.age();
+    assert_eq!(b.subflows(), 0);
+    b.bind(&tuple(2)).unwrap_err();
+    assert_eq!(b.remove(1), Some(Count::ZERO));
+}
+
+#[test]
+fn a_chip_that_counts_ethernet_headers_is_corrected() {
+    let mut b = Bench::new(4, 16);
+    b.chip = CHIP;
+    let mut tagged = rule();
+    tagged.key.vlan = Some(5);
+    b.insert(1, 1, &tagged).unwrap();
+    let seen = Sighting {
+        key: tagged.key,
+        l4: L4::Udp,
+        tuple: tuple(0),
+    };
+    b.rules
+        .bind(&mut b.table, &mut b.hw, b.chip, &seen, |_| true)
+        .unwrap();
+    b.hw.frame(&tagged.flow(L4::Udp, &tuple(0)), 100 + 14 + 4)
+        .unwrap();
+    assert_eq!(b.stats(1), Some(1));
+}
+
+#[derive(Clone, Copy, Debug)]
+enum Step {
+    Insert(u8, u8, bool),
+    Remove(u8),
+    Bind(u8),
+    Frame(u8),
+    Stats(u8),
+    Age,
+    AgeOut(u8),
+    FlushPort,
+    Wait(u16),
+}
+
+fn step() -> impl Strategy<Value = Step> {
+    let rule = || 0_u8..4;
+    let conn = || 0_u8..40;
+    prop_oneof![
+        2 => (rule(), 0_u8..3, any::<bool>()).prop_map(|(c, p, t)| Step::Insert(c, p, t)),
+        1 => rule().prop_map(Step::Remove),
+        6 => conn().prop_map(Step::Bind),
+        10 => conn().prop_map(Step::Frame),
+        3 => rule().prop_map(Step::Stats),
+        1 => Just(Step::Age),
+        1 => conn().prop_map(Step::AgeOut),
+        1 => Just(Step::FlushPort),
+        2 => (0_u16..20_000).prop_map(Step::Wait),
+    ]
+}
+
+proptest! {
+    #[test]
+    fn any_packet_is_read_without_harm(
+        ethertype in prop_oneof![Just(0x0800_u16), Just(0x86dd), any::<u16>()],
+        bytes in prop::collection::vec(any::<u8>(), 0..80),
+    ) {
+        let _ = frame::parse(ethertype, &bytes);
+    }
+
+    /// Whatever happens: each packet that was forwarded is reported once, to a rule that was
+    /// there, or was not asked for before its rule went; and no rule, no entry.
+    #[test]
+    fn no_packet_is_lost_or_counted_twice(steps in prop::collection::vec(step(), 1..200)) {
+        let mut b = Bench::new(3, 20);
+        b.table = table_with_spares(SLOTS, 4);
+        let mut live: HashMap<u64, u64> = HashMap::new();
+        let (mut forwarded, mut reported, mut dropped) = (0_u64, 0_u64, 0_u64);
+        for step in steps {
+            match step {
+                Step::Insert(cookie, prio, tagged) => {
+                    let mut rule = rule();
+                    if tagged {
+                        rule.out_encap.vlan = [Some(3), None];
+                    }
+                    if b.insert(cookie.into(), prio.into(), &rule).is_ok() {
+                        live.entry(cookie.into()).or_default();
+                    }
+                }
+                Step::Remove(cookie) => {
+                    let total = b.rules.iter().find(|r| r.cookie == u64::from(cookie));
+                    let before = total.map(|r| r.total.packets);
+                    let end = b.remove(cookie.into());
+                    let known = live.remove(&cookie.into());
+                    prop_assert_eq!(end.is_some(), known.is_some());
+                    if let (Some(end), Some(known), Some(before)) = (end, known, before) {
+                        dropped += before + end.packets - known;
+                    }
+                }
+                Step::Bind(n) => { let _ = b.bind(&tuple(n.into())); }
+                Step::Frame(n) => forwarded += u64::from(b.frame(&tuple(n.into()))),
+                Step::Stats(cookie) => {
+                    let stats = b.stats(cookie.into());
+                    prop_assert_eq!(stats.is_some(), live.contains_key(&cookie.into()));
+                    if let Some(stats) = stats {
+                        reported += stats;
+                        *live.get_mut(&cookie.into()).unwrap() += stats;
+                    }
+                }
+                Step::Age => { b.age(); }
+                Step::AgeOut(n) => {
+                    let flow = rule().flow(L4::Udp, &tuple(n.into()));
+                    if let Some((slot, true)) = b.hw.look_up(&flow) {
+                        b.hw.age_out(slot);
+                    }
+                }
+                Step::FlushPort => {
+                    let rules = &mut b.rules;
+                    b.table.remove_where(&mut b.hw, b.chip, |_| true, |r| rules.forget(r));
+                }
+                Step::Wait(ms) => b.hw.now_ms += u64::from(ms),
+            }
+            b.subflows();
+            if live.is_empty() {
+                prop_assert!(b.hw.forwarding().is_empty());
+            }
+        }
+        for cookie in live.keys().copied().collect::<Vec<_>>() {
+            reported += b.stats(cookie).unwrap();
+        }
+        prop_assert_eq!(reported + dropped, forwarded);
+    }
+}
