@@ -1,12 +1,15 @@
 // SPDX-License-Identifier: GPL-2.0-only
 
-//! Taking flows from nf_flowtable by way of indirect block callbacks.
+//! Taking flows from nf_flowtable, and rules from tc, by way of indirect block callbacks.
 //!
 //! C header: [`include/net/flow_offload.h`](srctree/include/net/flow_offload.h)
 //!
 //! A flowtable with `flags offload` offers each of its devices that has no `ndo_setup_tc` to
 //! every registered driver. A driver that takes the device gets all rules of the flowtable from
 //! then on, whatever their devices, once for each device it took.
+//!
+//! So does the ingress side of tc's clsact with its block of rules. Such rules are for frames of
+//! the device that was taken; where devices share a block, each of them gets all.
 
 use super::{
     bindings,
@@ -37,7 +40,7 @@ pub fn not_supported() -> Error {
     Error::from_errno(-(bindings::EOPNOTSUPP as c_int))
 }
 
-/// Tells the rules of a flowtable apart: one direction of one connection.
+/// Tells the rules of a flowtable apart, each one direction of one connection, or those of tc.
 ///
 /// The value may come again for another flow after the DESTROY of the first, or after the last
 /// device of its flowtable was unbound.
@@ -105,11 +108,34 @@ impl Stats<'_> {
     }
 }
 
+/// A rule of tc.
+#[derive(Clone, Copy)]
+pub struct Filter<'a> {
+    /// Its name.
+    pub cookie: Cookie,
+    /// What it matches and does.
+    pub rule: &'a FlowRule,
+    /// Of rules for the same frames the one with the lowest number is first.
+    pub prio: u32,
+    /// The chain it is in; packets begin in chain 0.
+    pub chain: u32,
+}
+
+/// Why a rule of tc is not taken.
+pub struct Refused {
+    /// The error.
+    pub error: Error,
+    /// The reason, for the user of tc.
+    pub message: &'static CStr,
+}
+
 /// A driver that takes flows.
 ///
-/// All functions are called in process context and may sleep. `replace`, `destroy` and `stats`
-/// run on all CPUs at once, with the flowtable's `flow_block_lock` held for reading; calls for the
-/// same flow do not overlap. `bind` is called with `flow_indr_block_lock` held.
+/// All functions are called in process context and may sleep. `replace`, `destroy` and `stats` of
+/// a flowtable's flows run on all CPUs at once, with the flowtable's `flow_block_lock` held for
+/// reading; calls for the same flow do not overlap. `bind` and `bind_ingress` are called with
+/// `flow_indr_block_lock` held. All that is about rules of tc is called with `RTNL` and the
+/// block's `cb_lock` held.
 ///
 /// Only flow errors are of interest to the core, not their kind: a rule that was refused stays in
 /// software, and is offered again while packets come that way.
@@ -121,10 +147,16 @@ pub trait BlockOps: Sized + Send + Sync + 'static {
     /// Offers `dev`, a member of `table`. To leave it to others, return [`not_supported()`].
     fn bind(&self, dev: &NetDevice, table: &FlowTable) -> Result<Self::Binding>;
 
-    /// The device was taken out of the flowtable, or the driver is being unregistered.
+    /// Offers the ingress side of `dev`: the rules that tc has there, and will have. To leave it
+    /// to others, return [`not_supported()`].
+    fn bind_ingress(&self, dev: &NetDevice) -> Result<Self::Binding>;
+
+    /// The device was taken out of the flowtable, or tc's rules off its ingress side, or the
+    /// driver is being unregistered.
     ///
-    /// No other call with this binding is running or will come, and the core does not send a
-    /// `destroy` for the flows it still had. The flowtable and its namespace still exist.
+    /// No other call with this binding is running or will come. For flows of a flowtable that
+    /// there still were the core does not send a `destroy`; for rules of tc it did. Flowtable and
+    /// namespace still exist.
     fn unbind(&self, binding: &Self::Binding, net: &Net);
 
     /// A rule, new or offered before.
@@ -136,7 +168,15 @@ pub trait BlockOps: Sized + Send + Sync + 'static {
         rule: &FlowRule,
     ) -> Result;
 
-    /// The flow ends.
+    /// A rule of tc for what arrives at `dev`, new or offered before.
+    fn classify(
+        &self,
+        binding: &Self::Binding,
+        dev: &NetDevice,
+        filter: Filter<'_>,
+    ) -> Result<(), Refused>;
+
+    /// The flow or rule ends.
     fn destroy(&self, binding: &Self::Binding, net: &Net, cookie: Cookie) -> Result;
 
     /// What did the flow carry since the last call, and when was it last used? Without it the
@@ -152,11 +192,51 @@ pub trait BlockOps: Sized + Send + Sync + 'static {
     }
 }
 
-/// A device bound to a flowtable: `cb_priv` of a `struct flow_block_cb`.
+/// What a device is bound to.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Source {
+    FlowTable(NonNull<bindings::nf_flowtable>),
+    /// A `struct tcf_block`, by its address.
+    Ingress(NonNull<c_void>),
+}
+
+impl Source {
+    fn new(type_: bindings::tc_setup_type, data: *mut c_void) -> Result<Self> {
+        let data = NonNull::new(data).ok_or_else(not_supported)?;
+        match type_ {
+            bindings::TC_SETUP_FT => Ok(Self::FlowTable(data.cast())),
+            bindings::TC_SETUP_BLOCK => Ok(Self::Ingress(data)),
+            // The same callback is asked for other things, and without a device for actions.
+            _ => Err(not_supported()),
+        }
+    }
+
+    fn data(self) -> *mut c_void {
+        match self {
+            Self::FlowTable(table) => table.as_ptr().cast(),
+            Self::Ingress(block) => block.as_ptr(),
+        }
+    }
+
+    /// # Safety
+    ///
+    /// The flowtable, or `dev` if it is none, must live for `'a`.
+    unsafe fn net<'a>(self, dev: NonNull<bindings::net_device>) -> &'a Net {
+        // SAFETY: By the requirement of this function.
+        unsafe {
+            match self {
+                Self::FlowTable(table) => FlowTable::from_raw(table.as_ptr()).net(),
+                Self::Ingress(_) => NetDevice::from_raw(dev.as_ptr()).net(),
+            }
+        }
+    }
+}
+
+/// A device bound to a flowtable or to rules of tc: `cb_priv` of a `struct flow_block_cb`.
 struct Bound<T: BlockOps> {
     driver: Arc<T>,
     binding: T::Binding,
-    table: NonNull<bindings::nf_flowtable>,
+    source: Source,
     dev: NonNull<bindings::net_device>,
     bounds: Arc<BoundList<T>>,
 }
@@ -173,24 +253,21 @@ unsafe impl<T: BlockOps> Send for Entry<T> {}
 /// The devices a registration has bound.
 #[pin_data]
 struct BoundList<T: BlockOps> {
-    /// Taken with `flow_indr_block_lock` or `flow_block_lock` held, and nothing is taken inside.
+    /// Taken with `flow_indr_block_lock`, `flow_block_lock` or `cb_lock` held, and nothing is taken
+    /// inside.
     #[pin]
     list: Mutex<KVec<Entry<T>>>,
 }
 
 impl<T: BlockOps> BoundList<T> {
-    /// Takes the entry for `table` and `dev` off the list.
-    fn take(
-        &self,
-        table: NonNull<bindings::nf_flowtable>,
-        dev: NonNull<bindings::net_device>,
-    ) -> Option<Entry<T>> {
+    /// Takes the entry for `source` and `dev` off the list.
+    fn take(&self, source: Source, dev: NonNull<bindings::net_device>) -> Option<Entry<T>> {
         let mut list = self.list.lock();
         let index = list.iter().position(|entry| {
             // SAFETY: What is on the list has not been freed: the callbacks take an entry off
             // the list before they free what it points to.
             let bound = unsafe { entry.bound.as_ref() };
-            bound.table == table && bound.dev == dev
+            bound.source == source && bound.dev == dev
         })?;
         list.remove(index).ok()
     }
@@ -256,15 +333,10 @@ impl<T: BlockOps> Registration<T> {
         cleanup: Option<unsafe extern "C" fn(*mut bindings::flow_block_cb)>,
     ) -> c_int {
         from_result(|| {
-            // The same callback is asked for classifier blocks, and without a device for actions.
-            if type_ != bindings::TC_SETUP_FT {
-                return Err(not_supported());
-            }
             let dev = NonNull::new(dev).ok_or_else(not_supported)?;
             let bo = NonNull::new(type_data.cast::<bindings::flow_block_offload>())
                 .ok_or_else(not_supported)?;
-            let table =
-                NonNull::new(data.cast::<bindings::nf_flowtable>()).ok_or_else(not_supported)?;
+            let source = Source::new(type_, data)?;
             // SAFETY: `cb_priv` is what `new()` registered; only fields that were initialised
             // before the registration are looked at.
             let (driver, bounds) = unsafe {
@@ -279,23 +351,41 @@ impl<T: BlockOps> Registration<T> {
 
             match request.command {
                 bindings::FLOW_BLOCK_BIND => {
-                    // What the core replays to a new driver has no block. Such a request may be
-                    // for a flowtable that no longer exists, so `table` is not to be looked at.
-                    if request.block.is_null() {
-                        kernel::pr_info_once!(
-                            "a flowtable was there first: reload the ruleset to offload it\n"
-                        );
-                        return Err(not_supported());
-                    }
+                    // Not the rules of an egress side, or of a qdisc.
                     if request.binder_type != bindings::FLOW_BLOCK_BINDER_TYPE_CLSACT_INGRESS {
                         return Err(not_supported());
                     }
-                    // SAFETY: A request with a block comes from the flowtable itself.
-                    unsafe { Self::bind(driver, bounds, dev, sch, cb_priv, bo, table, cleanup)? };
+                    // What the core replays to a new driver has no block. Such a request may be
+                    // for a flowtable that no longer exists, so `source` is not to be looked at.
+                    if request.block.is_null() {
+                        match source {
+                            Source::FlowTable(_) => kernel::pr_info_once!(
+                                "a flowtable was there first: reload the ruleset to offload it\n"
+                            ),
+                            Source::Ingress(_) => kernel::pr_info_once!(
+                                "rules of tc were there first: add clsact again to offload them\n"
+                            ),
+                        }
+                        return Err(not_supported());
+                    }
+                    // SAFETY: A request with a block comes from the flowtable or from tc itself.
+                    unsafe { Self::bind(driver, bounds, dev, sch, cb_priv, bo, source, cleanup)? };
                     Ok(0)
                 }
                 bindings::FLOW_BLOCK_UNBIND => {
-                    let entry = bounds.take(table, dev).ok_or(ENOENT)?;
+                    let entry = bounds.take(source, dev).ok_or(ENOENT)?;
+                    let Source::FlowTable(table) = source else {
+                        // SAFETY: The entry was on the list, so `block_cb` has not been freed, and
+                        // it is ours to detach. The core sends a DESTROY for each rule when this
+                        // has returned, and then calls `release_callback()`, all under `RTNL`.
+                        unsafe {
+                            bindings::nft_offload_helper_tc_block_cb_detach(
+                                entry.block_cb.as_ptr(),
+                                bo.as_ptr(),
+                            )
+                        };
+                        return Ok(0);
+                    };
                     // SAFETY: The entry was on the list, so `block_cb` has not been freed, and
                     // it is ours to detach: the core frees it after this call.
                     unsafe {
@@ -309,7 +399,7 @@ impl<T: BlockOps> Registration<T> {
                     // is gone, so the value that `bind()` leaked has this one owner left.
                     let bound = unsafe { KBox::from_raw(entry.bound.as_ptr()) };
                     // SAFETY: The flowtable is there until its last device is unbound.
-                    let net = unsafe { FlowTable::from_raw(table.as_ptr()) }.net();
+                    let net = unsafe { source.net(dev) };
                     bound.driver.unbind(&bound.binding, net);
                     Ok(0)
                 }
@@ -320,7 +410,7 @@ impl<T: BlockOps> Registration<T> {
 
     /// # Safety
     ///
-    /// The pointers must be those of a BIND request of an existing flowtable.
+    /// The pointers must be those of a BIND request of an existing flowtable or block of tc.
     #[allow(clippy::too_many_arguments)]
     unsafe fn bind(
         driver: &Arc<T>,
@@ -329,29 +419,30 @@ impl<T: BlockOps> Registration<T> {
         sch: *mut bindings::Qdisc,
         cb_priv: *mut c_void,
         bo: NonNull<bindings::flow_block_offload>,
-        table: NonNull<bindings::nf_flowtable>,
+        source: Source,
         cleanup: Option<unsafe extern "C" fn(*mut bindings::flow_block_cb)>,
     ) -> Result {
         // SAFETY: By the requirement of this function.
-        let (netdev, flowtable) = unsafe {
-            (
-                NetDevice::from_raw(dev.as_ptr()),
-                FlowTable::from_raw(table.as_ptr()),
-            )
-        };
+        let (netdev, net) = unsafe { (NetDevice::from_raw(dev.as_ptr()), source.net(dev)) };
         // All that can fail for want of memory, save for the core's own part, comes before the
         // driver takes the device. Requests are serialised by `flow_indr_block_lock`, and all
         // others only take entries off the list, so that the room stays.
         let slot = KBox::<Bound<T>>::new_uninit(GFP_KERNEL)?;
         bounds.list.lock().reserve(1, GFP_KERNEL)?;
 
-        let binding = driver.bind(netdev, flowtable)?;
+        let binding = match source {
+            // SAFETY: By the requirement of this function.
+            Source::FlowTable(table) => {
+                driver.bind(netdev, unsafe { FlowTable::from_raw(table.as_ptr()) })
+            }
+            Source::Ingress(_) => driver.bind_ingress(netdev),
+        }?;
         let bound = KBox::leak(KBox::write(
             slot,
             Bound {
                 driver: driver.clone(),
                 binding,
-                table,
+                source,
                 dev,
                 bounds: bounds.clone(),
             },
@@ -367,7 +458,7 @@ impl<T: BlockOps> Registration<T> {
                 bo.as_ptr(),
                 dev.as_ptr(),
                 sch,
-                table.as_ptr().cast(),
+                source.data(),
                 cb_priv,
                 cleanup,
             )
@@ -376,10 +467,10 @@ impl<T: BlockOps> Registration<T> {
         let block_cb = block_cb.inspect_err(|_| {
             // SAFETY: The core did not take the pointer, so it is still ours alone.
             let bound = unsafe { KBox::from_raw(bound.as_ptr()) };
-            driver.unbind(&bound.binding, flowtable.net());
+            driver.unbind(&bound.binding, net);
         })?;
         // SAFETY: Both are valid; the core takes the block_cb from the request under
-        // `flow_block_lock` when this call has returned.
+        // `flow_block_lock` or `cb_lock` when this call has returned.
         unsafe { bindings::nft_offload_helper_block_cb_add(block_cb.as_ptr(), bo.as_ptr()) };
         bounds
             .list
@@ -390,7 +481,8 @@ impl<T: BlockOps> Registration<T> {
 
     /// # Safety
     ///
-    /// Called by nf_flowtable's workers only, with `flow_block_lock` held for reading.
+    /// Called by nf_flowtable's workers, with `flow_block_lock` held for reading, and by tc, with
+    /// `RTNL` and `cb_lock` held.
     unsafe extern "C" fn block_callback(
         type_: bindings::tc_setup_type,
         type_data: *mut c_void,
@@ -400,14 +492,19 @@ impl<T: BlockOps> Registration<T> {
             if type_ != bindings::TC_SETUP_CLSFLOWER {
                 return Err(not_supported());
             }
-            // SAFETY: `cb_priv` is what `bind()` leaked. `flow_block_lock` is held, and it is
-            // freed only after the block_cb was taken off the list with that lock held for
-            // writing.
+            // SAFETY: `cb_priv` is what `bind()` leaked. One of the locks is held, and it is freed
+            // only after the block_cb was taken off the list with that lock held for writing.
             let bound = unsafe { &*cb_priv.cast::<Bound<T>>() };
             // SAFETY: The type says what the data is, and it is ours for the call.
             let cls = unsafe { &mut *type_data.cast::<bindings::flow_cls_offload>() };
-            // SAFETY: The lock that is held is part of the flowtable.
-            let net = unsafe { FlowTable::from_raw(bound.table.as_ptr()) }.net();
+            // SAFETY: The lock that is held is part of the flowtable, or the device is still bound
+            // to tc's block, which the core ends before the device goes.
+            let (net, dev) = unsafe {
+                (
+                    bound.source.net(bound.dev),
+                    NetDevice::from_raw(bound.dev.as_ptr()),
+                )
+            };
             // CAST: `c_ulong` is at most 64 bits wide.
             let cookie = Cookie(cls.cookie as u64);
 
@@ -418,7 +515,27 @@ impl<T: BlockOps> Registration<T> {
                     }
                     // SAFETY: A REPLACE carries the rule that the core built for this call.
                     let rule = unsafe { FlowRule::from_raw(cls.rule) };
-                    bound.driver.replace(&bound.binding, net, cookie, rule)?;
+                    let Source::Ingress(_) = bound.source else {
+                        bound.driver.replace(&bound.binding, net, cookie, rule)?;
+                        return Ok(0);
+                    };
+                    let filter = Filter {
+                        cookie,
+                        rule,
+                        prio: cls.common.prio,
+                        chain: cls.common.chain_index,
+                    };
+                    let taken = bound.driver.classify(&bound.binding, dev, filter);
+                    taken.map_err(|refused| {
+                        // SAFETY: `extack` is null or valid, and the message is static.
+                        unsafe {
+                            bindings::nft_offload_helper_set_extack(
+                                cls.common.extack,
+                                refused.message.as_char_ptr(),
+                            )
+                        };
+                        refused.error
+                    })?;
                 }
                 bindings::FLOW_CLS_DESTROY => {
                     bound.driver.destroy(&bound.binding, net, cookie)?;
@@ -437,14 +554,16 @@ impl<T: BlockOps> Registration<T> {
 
     /// # Safety
     ///
-    /// Called by the core only, when the driver is being unregistered, with `flow_block_lock`
-    /// held for writing and the block_cb off the list. After an UNBIND it is not called.
+    /// Called by the core only, with the block_cb off the list: for a flowtable when the driver is
+    /// being unregistered, with `flow_block_lock` held for writing, and not after an UNBIND; for
+    /// tc after both, with `RTNL` and `cb_lock` held.
     unsafe extern "C" fn release_callback(cb_priv: *mut c_void) {
         // SAFETY: `cb_priv` is what `bind()` leaked, and no callback can use it any more.
         let bound = unsafe { KBox::from_raw(cb_priv.cast::<Bound<T>>()) };
-        let _ = bound.bounds.take(bound.table, bound.dev);
-        // SAFETY: The lock that is held is part of the flowtable.
-        let net = unsafe { FlowTable::from_raw(bound.table.as_ptr()) }.net();
+        let _ = bound.bounds.take(bound.source, bound.dev);
+        // SAFETY: The lock that is held is part of the flowtable, or the device is still bound to
+        // tc's block, which the core ends before the device goes.
+        let net = unsafe { bound.source.net(bound.dev) };
         bound.driver.unbind(&bound.binding, net);
     }
 }
@@ -463,5 +582,8 @@ impl<T: BlockOps> PinnedDrop for Registration<T> {
                 Some(Self::release_callback),
             )
         };
+        // Those that tc had unbound before, under `RTNL`, it may not have released yet.
+        // SAFETY: No requirements but that `RTNL` is not held, which the above would take.
+        unsafe { bindings::nft_offload_helper_rtnl_barrier() };
     }
 }

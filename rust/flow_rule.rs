@@ -422,14 +422,28 @@ impl FlowRule {
         (other != 0).then(|| other.trailing_zeros())
     }
 
-    /// The actions, in order.
-    pub fn actions(&self) -> impl Iterator<Item = Action<'_>> {
+    /// Whether the user asks for counters of the hardware (`hw_stats immediate` or `delayed`), and
+    /// does not leave it to the driver whether there are any.
+    pub fn demands_counters(&self) -> bool {
+        const IMMEDIATE: u32 = bindings::FLOW_ACTION_HW_STATS_IMMEDIATE;
+        const DELAYED: u32 = bindings::FLOW_ACTION_HW_STATS_DELAYED;
+
+        self.entries()
+            .iter()
+            .any(|entry| matches!(entry.hw_stats, IMMEDIATE | DELAYED))
+    }
+
+    fn entries(&self) -> &[bindings::flow_action_entry] {
         // SAFETY: By the type invariant.
         let action = unsafe { &(*self.0.get()).action };
         // SAFETY: `num_entries` entries follow the structure.
         // CAST: A `u32` fits into the `usize` of every architecture with Rust support.
-        let entries = unsafe { action.entries.as_slice(action.num_entries as usize) };
-        entries.iter().map(Self::action_of)
+        unsafe { action.entries.as_slice(action.num_entries as usize) }
+    }
+
+    /// The actions, in order.
+    pub fn actions(&self) -> impl Iterator<Item = Action<'_>> {
+        self.entries().iter().map(Self::action_of)
     }
 
     #[inline]

@@ -1,11 +1,16 @@
 // SPDX-License-Identifier: GPL-2.0-only
 
+#include <linux/bottom_half.h>
 #include <linux/etherdevice.h>
 #include <linux/if_arp.h>
+#include <linux/if_vlan.h>
 #include <linux/jiffies.h>
 #include <linux/netdevice.h>
+#include <linux/netlink.h>
 #include <linux/rtnetlink.h>
+#include <linux/skbuff.h>
 #include <linux/timekeeping.h>
+#include <linux/workqueue.h>
 #include <net/dsa.h>
 #include <net/flow_offload.h>
 #include <net/net_namespace.h>
@@ -55,6 +60,16 @@ bool nft_offload_helper_dev_is_ppp(const struct net_device *dev)
 struct net *nft_offload_helper_dev_net(const struct net_device *dev)
 {
 	return dev_net(dev);
+}
+
+void nft_offload_helper_dev_hold(struct net_device *dev)
+{
+	dev_hold(dev);
+}
+
+void nft_offload_helper_dev_put(struct net_device *dev)
+{
+	dev_put(dev);
 }
 
 struct net_device *nft_offload_helper_notifier_dev(void *info)
@@ -140,6 +155,25 @@ void nft_offload_helper_block_cb_detach(struct flow_block_cb *block_cb,
 	up_write(&flowtable->flow_block_lock);
 }
 
+/*
+ * A block of tc is different: the core holds its cb_lock for writing, and after
+ * the driver has answered it sends a DESTROY for each rule to @block_cb, and
+ * then releases it.
+ */
+void nft_offload_helper_tc_block_cb_detach(struct flow_block_cb *block_cb,
+					   struct flow_block_offload *bo)
+{
+	flow_indr_block_cb_remove(block_cb, bo);
+}
+
+/* @message has to be static. */
+void nft_offload_helper_set_extack(struct netlink_ext_ack *extack,
+				   const char *message)
+{
+	if (extack)
+		extack->_msg = message;
+}
+
 struct net *nft_offload_helper_flowtable_net(const struct nf_flowtable *ft)
 {
 	return read_pnet(&ft->net);
@@ -164,8 +198,9 @@ void nft_offload_helper_flowtable_cleanup(struct net *net, int ifindex)
 void nft_offload_helper_stats_update(struct flow_stats *stats, u64 bytes,
 				     u64 packets, u64 lastused)
 {
+	/* The counters are read when they are asked for. */
 	flow_stats_update(stats, bytes, packets, 0, lastused,
-			  FLOW_ACTION_HW_STATS_DELAYED);
+			  FLOW_ACTION_HW_STATS_IMMEDIATE);
 }
 
 struct nf_conn *
@@ -190,6 +225,73 @@ void nft_offload_helper_ct_put(struct nf_conn *ct)
 bool nft_offload_helper_ct_offloaded(const struct nf_conn *ct)
 {
 	return test_bit(IPS_OFFLOAD_BIT, &ct->status);
+}
+
+/*
+ * Reads @skb and changes nothing, as others may have it, too. Returns whether
+ * it came in from the wire as an Ethernet frame.
+ */
+bool nft_offload_helper_frame(const struct sk_buff *skb,
+			      struct nft_offload_frame *frame)
+{
+	int offset = skb_network_offset(skb);
+
+	if (skb->pkt_type == PACKET_OUTGOING || skb->pkt_type == PACKET_LOOPBACK ||
+	    !skb_mac_header_was_set(skb) || skb_mac_header_len(skb) < ETH_HLEN ||
+	    offset < 0 || offset >= skb->len)
+		return false;
+
+	ether_addr_copy(frame->dmac, eth_hdr(skb)->h_dest);
+	ether_addr_copy(frame->smac, eth_hdr(skb)->h_source);
+	frame->protocol = ntohs(skb->protocol);
+	frame->tpid = 0;
+	frame->tci = 0;
+	if (skb_vlan_tag_present(skb)) {
+		frame->tpid = ntohs(skb->vlan_proto);
+		frame->tci = skb_vlan_tag_get(skb);
+	}
+	frame->packets = max_t(u16, skb_shinfo(skb)->gso_segs, 1);
+	frame->head_len = min_t(unsigned int, skb->len - offset, sizeof(frame->head));
+	return !skb_copy_bits(skb, offset, frame->head, frame->head_len);
+}
+
+void nft_offload_helper_bh_disable(void)
+{
+	local_bh_disable();
+}
+
+void nft_offload_helper_bh_enable(void)
+{
+	local_bh_enable();
+}
+
+/* Returns when those have left RTNL who hold it now. */
+void nft_offload_helper_rtnl_barrier(void)
+{
+	rtnl_lock();
+	rtnl_unlock();
+}
+
+void nft_offload_helper_work_init(struct delayed_work *work,
+				  void (*func)(struct work_struct *work))
+{
+	INIT_DELAYED_WORK(work, func);
+}
+
+/* Does nothing if @work waits already. */
+void nft_offload_helper_work_queue(struct delayed_work *work, u64 ms)
+{
+	queue_delayed_work(system_dfl_wq, work, msecs_to_jiffies(ms));
+}
+
+void nft_offload_helper_work_queue_now(struct delayed_work *work)
+{
+	mod_delayed_work(system_dfl_wq, work, 0);
+}
+
+struct delayed_work *nft_offload_helper_work_delayed(struct work_struct *work)
+{
+	return to_delayed_work(work);
 }
 
 /* No finer than what the core wants to know, which are jiffies. */

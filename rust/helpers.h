@@ -8,14 +8,18 @@
 
 #include <linux/types.h>
 
+struct delayed_work;
 struct flow_block_cb;
 struct flow_block_offload;
 struct flow_stats;
 struct net;
 struct net_device;
+struct netlink_ext_ack;
 struct nf_conn;
 struct nf_conntrack_tuple;
 struct nf_flowtable;
+struct sk_buff;
+struct work_struct;
 
 int nft_offload_helper_dev_ifindex(const struct net_device *dev);
 const char *nft_offload_helper_dev_name(const struct net_device *dev);
@@ -24,6 +28,8 @@ bool nft_offload_helper_dev_perm_addr(const struct net_device *dev, u8 *addr);
 bool nft_offload_helper_dev_forwards(const struct net_device *dev);
 bool nft_offload_helper_dev_is_ppp(const struct net_device *dev);
 struct net *nft_offload_helper_dev_net(const struct net_device *dev);
+void nft_offload_helper_dev_hold(struct net_device *dev);
+void nft_offload_helper_dev_put(struct net_device *dev);
 struct net_device *nft_offload_helper_notifier_dev(void *info);
 struct net_device *nft_offload_helper_notifier_upper(void *info);
 
@@ -48,6 +54,10 @@ void nft_offload_helper_block_cb_add(struct flow_block_cb *block_cb,
 void nft_offload_helper_block_cb_detach(struct flow_block_cb *block_cb,
 					struct flow_block_offload *bo,
 					struct nf_flowtable *flowtable);
+void nft_offload_helper_tc_block_cb_detach(struct flow_block_cb *block_cb,
+					   struct flow_block_offload *bo);
+void nft_offload_helper_set_extack(struct netlink_ext_ack *extack,
+				   const char *message);
 struct net *nft_offload_helper_flowtable_net(const struct nf_flowtable *ft);
 bool nft_offload_helper_flowtable_counter(const struct nf_flowtable *ft);
 void nft_offload_helper_flowtable_cleanup(struct net *net, int ifindex);
@@ -59,6 +69,35 @@ nft_offload_helper_ct_find(struct net *net,
 			   const struct nf_conntrack_tuple *tuple, u8 *dir);
 void nft_offload_helper_ct_put(struct nf_conn *ct);
 bool nft_offload_helper_ct_offloaded(const struct nf_conn *ct);
+
+/* What a frame looks like that has just been received. */
+struct nft_offload_frame {
+	u8 smac[6];
+	u8 dmac[6];
+	/* Of what follows the tag, in host byte order. */
+	u16 protocol;
+	/* The outer tag in host byte order; tpid is 0 if there is none. */
+	u16 tpid;
+	u16 tci;
+	/* Packets that were joined to this one; at least 1. */
+	u16 packets;
+	/* The first bytes of what follows, and how many there are. */
+	u8 head_len;
+	u8 head[54];
+};
+
+bool nft_offload_helper_frame(const struct sk_buff *skb,
+			      struct nft_offload_frame *frame);
+
+void nft_offload_helper_bh_disable(void);
+void nft_offload_helper_bh_enable(void);
+void nft_offload_helper_rtnl_barrier(void);
+
+void nft_offload_helper_work_init(struct delayed_work *work,
+				  void (*func)(struct work_struct *work));
+void nft_offload_helper_work_queue(struct delayed_work *work, u64 ms);
+void nft_offload_helper_work_queue_now(struct delayed_work *work);
+struct delayed_work *nft_offload_helper_work_delayed(struct work_struct *work);
 
 u64 nft_offload_helper_now_ms(void);
 u64 nft_offload_helper_jiffies_ago(u64 ms);

@@ -7,8 +7,8 @@
 //! kernel series it is built for. It knows nothing of any chip.
 //!
 //! Locks that the core holds around the calls made from here, outermost first:
-//! `RTNL`, `flow_indr_block_lock`, `nf_flowtable::flow_block_lock`. A driver's own locks nest
-//! inside all of them.
+//! `RTNL`, `tcf_block::cb_lock`, `flow_indr_block_lock`, `nf_flowtable::flow_block_lock`. A
+//! driver's own locks nest inside all of them.
 
 // Items of this tree are `pub` as they would be in the `kernel` crate, but the crate they are
 // part of is the module.
@@ -24,4 +24,7 @@ pub mod flow_rule;
 pub mod mmio;
 pub mod netdev;
 pub mod pci;
+pub mod softirq;
+pub mod tap;
 pub mod time;
+pub mod work;

@@ -5,7 +5,10 @@
  */
 
 #include <linux/errno.h>
+#include <linux/if_ether.h>
 #include <linux/netdevice.h>
+#include <linux/netlink.h>
+#include <linux/workqueue.h>
 #include <net/dsa.h>
 #include <net/flow_dissector.h>
 #include <net/flow_offload.h>

@@ -1,0 +1,87 @@
+// SPDX-License-Identifier: GPL-2.0-only
+
+//! Work that is done later, in process context, and that ends when its owner says so.
+//!
+//! C header: [`include/linux/workqueue.h`](srctree/include/linux/workqueue.h)
+//!
+//! The `kernel` crate's `Work` cannot be cancelled, so that a module could not be unloaded.
+
+use super::bindings;
+use kernel::{
+    prelude::*,
+    sync::Arc,
+    types::Opaque, //
+};
+
+/// What there is to be done.
+pub trait Task: Send + Sync + 'static {
+    /// Does it. May sleep, and never runs twice at once. Returns after how many milliseconds it
+    /// is to run again, if nobody asks for it before.
+    fn run(&self) -> Option<u64>;
+}
+
+/// A task that can be asked for.
+///
+/// # Invariants
+///
+/// `work` is initialised and does not move. Once [`Self::stop()`] has returned it is not queued.
+#[pin_data(PinnedDrop)]
+pub struct Work<T: Task> {
+    #[pin]
+    work: Opaque<bindings::delayed_work>,
+    task: Arc<T>,
+}
+
+// SAFETY: The C side synchronises all access to the work; `T` is `Send + Sync`.
+unsafe impl<T: Task> Send for Work<T> {}
+// SAFETY: As above.
+unsafe impl<T: Task> Sync for Work<T> {}
+
+impl<T: Task> Work<T> {
+    /// Work that nobody has asked for yet.
+    pub fn new(task: Arc<T>) -> impl PinInit<Self> {
+        pin_init!(Self {
+            task,
+            work <- Opaque::ffi_init(|work| {
+                // SAFETY: `work` is valid for writing, and pinned.
+                unsafe { bindings::nft_offload_helper_work_init(work, Some(Self::run_callback)) }
+            }),
+        })
+    }
+
+    /// Asks for the task as soon as may be. From any context.
+    pub fn request(&self) {
+        // SAFETY: `work` is initialised by the type invariant.
+        unsafe { bindings::nft_offload_helper_work_queue_now(self.work.get()) };
+    }
+
+    /// The task does not run when this returns, and never again. Sleeps; not to be called by the
+    /// task, or with a lock held that it takes.
+    pub fn stop(&self) {
+        // SAFETY: `work` is initialised by the type invariant.
+        unsafe { bindings::disable_delayed_work_sync(self.work.get()) };
+    }
+
+    /// # Safety
+    ///
+    /// Called by the workqueue only, for the `work` of a `Self`.
+    unsafe extern "C" fn run_callback(work: *mut bindings::work_struct) {
+        // SAFETY: The work is the first part of the delayed one that was initialised.
+        let work = unsafe { bindings::nft_offload_helper_work_delayed(work) };
+        // SAFETY: `work` is the field of a `Self` by the requirement of this function.
+        let this = unsafe { kernel::container_of!(Opaque::cast_from(work), Self, work) };
+        // SAFETY: It is not freed before the drop, which waits for this call.
+        let this = unsafe { &*this };
+        if let Some(ms) = this.task.run() {
+            // SAFETY: `work` is initialised by the type invariant.
+            unsafe { bindings::nft_offload_helper_work_queue(this.work.get(), ms) };
+        }
+    }
+}
+
+#[pinned_drop]
+impl<T: Task> PinnedDrop for Work<T> {
+    fn drop(self: Pin<&mut Self>) {
+        self.as_ref().get_ref().stop();
+    }
+}
