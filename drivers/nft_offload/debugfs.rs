@@ -12,7 +12,8 @@ use crate::{
             State,
             MAX_WORDS, //
         },
-        reject::Reject, //
+        reject::Reject,
+        table, //
     },
     rust, //
 };
@@ -51,6 +52,8 @@ pub(crate) struct Files {
     bind: File<Arc<Engine>>,
     #[pin]
     entries: File<Arc<Engine>>,
+    #[pin]
+    bridge: File<Arc<Engine>>,
     dir: Dir,
 }
 
@@ -67,7 +70,8 @@ impl Files {
                 stats <- d.read_callback_file(c"stats", engine.clone(), &stats),
                 rejects <- d.read_callback_file(c"rejects", engine.clone(), &rejects),
                 bind <- d.read_callback_file(c"bind", engine.clone(), &bind),
-                entries <- d.read_callback_file(c"entries", engine, &entries),
+                entries <- d.read_callback_file(c"entries", engine.clone(), &entries),
+                bridge <- d.read_callback_file(c"bridge", engine, &bridge),
                 dir,
             }))
         })
@@ -83,11 +87,12 @@ fn status(engine: &Arc<Engine>, f: &mut Formatter<'_>) -> Result {
     writeln!(f, "ways: {}", engine.chip.format().ways())?;
     writeln!(
         f,
-        "capabilities: ipv4={} ipv6={} nat44={} nat66={} hairpin={} vlan-tags={} pppoe={} dsa={} accounting={}",
+        "capabilities: ipv4={} ipv6={} nat44={} nat66={} bridge={} hairpin={} vlan-tags={} pppoe={} dsa={} accounting={}",
         u8::from(caps.ipv4),
         u8::from(caps.ipv6),
         u8::from(caps.nat44),
         u8::from(caps.nat66),
+        u8::from(caps.bridge),
         u8::from(caps.hairpin),
         caps.vlan_tags,
         u8::from(caps.pppoe),
@@ -102,6 +107,11 @@ fn status(engine: &Arc<Engine>, f: &mut Formatter<'_>) -> Result {
         };
         writeln!(f, "engine: {health}")?;
         writeln!(f, "flowtables: {}", state.flowtables())?;
+        writeln!(
+            f,
+            "bridge rules: {}",
+            state.bridge.rules.rules_stats().rules
+        )?;
         writeln!(f, "bound: {}", state.table_stats().bound)?;
         for port in &state.ports {
             write!(f, "port {}: {}", port.pse, Mac(port.mac))?;
@@ -132,7 +142,15 @@ fn status(engine: &Arc<Engine>, f: &mut Formatter<'_>) -> Result {
 }
 
 fn stats(engine: &Arc<Engine>, f: &mut Formatter<'_>) -> Result {
-    let (counters, table) = engine.with(|state| (state.counters, *state.table_stats()));
+    let (counters, table, bridge, lost) = engine.with(|state| {
+        let bridge = &state.bridge;
+        (
+            state.counters,
+            *state.table_stats(),
+            *bridge.rules.rules_stats(),
+            bridge.lost(),
+        )
+    });
     let lines = [
         ("offered", counters.offered),
         ("rejected", counters.rejected),
@@ -157,6 +175,12 @@ fn stats(engine: &Arc<Engine>, f: &mut Formatter<'_>) -> Result {
         ("bucket_full", table.bucket_full),
         ("key_in_use", table.key_in_use),
         ("stray_counts", table.stray_mib),
+        ("rules_now", bridge.rules.into()),
+        ("subflows_now", bridge.subflows.into()),
+        ("subflows_bound", bridge.bound),
+        ("subflows_refused", bridge.refused),
+        ("subflows_ended", bridge.ended),
+        ("sightings_lost", lost),
         ("foreign_devices", counters.foreign_devices),
         ("quarantined", counters.quarantined),
     ];
@@ -175,15 +199,29 @@ fn rejects(engine: &Arc<Engine>, f: &mut Formatter<'_>) -> Result {
 }
 
 fn bind(engine: &Arc<Engine>, f: &mut Formatter<'_>) -> Result {
-    table(engine, f, |state| state == State::Bound)
+    slots(engine, f, |state| state == State::Bound)
 }
 
 fn entries(engine: &Arc<Engine>, f: &mut Formatter<'_>) -> Result {
-    table(engine, f, |state| state != State::Invalid)
+    slots(engine, f, |state| state != State::Invalid)
+}
+
+/// Writes a line for each rule of a bridged flow, and one for each of its subflows behind it.
+fn bridge(engine: &Arc<Engine>, f: &mut Formatter<'_>) -> Result {
+    let mut after = 0;
+    // One rule at a time, as there may be many subflows.
+    while let Some(next) = engine.with(|state| {
+        let rules = state.bridge.rules.iter().map(|rule| rule.flows.0);
+        let next = rules.filter(|flows| *flows > after).min()?;
+        Some(state.show_rule(table::Owner(next), f).map(|()| next))
+    }) {
+        after = next?;
+    }
+    Ok(())
 }
 
 /// Writes a line for each entry of the hardware in a state for which `show` holds.
-fn table(engine: &Engine, f: &mut Formatter<'_>, show: fn(State) -> bool) -> Result {
+fn slots(engine: &Engine, f: &mut Formatter<'_>, show: fn(State) -> bool) -> Result {
     /// Slots looked at before the lock is given back.
     const CHUNK: usize = 64;
 

@@ -6,6 +6,10 @@
 //! `flow_indr_block_lock` and `flow_block_lock`. Conntrack is called with it held.
 
 use crate::{
+    bridge::{
+        Bridge,
+        Worker, //
+    },
     chip::{
         Chip,
         Tables, //
@@ -55,8 +59,10 @@ use crate::{
             self,
             BlockOps,
             Cookie,
+            Filter,
             FlowTable,
-            FlowTableId, //
+            FlowTableId,
+            Refused, //
         },
         flow_rule::FlowRule,
         mmio::Registers,
@@ -170,11 +176,24 @@ impl SwitchPort {
     }
 }
 
+/// Whether frames can pass there: at a port of a switch, through both it and the conduit.
+pub(crate) fn is_up(ports: &[Port], switch_ports: &[SwitchPort], at: Endpoint) -> bool {
+    let port_up = ports
+        .iter()
+        .any(|port| port.pse == at.port && port.dev.is_some_and(|dev| dev.up));
+    let is_at = |port: &SwitchPort| port.endpoint(ports) == Some(at);
+    port_up
+        && (at.dsa.is_none()
+            || switch_ports
+                .iter()
+                .any(|port| port.dev.up && is_at(port)))
+}
+
 /// The ports as a rule of a flowtable in one namespace sees them.
-struct PortsIn<'a> {
-    ports: &'a [Port],
-    switch_ports: &'a [SwitchPort],
-    net: NetId,
+pub(crate) struct PortsIn<'a> {
+    pub(crate) ports: &'a [Port],
+    pub(crate) switch_ports: &'a [SwitchPort],
+    pub(crate) net: NetId,
 }
 
 impl PortsIn<'_> {
@@ -208,12 +227,14 @@ struct Block {
     bindings: KVec<u64>,
 }
 
-/// A device bound to a flowtable.
+/// A device bound to a flowtable, or to rules of tc.
 pub(crate) struct Binding {
     id: u64,
-    owner: Owner,
-    port: PsePort,
+    pub(crate) owner: Owner,
+    pub(crate) port: PsePort,
     counter: bool,
+    /// Whether it is to rules of tc. Each such binding is an owner of its own.
+    ingress: bool,
 }
 
 /// What was done, by counts.
@@ -240,11 +261,16 @@ pub(crate) struct Counters {
 }
 
 impl Counters {
+    /// Adds what the engine has forwarded.
+    pub(crate) fn forward(&mut self, count: Count) {
+        self.forwarded.packets += count.packets;
+        self.forwarded.bytes += count.bytes;
+    }
+
     /// Hands what the kernel will not ask for any more to conntrack.
     fn settle(&mut self, net: &Net, removed: &Record) {
         let Count { packets, bytes } = removed.unreported;
-        self.forwarded.packets += packets;
-        self.forwarded.bytes += bytes;
+        self.forward(removed.unreported);
         // Flows of flowtables without `counter` have no tag.
         if removed.tag == 0 || packets == 0 {
             return;
@@ -261,7 +287,7 @@ impl Counters {
 }
 
 /// The engine's hardware, as the table policy sees it.
-struct Ppe {
+pub(crate) struct Ppe {
     chip: &'static dyn Chip,
     regs: Registers,
     entries: WordTable,
@@ -346,10 +372,11 @@ impl Hw for Ppe {
 
 /// What changes, under the engine's lock.
 pub(crate) struct State {
-    ppe: Ppe,
-    table: Table<VVec<Record>, VVec<u16>>,
+    pub(crate) ppe: Ppe,
+    pub(crate) table: Table<VVec<Record>, VVec<u16>>,
     /// Where a rule is parsed to.
     flow: Flow,
+    pub(crate) bridge: Bridge,
     pub(crate) ports: KVec<Port>,
     /// Every user port that there is.
     pub(crate) switch_ports: KVec<SwitchPort>,
@@ -393,7 +420,7 @@ impl State {
         self.ppe.read_word0(slot).unwrap_or(0)
     }
 
-    fn chip(&self) -> table::Chip<'static> {
+    pub(crate) fn chip(&self) -> table::Chip<'static> {
         table::Chip {
             format: self.ppe.chip.format(),
             caps: self.ppe.chip.caps(),
@@ -405,6 +432,19 @@ impl State {
         self.next_id
     }
 
+    /// An owner that there never was.
+    pub(crate) fn new_owner(&mut self) -> Result<Owner> {
+        // Numbers are given out by BIND and for rules, of which there are far less than 2^32 ever.
+        Ok(Owner(u32::try_from(self.new_id()).map_err(|_| EOVERFLOW)?))
+    }
+
+    /// Counts a reason for which something got no entry.
+    pub(crate) fn count_reject(&mut self, reject: Reject) {
+        if let Some(count) = self.rejects.get_mut(reject.index()) {
+            *count += 1;
+        }
+    }
+
     /// Whether `binding` is the one that handles the rules of its flowtable.
     fn is_first(&self, binding: &Binding) -> bool {
         self.blocks
@@ -414,19 +454,8 @@ impl State {
             .is_some_and(|&id| id == binding.id)
     }
 
-    /// Whether frames can pass there: at a port of a switch, through both it and the conduit.
     fn is_up(&self, at: Endpoint) -> bool {
-        let port_up = self
-            .ports
-            .iter()
-            .any(|port| port.pse == at.port && port.dev.is_some_and(|dev| dev.up));
-        let is_at = |port: &SwitchPort| port.endpoint(&self.ports) == Some(at);
-        port_up
-            && (at.dsa.is_none()
-                || self
-                    .switch_ports
-                    .iter()
-                    .any(|port| port.dev.up && is_at(port)))
+        is_up(&self.ports, &self.switch_ports, at)
     }
 
     /// The largest packet that every port takes. A conduit's MTU has room for the tag.
@@ -456,11 +485,12 @@ impl State {
     /// Takes the flows out for which `pred` holds. `net` is the namespace they are in.
     fn flush(&mut self, net: &Net, pred: impl Fn(&Record) -> bool) {
         let chip = self.chip();
-        let counters = &mut self.counters;
+        let (counters, rules) = (&mut self.counters, &mut self.bridge.rules);
         self.table
             .remove_where(&mut self.ppe, chip, pred, |removed| {
                 counters.flushed += 1;
                 counters.settle(net, removed);
+                rules.forget(removed);
             });
     }
 }
@@ -520,6 +550,7 @@ impl Engine {
             mib,
             dead: false,
         };
+        let bridge = Bridge::new()?;
         let tables = Tables {
             entries: ppe.entries.dma_address(),
             mib: ppe.mib.dma_address(),
@@ -541,6 +572,7 @@ impl Engine {
                         ppe,
                         table,
                         flow: Flow::NONE,
+                        bridge,
                         ports,
                         switch_ports: KVec::new(),
                         blocks: KVec::new(),
@@ -649,8 +681,7 @@ impl BlockOps for Engine {
                     block.owner
                 }
                 None => {
-                    // Numbers are given out by BIND, which takes far more than 2^32 of them ever.
-                    let owner = Owner(u32::try_from(id).map_err(|_| EOVERFLOW)?);
+                    let owner = state.new_owner()?;
                     let mut bindings = KVec::new();
                     bindings.push(id, GFP_KERNEL)?;
                     state.blocks.push(
@@ -669,6 +700,23 @@ impl BlockOps for Engine {
                 owner,
                 port,
                 counter: table.has_counter(),
+                ingress: false,
+            })
+        })
+    }
+
+    fn bind_ingress(&self, dev: &NetDevice) -> Result<Binding> {
+        self.with(|state| {
+            let (ifindex, net) = (dev.ifindex(), dev.net().id());
+            let port = state.ports.iter().find(|port| port.is(ifindex, net));
+            let port = port.ok_or_else(flow_offload::not_supported)?.pse;
+            let owner = state.new_owner()?;
+            Ok(Binding {
+                id: owner.0.into(),
+                owner,
+                port,
+                counter: false,
+                ingress: true,
             })
         })
     }
@@ -676,6 +724,10 @@ impl BlockOps for Engine {
     fn unbind(&self, binding: &Binding, net: &Net) {
         self.with(|state| {
             let owner = binding.owner;
+            if binding.ingress {
+                state.remove_rules(owner);
+                return;
+            }
             let Some(index) = state.blocks.iter().position(|block| block.owner == owner) else {
                 return;
             };
@@ -705,18 +757,40 @@ impl BlockOps for Engine {
                 return Ok(());
             };
             state.counters.rejected += 1;
-            if let Some(count) = state.rejects.get_mut(reject.index()) {
-                *count += 1;
-            }
-            Err(match reject.errno_class() {
-                ErrnoClass::Unsupported => flow_offload::not_supported(),
-                ErrnoClass::NoSpace => ENOSPC,
+            state.count_reject(reject);
+            Err(errno(reject))
+        })
+    }
+
+    fn classify(
+        &self,
+        binding: &Binding,
+        dev: &NetDevice,
+        filter: Filter<'_>,
+    ) -> Result<(), Refused> {
+        self.with(|state| {
+            state.counters.offered += 1;
+            let Err(refusal) = state.add_rule(binding, dev, filter) else {
+                return Ok(());
+            };
+            state.counters.rejected += 1;
+            let reject = refusal.map_err(|error| Refused {
+                error,
+                message: c"nft_offload: no memory",
+            })?;
+            state.count_reject(reject);
+            Err(Refused {
+                error: errno(reject),
+                message: reject.message(),
             })
         })
     }
 
     fn destroy(&self, binding: &Binding, net: &Net, cookie: Cookie) -> Result {
         self.with(|state| {
+            if binding.ingress {
+                return state.remove_rule(binding.owner, cookie);
+            }
             if !state.is_first(binding) {
                 return Ok(());
             }
@@ -739,20 +813,31 @@ impl BlockOps for Engine {
         stats: &mut flow_offload::Stats<'_>,
     ) -> Result {
         self.with(|state| {
-            if !state.is_first(binding) {
+            let flow = if binding.ingress {
+                state.rule_stats(binding.owner, cookie).ok_or(ENOENT)?
+            } else if state.is_first(binding) {
+                let chip = state.chip();
+                let flow = state
+                    .table
+                    .stats(&mut state.ppe, chip, binding.owner, cookie.0)
+                    .ok_or(ENOENT)?;
+                state.counters.forward(flow.delta);
+                flow
+            } else {
                 return Ok(());
-            }
-            let chip = state.chip();
-            let flow = state
-                .table
-                .stats(&mut state.ppe, chip, binding.owner, cookie.0)
-                .ok_or(ENOENT)?;
-            state.counters.forwarded.packets += flow.delta.packets;
-            state.counters.forwarded.bytes += flow.delta.bytes;
+            };
             let ago = time::now_ms().saturating_sub(flow.last_used_ms);
             stats.update(flow.delta.packets, flow.delta.bytes, time::jiffies_ago(ago));
             Ok(())
         })
+    }
+}
+
+/// What the kernel is told about a refusal.
+fn errno(reject: Reject) -> Error {
+    match reject.errno_class() {
+        ErrnoClass::Unsupported => flow_offload::not_supported(),
+        ErrnoClass::NoSpace => ENOSPC,
     }
 }
 
@@ -791,6 +876,9 @@ impl Engine {
         let is_up = port.dev.is_some_and(|dev| dev.up);
         if was_up && !is_up {
             state.flush(net, |record| uses(&record.flow, pse));
+        }
+        if event == Event::Unregister {
+            state.bridge.look_away(pse);
         }
     }
 
@@ -900,13 +988,14 @@ impl Drop for Running {
 /// An engine at work: what a bus keeps for a device.
 ///
 /// Fields are dropped in this order: first no flow can come any more and those that are there
-/// leave, then the files go, and last the engine stops.
+/// leave, then no work is done any more, then the files go, and last the engine stops.
 #[pin_data]
 pub(crate) struct Attached {
     #[pin]
     offload: flow_offload::Registration<Engine>,
     #[pin]
     notifier: NotifierRegistration<Engine>,
+    worker: Worker,
     #[pin]
     files: Files,
     running: Running,
@@ -932,6 +1021,7 @@ pub(crate) fn attach<'a>(
         );
         Ok(try_pin_init!(Attached {
             running,
+            worker: Worker::new(engine.clone())?,
             files <- Files::new(dev.name(), engine.clone()),
             // Ports have to know their devices before the first of them is bound.
             notifier <- NotifierRegistration::new(engine.clone()),

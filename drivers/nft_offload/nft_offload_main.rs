@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-only
 
-//! Offload of nf_flowtable's flows to the packet processing engines of router chips.
+//! Offload of nf_flowtable's flows, and of tc's rules for bridged frames, to the packet processing
+//! engines of router chips.
 //!
 //! ```text
 //! rust/       abstractions over the C interfaces, the only home of `unsafe`
@@ -8,6 +9,7 @@
 //! chip/       what a chip generation is and how it is run  -> Chip
 //! ppe/        flows, refusals, table formats and policy; knows neither kernel nor chip
 //! engine      one engine: its ports, its flows, the flowtables that brought them
+//! bridge      rules for bridged frames, and the connections they are for
 //! parse       a flow rule in the terms of ppe/
 //! debugfs     what is going on
 //! ```
@@ -18,6 +20,7 @@ use kernel::{
     InPlaceModule, //
 };
 
+mod bridge;
 mod bus;
 mod chip;
 mod debugfs;
