@@ -1,0 +1,169 @@
+# SPDX-License-Identifier: GPL-2.0-only
+# shellcheck shell=bash
+#
+# A bridge over lan and wan in the router, hosts in one subnet, and rules of tc's flower
+# for their Ethernet addresses. For bridge.sh and bridge_vlan.sh, which read lib.sh.
+
+# shellcheck disable=SC2034 # used by the tests
+HERE4=198.51.100.2 HERE6=2001:db8:a::2 THERE4=198.51.100.3 THERE6=2001:db8:a::3
+TO_LAN='action mirred egress redirect dev lan'
+TO_WAN='action mirred egress redirect dev wan'
+
+bridge_works()
+{
+	wait_for 5 lan ping -c 1 -W 1 $THERE4 && wait_for 5 lan ping -c 1 -W 1 $THERE6
+}
+
+# bridge_up [DEV]: with addresses on device DEV of the hosts, which know each other, so
+# that nothing but what a test sends is between them
+bridge_up()
+{
+	local dev=${1-eth0}
+	modprobe -a bridge sch_ingress cls_flower act_mirred act_vlan 8021q
+	ip link add br0 type bridge forward_delay 0 stp_state 0 mcast_snooping 0 &&
+		ip link set lan master br0 && ip link set wan master br0 && ip link set br0 up || return 1
+	[ "$dev" = eth0 ] || return 0
+	lan sh -c "ip addr add $HERE4/24 dev $dev; ip addr add $HERE6/64 dev $dev nodad;
+		ip neigh replace $THERE4 lladdr $WAN_HOST_MAC dev $dev; ip neigh replace $THERE6 lladdr $WAN_HOST_MAC dev $dev"
+	wan sh -c "ip addr add $THERE4/24 dev $dev; ip addr add $THERE6/64 dev $dev nodad;
+		ip neigh replace $HERE4 lladdr $LAN_HOST_MAC dev $dev; ip neigh replace $HERE6 lladdr $LAN_HOST_MAC dev $dev"
+	bridge_works
+}
+
+bridge_down()
+{
+	lan sh -c "ip addr del $HERE4/24 dev eth0; ip addr del $HERE6/64 dev eth0"
+	wan sh -c "ip addr del $THERE4/24 dev eth0; ip addr del $THERE6/64 dev eth0"
+	ip link del br0
+}
+
+# rules [LAN_TAG WAN_TAG [LAN_ACTION WAN_ACTION]]: both ways, - is no tag
+rules()
+{
+	by_tc "" "$@" && in_hw lan && in_hw wan
+}
+
+# by_tc FLAG…: the same with a flag for flower, such as skip_hw
+# shellcheck disable=SC2086 # words
+by_tc()
+{
+	tc qdisc add dev lan clsact && tc qdisc add dev wan clsact &&
+		tc filter add dev lan ingress prio 1 handle 1 $(with_tag "${2--}") $1 \
+			dst_mac "$WAN_HOST_MAC" src_mac "$LAN_HOST_MAC" ${4-} $TO_WAN &&
+		tc filter add dev wan ingress prio 1 handle 1 $(with_tag "${3--}") $1 \
+			dst_mac "$LAN_HOST_MAC" src_mac "$WAN_HOST_MAC" ${5-} $TO_LAN
+}
+
+with_tag()
+{
+	if [ "$1" = - ]; then
+		echo protocol all flower
+	else
+		echo protocol 802.1Q flower vlan_id "$1"
+	fi
+}
+
+in_hw()
+{
+	tc filter show dev "$1" ingress
+	tc filter show dev "$1" ingress | grep -qw in_hw
+}
+
+no_rules()
+{
+	tc qdisc del dev lan clsact 2>/dev/null
+	tc qdisc del dev wan clsact 2>/dev/null
+	true
+}
+
+rules_are()
+{
+	equal "rules" "$(grep -c '^port' "$ENGINE/bridge")" "$1"
+}
+
+# looked_at COUNT: of the ports
+looked_at()
+{
+	cat /proc/net/ptype
+	equal "ports that are looked at" "$(grep -cE '^ALL +(lan|wan) ' /proc/net/ptype)" "$1"
+}
+
+# refused REASON PORT WORDS…: a rule that software has to do
+refused()
+{
+	local reason=$1 port=$2 before said
+	shift 2
+	before=$(reject_of "$reason")
+	said=$(tc filter add dev "$port" ingress prio 9 "$@" 2>&1)
+	echo "$said"
+	tc filter show dev "$port" ingress prio 9 | grep -qw not_in_hw && echo "$said" | grep -q "$reason: The rule" &&
+		equal "rules refused as $reason" "$(reject_of "$reason")" $((before + 1)) &&
+		tc filter del dev "$port" ingress prio 9
+}
+
+# busy FLOW COUNT: enough frames of it both ways that so many entries are bound
+busy()
+{
+	local n
+	for n in 1 2 3 4 5; do
+		peer send "$1" both 60 100 gap=1 || return 1
+		wait_for 1 bound_is "$2" >/dev/null && engine_bound_is "$2" && return 0
+	done
+	echo "not bound after $n tries:"
+	cat "$ENGINE/bind" "$ENGINE/bridge"
+	grep -v ' 0$' "$ENGINE/rejects" "$ENGINE/stats"
+	return 1
+}
+
+# tc_counts PORT: packets and bytes of all rules
+tc_counts()
+{
+	tc -s filter show dev "$1" ingress | awk '/^[ \t]*Sent [0-9]/ { bytes += $2; packets += $4 } END { print packets + 0, bytes + 0 }'
+}
+
+# counts_are FROM TO: of all frames between the hosts since the rules were made
+counts_are()
+{
+	local from=${1^^}_HOST_MAC to=${2^^}_HOST_MAC
+	tc -s filter show dev "$1" ingress
+	peer count "$1" out "smac=${!from}" "dmac=${!to}" || return 1
+	equal "packets and bytes" "$(tc_counts "$1")" "$(field frames) $(field bytes)"
+}
+
+# Points that bridged makes.
+# shellcheck disable=SC2034
+BRIDGED_POINTS=7
+
+# bridged WHAT PROTO FAMILY DPORT [UP_OUT UP_IN DOWN_OUT DOWN_IN [RULES_ARG…]]
+#
+# A connection by the software bridge (by the rules in software if SOFTWARE is tc), and
+# then by rules in hardware: no field of a header may differ in what became of the frames.
+bridged()
+{
+	local what=$1 proto=$2 here=HERE$3 there=THERE$3 dport=$4 up down
+	local up_out="proto=$2 src=${!here} dport=$4 ${5-}" up_in="proto=$2 src=${!here} dport=$4 ${6-}"
+	local down_out="proto=$2 src=${!there} sport=$4 ${7-}" down_in="proto=$2 src=${!there} sport=$4 ${8-}"
+	shift $(($# < 8 ? $# : 8))
+
+	by_software()
+	{
+		[ "${SOFTWARE-}" != tc ] || by_tc skip_hw "$@" || return 1
+		peer capture && peer open f "$proto" lan "${!there}" "$dport" && peer send f both 60 150 gap=1 &&
+			changed lan wan "$up_out" "$up_in" && up=$CHANGES &&
+			changed wan lan "$down_out" "$down_in" && down=$CHANGES && peer close f && no_rules
+	}
+	like()
+	{
+		changed "$1" "$2" "$3" "$4" && equal "what changed" "$CHANGES" "$5"
+	}
+	check "$what: forwarded by software" by_software "$@"
+	note "up: $up"
+	note "down: $down"
+	check "$what: rules are taken" rules "$@"
+	check "$what: both directions are bound" eval "peer open f $proto lan ${!there} $dport && busy f 2"
+	check "$what: under 1 % of the frames reach the router" few_reach_router f 400
+	check "$what: the same frames as by software came out there" like lan wan "$up_out" "$up_in" "$up"
+	check "$what: and back here" like wan lan "$down_out" "$down_in" "$down"
+	check "$what: nothing stays bound without rules" eval 'no_rules; bound_is 0 && engine_bound_is 0'
+	peer close f >"$OUT"
+}
