@@ -8,6 +8,7 @@
 #include <linux/seq_file.h>
 #include <linux/vmalloc.h>
 
+#include "bridge.h"
 #include "capture.h"
 #include "drive.h"
 #include "ours.h"
@@ -109,14 +110,16 @@ static void run(void)
 		n += wanted(oracle_chips[i].name);
 	if (!bench)
 		oracle_print("TAP version 13\n1..%u\n# seed %llu, %u rules per chip\n",
-			     n * ORACLE_POINTS, seed, count);
+			     n * (ORACLE_POINTS + ORACLE_BRIDGE_POINTS), seed, count);
 	for (i = 0; i < oracle_num_chips; i++) {
 		if (!wanted(oracle_chips[i].name))
 			continue;
-		if (bench)
+		if (bench) {
 			oracle_bench(&oracle_chips[i], seed);
-		else
-			oracle_compare(&oracle_chips[i], seed, count);
+			continue;
+		}
+		oracle_compare(&oracle_chips[i], seed, count);
+		oracle_bridge(&oracle_chips[i], seed, count);
 	}
 	if (blob.size + 1 == REPORT_SIZE)
 		pr_err("nft_offload_oracle: the report is cut off\n");

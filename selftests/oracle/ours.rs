@@ -17,6 +17,7 @@ use kernel::{
     prelude::*, //
 };
 
+mod bridge;
 mod rust;
 
 /// The module's own folder.

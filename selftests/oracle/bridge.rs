@@ -1,0 +1,106 @@
+// SPDX-License-Identifier: GPL-2.0-only
+
+//! The module's way from a rule for bridged frames and a packet to an entry. `bridge.h` says what
+//! the function is for.
+
+use crate::{
+    nft_offload::{
+        chip::{
+            self,
+            Chip, //
+        },
+        parse,
+        ppe::{
+            bridge::frame,
+            caps,
+            flow::{
+                PsePort,
+                L4, //
+            },
+            reject::Reject, //
+        }, //
+    },
+    rust::flow_rule::FlowRule,
+    Entry,
+    Ports,
+    PortsOf, //
+};
+use core::{
+    cell::Cell,
+    ffi::c_void, //
+};
+
+/// `struct oracle_packet`.
+#[repr(C)]
+struct Packet {
+    ethertype: u16,
+    len: u8,
+    bytes: [u8; frame::HEAD_LEN],
+}
+
+fn encode(
+    chip: &dyn Chip,
+    rule: &FlowRule,
+    ports: &Ports,
+    ingress: PsePort,
+    packet: &Packet,
+    clock: u32,
+    out: &mut Entry,
+) -> Result<(), Reject> {
+    let ports = PortsOf {
+        ports,
+        to_switch: Cell::new(false),
+    };
+    let mut rule = parse::parse_filter(rule, ingress, &ports)?;
+    rule.dsa = ports.to_switch.get().then_some(ports.ports.switch_port);
+    rule.admit(chip.caps())?;
+    let bytes = packet.bytes.get(..packet.len.into()).unwrap_or(&[]);
+    let (l4, tuple) = frame::parse(packet.ethertype, bytes).ok_or(Reject::Protocol)?;
+    if !rule.takes(l4, &tuple) {
+        return Err(Reject::Family);
+    }
+    let flow = rule.flow(l4, &tuple);
+    caps::admit(&flow, chip.caps())?;
+    let format = chip.format();
+    // CAST: As the module has it, the table holds as many bits as it has room for.
+    let entry = format.encode(&flow, clock as u16)?;
+    for (to, from) in out.words.iter_mut().zip(entry.words()) {
+        *to = *from;
+    }
+    out.count = entry.words().len() as u32;
+    out.bucket = format.bucket(&flow, chip.entries() as u32);
+    out.ways = format.ways();
+    out.v6 = tuple.is_v6();
+    out.udp = l4 == L4::Udp;
+    Ok(())
+}
+
+/// # Safety
+///
+/// `rule`, `ports` and `packet` must point to what their types say, and `out` to room for an entry.
+#[no_mangle]
+unsafe extern "C" fn nft_oracle_bridge(
+    chip: u32,
+    rule: *const c_void,
+    ports: *const Ports,
+    ingress: u8,
+    packet: *const Packet,
+    clock: u32,
+    out: *mut Entry,
+) {
+    // SAFETY: By the requirements of this function; `FlowRule` is transparent over the C type.
+    let (rule, ports, packet) = unsafe { (&*rule.cast::<FlowRule>(), &*ports, &*packet) };
+    // SAFETY: As above; all zero is a valid entry.
+    let out = unsafe {
+        out.write_bytes(0, 1);
+        &mut *out
+    };
+    let ingress = PsePort(ingress);
+    let result = match chip::by_id(chip) {
+        Some(chip) => encode(chip, rule, ports, ingress, packet, clock, out),
+        None => Err(Reject::EngineDead),
+    };
+    if let Err(reject) = result {
+        out.refuse(reject);
+    }
+}
