@@ -431,9 +431,10 @@ impl<T: BlockOps> Registration<T> {
         bounds.list.lock().reserve(1, GFP_KERNEL)?;
 
         let binding = match source {
-            // SAFETY: By the requirement of this function.
             Source::FlowTable(table) => {
-                driver.bind(netdev, unsafe { FlowTable::from_raw(table.as_ptr()) })
+                // SAFETY: By the requirement of this function.
+                let flowtable = unsafe { FlowTable::from_raw(table.as_ptr()) };
+                driver.bind(netdev, flowtable)
             }
             Source::Ingress(_) => driver.bind_ingress(netdev),
         }?;

@@ -13,8 +13,10 @@ check "no frames are looked at" looked_at 0
 check "rules are taken" rules
 check "the frames of both ports are looked at" looked_at 2
 check "debugfs has the rules" rules_are 2
+# shellcheck disable=SC2086 # words
 check "a rule of a part of an address is not taken, and the reason is said" refused mask \
 	lan flower verbose dst_mac "$WAN_HOST_MAC/ff:ff:ff:00:00:00" src_mac "$LAN_HOST_MAC" $TO_WAN
+# shellcheck disable=SC2086 # words
 check "nor is one of IP addresses" refused not-bridged lan protocol ip \
 	flower verbose dst_mac "$WAN_HOST_MAC" src_mac "$LAN_HOST_MAC" dst_ip $THERE4 $TO_WAN
 no_rules

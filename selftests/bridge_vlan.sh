@@ -69,7 +69,7 @@ tags()
 	local near=${1/-/None} far=${2/-/None} flow dport=$5
 	check "lan $1, wan $2: the hosts are at the bridge" over "$1" "$2"
 	for flow in "udp 4" "tcp 6"; do
-		bridged "lan $1, wan $2, ${flow/ / over IPv}" ${flow% *} ${flow#* } "$dport" \
+		bridged "lan $1, wan $2, ${flow/ / over IPv}" "${flow% *}" "${flow#* }" "$dport" \
 			"vlan=$near" "vlan=$far" "vlan=$far" "vlan=$near" "$1" "$2" "$3" "$4"
 		dport=$((dport + 1))
 	done

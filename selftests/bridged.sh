@@ -44,7 +44,7 @@ rules()
 }
 
 # by_tc FLAG…: the same with a flag for flower, such as skip_hw
-# shellcheck disable=SC2086 # words
+# shellcheck disable=SC2046,SC2086 # words
 by_tc()
 {
 	tc qdisc add dev lan clsact && tc qdisc add dev wan clsact &&

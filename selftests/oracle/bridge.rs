@@ -22,13 +22,9 @@ use crate::{
     },
     rust::flow_rule::FlowRule,
     Entry,
-    Ports,
-    PortsOf, //
+    Ports, //
 };
-use core::{
-    cell::Cell,
-    ffi::c_void, //
-};
+use core::ffi::c_void;
 
 /// `struct oracle_packet`.
 #[repr(C)]
@@ -47,12 +43,7 @@ fn encode(
     clock: u32,
     out: &mut Entry,
 ) -> Result<(), Reject> {
-    let ports = PortsOf {
-        ports,
-        to_switch: Cell::new(false),
-    };
-    let mut rule = parse::parse_filter(rule, ingress, &ports)?;
-    rule.dsa = ports.to_switch.get().then_some(ports.ports.switch_port);
+    let rule = parse::parse_filter(rule, ingress, ports)?;
     rule.admit(chip.caps())?;
     let bytes = packet.bytes.get(..packet.len.into()).unwrap_or(&[]);
     let (l4, tuple) = frame::parse(packet.ethertype, bytes).ok_or(Reject::Protocol)?;
