@@ -41,9 +41,9 @@ host()
 	local here4=$HERE4 here6=$HERE6 there4=$THERE4 there6=$THERE6 mac=$WAN_HOST_MAC
 	[ "$1" = lan ] || here4=$THERE4 here6=$THERE6 there4=$HERE4 there6=$HERE6 mac=$LAN_HOST_MAC
 	if [ "$2" = - ]; then
-		"$1" sh -c "ip addr add $here4/24 dev eth0; ip addr add $here6/64 dev eth0 nodad"
+		"$1" sh -c "ip addr add $here4/15 dev eth0; ip addr add $here6/64 dev eth0 nodad"
 	else
-		peer vlan "$1" "$2" "$here4/24" "$here6/64" || return 1
+		peer vlan "$1" "$2" "$here4/15" "$here6/64" || return 1
 	fi
 	"$1" sh -c "ip neigh replace $there4 lladdr $mac dev $3; ip neigh replace $there6 lladdr $mac dev $3"
 }
@@ -51,12 +51,12 @@ host()
 apart()
 {
 	if [ "$1" = - ]; then
-		lan sh -c "ip addr del $HERE4/24 dev eth0; ip addr del $HERE6/64 dev eth0"
+		lan sh -c "ip addr del $HERE4/15 dev eth0; ip addr del $HERE6/64 dev eth0"
 	else
 		peer unplug "lan.$1"
 	fi
 	if [ "$2" = - ]; then
-		wan sh -c "ip addr del $THERE4/24 dev eth0; ip addr del $THERE6/64 dev eth0"
+		wan sh -c "ip addr del $THERE4/15 dev eth0; ip addr del $THERE6/64 dev eth0"
 	else
 		peer unplug "wan.$2"
 	fi
