@@ -50,6 +50,16 @@ plug()
 	wait_for 5 carrier lan0 && wait_for 5 carrier lan4
 }
 
+# quiet: nothing comes to the router: neither new hosts' reports of the groups they are in,
+# nor answers of new neighbours, who are asked again after 5 s
+quiet()
+{
+	local before
+	before=$(router_rx)
+	usleep 5500000
+	equal "frames that came" $(($(router_rx) - before)) 0
+}
+
 # plugged: a switch with MediaTek's tags, and the hosts
 plugged()
 {
@@ -57,7 +67,7 @@ plugged()
 	ip link add link lan4 name lan4.10 type vlan id 10 && ip link set lan4.10 up &&
 		host zero lan0 $ZERO_MAC s0 $ZERO4 $ZERO6 &&
 		host four lan4 $FOUR_MAC s4 $FOUR4 $FOUR6 &&
-		host tagged lan4.10 $TAGGED_MAC s4.10 $TAGGED4 $TAGGED6
+		host tagged lan4.10 $TAGGED_MAC s4.10 $TAGGED4 $TAGGED6 && wait_for 1 quiet
 }
 
 carrier()

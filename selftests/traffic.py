@@ -250,6 +250,9 @@ class Station:
         with Netns.lock:
             os.setns(home.fd, os.CLONE_NEWNET)
             try:
+                # As on the hosts: nobody asks for routers.
+                with open("/proc/sys/net/ipv6/conf/default/accept_ra", "w") as file:
+                    file.write("0")
                 self.tap = os.open("/dev/net/tun", os.O_RDWR | os.O_CLOEXEC)
                 fcntl.ioctl(self.tap, TUNSETIFF, struct.pack("16sH22x", name.encode(), IFF_TAP | IFF_NO_PI))
                 ip("link", "set", name, "address", mac, "mtu", str(1500 - overhead), "up")

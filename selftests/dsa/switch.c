@@ -34,7 +34,7 @@ MODULE_PARM_DESC(link, "which ports have a link");
 
 static struct net_device *conduit_dev;
 static const struct net_device_ops *conduit_ops;
-static struct net_device_ops lent_ops;
+static TYPEOF_UNQUAL(*conduit_ops) lent_ops;
 static struct platform_device *device;
 static struct dsa_chip_data ports = {
 	.port_names = {
