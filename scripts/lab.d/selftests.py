@@ -273,8 +273,10 @@ class Runner:
                 print(f"# {test.name}: {line}".replace("\n", "\n# "))
             if why and lab:
                 print(f"# {test.name}: log in build/lab/{lab.name}")
-            print(f"{'not ok' if why else 'ok'} {self.number} selftests: {test.name} # {totals.passed} points, "
-                  f"{time.monotonic() - begun:.1f} s", flush=True)
+            note = f"{totals.passed} points, {time.monotonic() - begun:.1f} s"
+            if not why and totals.skipped and not totals.passed:
+                note = "SKIP " + "; ".join(re.findall(r"^ok \d+ (.*) # SKIP", text, re.M))
+            print(f"{'not ok' if why else 'ok'} {self.number} selftests: {test.name} # {note}", flush=True)
 
 
 def main() -> int:
