@@ -11,7 +11,6 @@ from __future__ import annotations
 import argparse
 import json
 import os
-import platform
 import re
 import shutil
 import sys
@@ -354,7 +353,7 @@ def run(chip: str, seconds: int) -> int:
     bad = list(dict.fromkeys(lab.all_bad_lines()))
     report = {
         "kernel": settings.kernel["release"],
-        "arch": platform.machine(),
+        "arch": lablib.kernel_paths()["karch"],
         "chip": chip,
         "engine": "emulated",
         "modes": {mode: asdict(result) for mode, result in modes.items()},

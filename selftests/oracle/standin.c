@@ -58,11 +58,11 @@ int mtk_ppe_debugfs_init(struct mtk_ppe *ppe, int index)
 	return 0;
 }
 
-#if IS_ENABLED(CONFIG_NET_MEDIATEK_SOC_WED)
-/* No flow of these rules leaves by 802.11; kernels for these chips ask anyhow. */
+#ifdef CONFIG_NET_MEDIATEK_SOC_WED
+/* No port leads to WLAN. */
 int mtk_wed_flow_add(int index)
 {
-	return -EINVAL;
+	return -EOPNOTSUPP;
 }
 
 void mtk_wed_flow_remove(int index)
