@@ -57,6 +57,7 @@ help:
 ## make distclean     removes the cached tool root and kernel trees as well
 ##
 ## KERNEL=7.2         another kernel: a series, a version or a release
+## ARCH=arm64         for a router of that architecture: amd64 or arm64
 ## KDIR=/path         builds with this machine's tools against that prepared tree
 ## CHIP=mt7621        the chip that is emulated: mt7986 (default), mt7981, mt7988,
 ##                    mt7621, mt7622 or mt7623
