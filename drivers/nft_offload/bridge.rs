@@ -333,12 +333,12 @@ impl State {
                 break;
             };
             let (ports, switch_ports) = (&self.ports, &self.switch_ports);
-            let bound =
-                self.bridge
-                    .rules
-                    .bind(&mut self.table, &mut self.ppe, chip, &seen, |at| {
-                        is_up(ports, switch_ports, at)
-                    });
+            let bound = self
+                .bridge
+                .rules
+                .bind(&mut self.table, &mut self.ppe, chip, &seen, |at| {
+                    is_up(ports, switch_ports, at)
+                });
             if let Err(reject) = bound {
                 self.count_reject(reject);
             }

@@ -182,11 +182,7 @@ pub(crate) fn is_up(ports: &[Port], switch_ports: &[SwitchPort], at: Endpoint) -
         .iter()
         .any(|port| port.pse == at.port && port.dev.is_some_and(|dev| dev.up));
     let is_at = |port: &SwitchPort| port.endpoint(ports) == Some(at);
-    port_up
-        && (at.dsa.is_none()
-            || switch_ports
-                .iter()
-                .any(|port| port.dev.up && is_at(port)))
+    port_up && (at.dsa.is_none() || switch_ports.iter().any(|port| port.dev.up && is_at(port)))
 }
 
 /// The ports as a rule of a flowtable in one namespace sees them.

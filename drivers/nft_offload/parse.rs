@@ -107,11 +107,7 @@ fn feed(parser: &mut impl Parser, rule: &FlowRule, ports: &impl Ports) -> Result
 }
 
 #[inline]
-fn feed_keys(
-    parser: &mut impl Parser,
-    rule: &FlowRule,
-    ports: &impl Ports,
-) -> Result<(), Reject> {
+fn feed_keys(parser: &mut impl Parser, rule: &FlowRule, ports: &impl Ports) -> Result<(), Reject> {
     if let Some(control) = rule.control() {
         parser.on_match(Match::Control {
             addr_type: match control.addr_type {

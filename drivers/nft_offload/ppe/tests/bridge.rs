@@ -438,9 +438,7 @@ fn what_no_entry_holds_is_refused() {
     assert_eq!(with(&[], &[]), Err(Reject::NoRedirect));
     assert_eq!(with(&[], &[OUT, OUT]), Err(Reject::TwoRedirects));
     assert_eq!(with(&[], &[OUT, push(1)]), Err(Reject::UnknownAction));
-    let foreign = Action::Redirect {
-        egress: None,
-    };
+    let foreign = Action::Redirect { egress: None };
     assert_eq!(with(&[], &[foreign]), Err(Reject::ForeignEgress));
     let mangle = Action::Mangle {
         header: MangleHeader::Eth,
