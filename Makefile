@@ -33,7 +33,7 @@ unexport MAKEFLAGS
 jobs = $(patsubst -j%,%,$(filter -j%,$(MAKEFLAGS)))
 .NOTPARALLEL:
 
-.PHONY: all modules vppe demo check check-host lint selftests oracle bench lab-shell \
+.PHONY: all modules vppe demo check check-host lint selftests oracle bench bench-host lab-shell \
 	install uninstall clean distclean help
 all: modules
 
@@ -50,6 +50,7 @@ help:
 ## make selftests     tests in the router; TESTS="name …" picks some
 ## make oracle        random rules to the kernel's own driver and to ours: the same entries?
 ## make bench         instructions per flow, beside the kernel's own driver; report.json
+## make bench-host    times the pure core and the engine's model on this machine
 ## make lab-shell     boots a router between two hosts and gives a shell in it
 ## make install       puts the built module below /lib/modules (sudo)
 ## make uninstall     takes it away again
@@ -93,6 +94,9 @@ oracle:
 
 bench:
 	@JOBS="$(or $(JOBS),$(jobs))" scripts/bench
+
+bench-host:
+	@scripts/bench-host
 
 lab-shell: modules vppe
 	@scripts/lab up && { scripts/lab shell; scripts/lab down; }
