@@ -7,11 +7,18 @@
 //! cargo run --release --manifest-path drivers/nft_offload/ppe/Cargo.toml --example hash_quality [SEED]
 //! ```
 //!
-//! The flows are of IPv4 with source NAT: 200 hosts of a /24, any public servers, port 443
-//! or 80 mostly, and ports as Linux hands them out. All of them are in use, so none has to
-//! make room. A second line has the flows both directions have, in which case half as many
-//! connections fill the table. A third line is the mean of what random slots would give:
-//! what a perfect hash could not be better than.
+//! The flows are of IPv4 with source NAT, and all of them are in use, so that none has to
+//! make room:
+//!
+//! - random: 200 hosts of a /24, any public servers, port 443 or 80 mostly, and ports as
+//!   Linux hands them out; one direction of as many connections, or both directions of
+//!   half as many;
+//! - in a row: 200 hosts, one after the other, to one server, with ports that count up.
+//!
+//! They are given to the table; to the policy of the mainline driver of these chips, which
+//! binds a flow in the first way that has none, and has on some chips a table for each port
+//! at which flows arrive; and to slots drawn at random, which is what a perfect hash of
+//! random flows could not be better than.
 
 use nft_offload_ppe::{
     caps::Caps,
@@ -129,9 +136,9 @@ impl Random {
             sport,
             dport,
         };
-        let flow = |tuple, new| Flow {
-            ingress: PsePort(1).into(),
-            egress: PsePort(2).into(),
+        let flow = |ingress, egress, tuple, new| Flow {
+            ingress: PsePort(ingress).into(),
+            egress: PsePort(egress).into(),
             l4,
             tuple,
             new,
@@ -143,15 +150,40 @@ impl Random {
         };
         [
             flow(
+                1,
+                2,
                 tuple(host, server, sport, dport),
                 tuple(own, server, sport, dport),
             ),
             flow(
+                2,
+                1,
                 tuple(server, own, dport, sport),
                 tuple(server, host, dport, sport),
             ),
         ]
     }
+}
+
+/// One direction of connections of 200 hosts to one server, ports in a row.
+fn in_a_row() -> impl Iterator<Item = Flow> {
+    let mut random = Random(0);
+    let [model, _] = random.connection();
+    (0_u16..).map(move |n| {
+        let host = [192, 168, 1, u8::try_from(n % 200).unwrap_or(0) + 2];
+        let tuple = |src| Tuple::V4 {
+            src,
+            dst: [198, 51, 100, 7],
+            sport: 32_768 + n / 200,
+            dport: 443,
+        };
+        Flow {
+            l4: L4::Tcp,
+            tuple: tuple(host),
+            new: tuple([203, 0, 113, 5]),
+            ..model
+        }
+    })
 }
 
 /// Flows bound before the first refusal, and at the end.
@@ -169,7 +201,7 @@ impl Sum {
             format!("{}.{} %", tenths / 10, tenths % 10)
         };
         println!(
-            "  {what:18} {:>8} {:>8}",
+            "  {what:26} {:>8} {:>8}",
             share(self.first),
             share(self.end)
         );
@@ -199,6 +231,35 @@ fn fill(format: &dyn Format, flows: impl Iterator<Item = Flow>, sum: &mut Sum) {
             refused = true;
             sum.first += bound;
         }
+    }
+    if !refused {
+        sum.first += bound;
+    }
+    sum.end += bound;
+}
+
+/// The same with the mainline driver's policy, for a chip with so many tables.
+fn drive(format: &dyn Format, tables: u8, flows: impl Iterator<Item = Flow>, sum: &mut Sum) {
+    let mut taken = vec![vec![false; SLOTS]; tables.into()];
+    let (mut bound, mut refused) = (0, false);
+    for flow in flows.take(SLOTS) {
+        let table = flow.ingress.port.0.saturating_sub(1).min(tables - 1);
+        let first = format.bucket(&flow, u32::try_from(SLOTS).unwrap_or(0));
+        let free = (first..first + format.ways()).find(|slot| {
+            // It overlooks that one of those that cannot be used on MT7621.
+            let usable = format.usable(*slot) || slot % 128 == 115;
+            usable && !taken[usize::from(table)][usize::from(*slot)]
+        });
+        if let Some(slot) = free {
+            taken[usize::from(table)][usize::from(slot)] = true;
+            bound += 1;
+        } else if !refused {
+            refused = true;
+            sum.first += bound;
+        }
+    }
+    if !refused {
+        sum.first += bound;
     }
     sum.end += bound;
 }
@@ -232,36 +293,47 @@ fn main() {
         .and_then(|seed| seed.parse().ok())
         .unwrap_or(1);
     println!("{SLOTS} flows, mean of {RUNS} runs, seed {seed}: bound before the first refusal, at the end");
-    let formats: [(&str, &dyn Format); 4] = [
-        ("mt7621", &netsys::NETSYS_V1_BOUNDARY),
-        ("mt7622, mt7623", &netsys::NETSYS_V1_COUNTED),
-        ("mt7981, mt7986", &netsys::NETSYS_V2),
-        ("mt7988", &netsys::NETSYS_V3),
+    let formats: [(&str, u8, &dyn Format); 6] = [
+        ("mt7621", 1, &netsys::NETSYS_V1_BOUNDARY),
+        ("mt7622", 1, &netsys::NETSYS_V1_COUNTED),
+        ("mt7623", 1, &netsys::NETSYS_V1),
+        ("mt7981", 2, &netsys::NETSYS_V2),
+        ("mt7986", 2, &netsys::NETSYS_V2),
+        ("mt7988", 3, &netsys::NETSYS_V3),
     ];
-    for (name, format) in formats {
+    for (name, tables, format) in formats {
         println!("{name}:");
-        let (mut one, mut both, mut ideal) = (Sum::default(), Sum::default(), Sum::default());
+        let mut ours = [(); 3].map(|()| Sum::default());
+        let mut driver = [(); 3].map(|()| Sum::default());
+        let mut ideal = Sum::default();
         for run in 0..RUNS {
             let start = seed + run * 1000;
-            let mut random = Random(start);
-            fill(
-                format,
-                std::iter::from_fn(|| {
-                    let [flow, _] = random.connection();
-                    Some(flow)
-                }),
-                &mut one,
-            );
-            let mut random = Random(start);
-            fill(
-                format,
-                std::iter::from_fn(|| Some(random.connection())).flatten(),
-                &mut both,
-            );
+            let flows = |kind: usize| -> Box<dyn Iterator<Item = Flow>> {
+                let mut random = Random(start);
+                match kind {
+                    0 => Box::new(std::iter::from_fn(move || {
+                        let [flow, _] = random.connection();
+                        Some(flow)
+                    })),
+                    1 => Box::new(std::iter::from_fn(move || Some(random.connection())).flatten()),
+                    _ => Box::new(in_a_row()),
+                }
+            };
+            for (kind, sum) in ours.iter_mut().enumerate() {
+                fill(format, flows(kind), sum);
+            }
+            for (kind, sum) in driver.iter_mut().enumerate() {
+                drive(format, tables, flows(kind), sum);
+            }
             draw(format, &mut Random(start), &mut ideal);
         }
-        one.show("one direction");
-        both.show("both directions");
+        let kinds = ["random, one way", "random, both ways", "in a row"];
+        for (kind, sum) in kinds.iter().zip(ours) {
+            sum.show(kind);
+        }
+        for (kind, sum) in kinds.iter().zip(driver) {
+            sum.show(&format!("driver: {kind}"));
+        }
         ideal.show("random slots");
     }
 }
