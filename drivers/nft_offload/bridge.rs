@@ -222,7 +222,7 @@ impl State {
             net: dev.net().id(),
         };
         let rule = parse::parse_filter(filter.rule, binding.port, &ports).map_err(Ok)?;
-        let chip = self.chip();
+        let chip = self.chip;
         if chip.caps.mib.is_none() && filter.rule.demands_counters() {
             return Err(Ok(Reject::NoCounters));
         }
@@ -245,7 +245,7 @@ impl State {
 
     /// Ends a rule.
     pub(crate) fn remove_rule(&mut self, owner: Owner, cookie: Cookie) -> Result {
-        let chip = self.chip();
+        let chip = self.chip;
         let counted = self
             .bridge
             .rules
@@ -259,7 +259,7 @@ impl State {
 
     /// Ends all rules of a binding.
     pub(crate) fn remove_rules(&mut self, owner: Owner) {
-        let chip = self.chip();
+        let chip = self.chip;
         let counted = self
             .bridge
             .rules
@@ -270,7 +270,7 @@ impl State {
 
     /// What a rule has counted.
     pub(crate) fn rule_stats(&mut self, owner: Owner, cookie: Cookie) -> Option<Stats> {
-        let chip = self.chip();
+        let chip = self.chip;
         let (stats, counted) =
             self.bridge
                 .rules
@@ -283,7 +283,7 @@ impl State {
     ///
     /// This takes no count away: what is read is kept for the next report.
     pub(crate) fn show_rule(&mut self, flows: Owner, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let chip = self.chip();
+        let chip = self.chip;
         let rules = &self.bridge.rules;
         let Some(record) = rules.iter().find(|record| record.flows == flows) else {
             return Ok(());
@@ -327,7 +327,7 @@ impl State {
 
     /// Gives the connections that were seen their entries.
     fn bind_seen(&mut self) {
-        let chip = self.chip();
+        let chip = self.chip;
         for _ in 0..QUEUE {
             let Some(seen) = self.bridge.seen.watch.with(|watch| watch.take()) else {
                 break;
@@ -352,7 +352,7 @@ impl State {
             return;
         }
         self.bridge.aged_ms = now_ms;
-        let chip = self.chip();
+        let chip = self.chip;
         let counted = self.bridge.rules.age(&mut self.table, &mut self.ppe, chip);
         self.counters.forward(counted);
     }

@@ -369,6 +369,8 @@ impl Hw for Ppe {
 /// What changes, under the engine's lock.
 pub(crate) struct State {
     pub(crate) ppe: Ppe,
+    /// What of the chip the table asks for.
+    pub(crate) chip: table::Chip<'static>,
     pub(crate) table: Table<VVec<Record>, VVec<u16>>,
     /// Where a rule is parsed to.
     flow: Flow,
@@ -402,7 +404,7 @@ impl State {
     /// Reporting nothing, this takes no count from conntrack.
     pub(crate) fn read_slot(&mut self, slot: u16, words: &mut [u32]) -> Count {
         let _ = self.ppe.read_entry(slot, words);
-        let chip = self.chip();
+        let chip = self.chip;
         if !self.ppe.dead && self.table.get(slot).is_some() {
             self.table.harvest(&mut self.ppe, chip, slot);
         }
@@ -414,13 +416,6 @@ impl State {
     /// Reads word 0 of entry `slot` of the hardware.
     pub(crate) fn read_word0(&mut self, slot: u16) -> u32 {
         self.ppe.read_word0(slot).unwrap_or(0)
-    }
-
-    pub(crate) fn chip(&self) -> table::Chip<'static> {
-        table::Chip {
-            format: self.ppe.chip.format(),
-            caps: self.ppe.chip.caps(),
-        }
     }
 
     fn new_id(&mut self) -> u64 {
@@ -480,7 +475,7 @@ impl State {
 
     /// Takes the flows out for which `pred` holds. `net` is the namespace they are in.
     fn flush(&mut self, net: &Net, pred: impl Fn(&Record) -> bool) {
-        let chip = self.chip();
+        let chip = self.chip;
         let (counters, rules) = (&mut self.counters, &mut self.bridge.rules);
         self.table
             .remove_where(&mut self.ppe, chip, pred, |removed| {
@@ -566,6 +561,10 @@ impl Engine {
                 state <- new_mutex!(
                     State {
                         ppe,
+                        chip: table::Chip {
+                            format: chip.format(),
+                            caps: chip.caps(),
+                        },
                         table,
                         flow: Flow::NONE,
                         bridge,
@@ -620,7 +619,7 @@ impl Engine {
             switch_ports: &state.switch_ports,
             net: net.id(),
         };
-        let chip = state.chip();
+        let chip = state.chip;
         if let Err(refusal) = parse::parse(rule, &ports, &mut state.flow) {
             if let Some(key) = refusal.opposite {
                 state
@@ -790,7 +789,7 @@ impl BlockOps for Engine {
             if !state.is_first(binding) {
                 return Ok(());
             }
-            let chip = state.chip();
+            let chip = state.chip;
             let removed = state
                 .table
                 .destroy(&mut state.ppe, chip, binding.owner, cookie.0)
@@ -812,7 +811,7 @@ impl BlockOps for Engine {
             let flow = if binding.ingress {
                 state.rule_stats(binding.owner, cookie).ok_or(ENOENT)?
             } else if state.is_first(binding) {
-                let chip = state.chip();
+                let chip = state.chip;
                 let flow = state
                     .table
                     .stats(&mut state.ppe, chip, binding.owner, cookie.0)

@@ -264,6 +264,7 @@ impl Hw for Memory {
 /// A table and what it works on.
 struct Bench {
     memory: Memory,
+    chip: table::Chip<'static>,
     table: Table<VVec<Record>, VVec<u16>>,
     flow: Flow,
     bytes: usize,
@@ -285,19 +286,16 @@ impl Bench {
                     entries: VVec::from_elem(0, slots * entry_words, GFP_KERNEL)?,
                     entry_words,
                 },
+                chip: table::Chip {
+                    format: chip.format(),
+                    caps: chip.caps(),
+                },
                 table: Table::with_spares(records, index, slots).ok_or(EINVAL)?,
                 flow: Flow::NONE,
                 bytes,
             },
             GFP_KERNEL,
         )?)
-    }
-
-    fn chip(&self) -> table::Chip<'static> {
-        table::Chip {
-            format: self.memory.chip.format(),
-            caps: self.memory.chip.caps(),
-        }
     }
 }
 
@@ -359,7 +357,7 @@ unsafe extern "C" fn nft_oracle_replace(
     if parse::parse(rule, ports, &mut bench.flow).is_err() {
         return false;
     }
-    let chip = bench.chip();
+    let chip = bench.chip;
     bench
         .table
         .replace(&mut bench.memory, chip, OWNER, cookie, 0, &bench.flow)
@@ -373,7 +371,7 @@ unsafe extern "C" fn nft_oracle_replace(
 unsafe extern "C" fn nft_oracle_destroy(bench: *mut Bench, cookie: u64) -> bool {
     // SAFETY: By the requirement of this function.
     let bench = unsafe { &mut *bench };
-    let chip = bench.chip();
+    let chip = bench.chip;
     bench
         .table
         .destroy(&mut bench.memory, chip, OWNER, cookie)
@@ -387,7 +385,7 @@ unsafe extern "C" fn nft_oracle_destroy(bench: *mut Bench, cookie: u64) -> bool 
 unsafe extern "C" fn nft_oracle_stats(bench: *mut Bench, cookie: u64) -> bool {
     // SAFETY: By the requirement of this function.
     let bench = unsafe { &mut *bench };
-    let chip = bench.chip();
+    let chip = bench.chip;
     bench
         .table
         .stats(&mut bench.memory, chip, OWNER, cookie)

@@ -360,7 +360,13 @@ where
 
     /// The slot of a flow, or a number from [`Table::capacity`] on if it is parked.
     pub fn find(&self, owner: Owner, cookie: u64) -> Option<u16> {
-        let mut slot = self.index.get(self.chain(owner, cookie)).copied()?;
+        self.find_in(self.chain(owner, cookie), owner, cookie)
+    }
+
+    /// As [`Table::find`], with the flow's element of the index.
+    #[inline]
+    fn find_in(&self, chain: usize, owner: Owner, cookie: u64) -> Option<u16> {
+        let mut slot = self.index.get(chain).copied()?;
         while let Some(record) = self.get(slot) {
             if record.cookie == cookie && record.owner == owner {
                 return Some(slot);
@@ -393,7 +399,8 @@ where
         tag: u64,
         flow: &Flow,
     ) -> Result<Replaced, Reject> {
-        let own = self.find(owner, cookie);
+        let chain = self.chain(owner, cookie);
+        let own = self.find_in(chain, owner, cookie);
         let replaced = match own {
             None => Replaced::Bound,
             Some(slot) => {
@@ -476,7 +483,7 @@ where
             record.leaving = false;
         }
         if fresh {
-            self.link(slot);
+            self.link(chain, slot);
         }
         self.stats.bound = self.stats.bound.saturating_add(1);
         match replaced {
@@ -684,12 +691,8 @@ where
         usize::try_from(hash.wrapping_shr(32)).unwrap_or(0) & self.index.len().wrapping_sub(1)
     }
 
-    /// Makes the flow in a slot, which is not in the index, findable.
-    fn link(&mut self, slot: u16) {
-        let Some(record) = self.get(slot) else {
-            return;
-        };
-        let chain = self.chain(record.owner, record.cookie);
+    /// Makes the flow in a slot, which is not in the index, findable from its element there.
+    fn link(&mut self, chain: usize, slot: u16) {
         if let (Some(head), Some(record)) = (
             self.index.get_mut(chain),
             self.records.get_mut(usize::from(slot)),
@@ -701,10 +704,9 @@ where
         self.stats.high_water = self.stats.high_water.max(self.stats.flows);
     }
 
-    /// Has whatever leads to the flow `from` in the index lead to `to`.
-    fn lead(&mut self, from: u16, to: u16) -> Option<()> {
-        let record = self.get(from)?;
-        let chain = self.chain(record.owner, record.cookie);
+    /// Has whatever leads to the flow `from`, beginning at its element of the index, lead to
+    /// `to`.
+    fn lead(&mut self, chain: usize, from: u16, to: u16) -> Option<()> {
         let head = self.index.get_mut(chain)?;
         if *head == from {
             *head = to;
@@ -726,7 +728,7 @@ where
         let parked = *self.get(slot)?;
         let spare = self.spare;
         let next = self.records.get(usize::from(spare))?.next;
-        self.lead(slot, spare)?;
+        self.lead(self.chain(parked.owner, parked.cookie), slot, spare)?;
         *self.records.get_mut(usize::from(spare))? = parked;
         *self.records.get_mut(usize::from(slot))? = Record {
             clean: parked.clean,
@@ -741,14 +743,17 @@ where
     /// Empties a slot or the place of a parked flow and takes the flow out of the index.
     /// What was known of the flow stays there until the place is taken again.
     fn clear(&mut self, slot: u16) -> Option<&Record> {
-        let next = self.get(slot)?.next;
-        self.lead(slot, next)?;
-        self.unbound(slot);
+        let record = self.record(slot)?;
+        let (owner, cookie, next) = (record.owner, record.cookie, record.next);
+        record.used = false;
+        record.leaving = false;
+        if core::mem::take(&mut record.bound) {
+            self.stats.bound = self.stats.bound.saturating_sub(1);
+        }
+        self.lead(self.chain(owner, cookie), slot, next)?;
         self.stats.flows = self.stats.flows.saturating_sub(1);
         let parked = !self.is_slot(slot);
         let record = self.records.get_mut(usize::from(slot))?;
-        record.used = false;
-        record.leaving = false;
         if parked {
             record.next = self.spare;
             self.spare = slot;
