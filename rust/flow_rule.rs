@@ -446,7 +446,7 @@ impl FlowRule {
         self.entries().iter().map(Self::action_of)
     }
 
-    #[inline]
+    #[inline(always)]
     fn action_of(entry: &bindings::flow_action_entry) -> Action<'_> {
         use bindings::*;
 

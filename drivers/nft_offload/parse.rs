@@ -82,7 +82,7 @@ impl Parser for RuleParser<'_> {
         self.on_match(key)
     }
 
-    #[inline]
+    #[inline(always)]
     fn on_action(&mut self, action: Action) -> Result<(), Reject> {
         self.on_action(action)
     }
@@ -106,7 +106,7 @@ fn feed(parser: &mut impl Parser, rule: &FlowRule, ports: &impl Ports) -> Result
     Ok(())
 }
 
-#[inline]
+#[inline(always)]
 fn feed_keys(parser: &mut impl Parser, rule: &FlowRule, ports: &impl Ports) -> Result<(), Reject> {
     if let Some(control) = rule.control() {
         parser.on_match(Match::Control {
@@ -201,6 +201,8 @@ fn to_vlan(tag: Masked<flow_rule::VlanKey>) -> VlanKey {
     }
 }
 
+// For each parser by itself: an action then is taken from the rule without being put together.
+#[inline(always)]
 fn to_action(action: flow_rule::Action<'_>, ports: &impl Ports) -> Action {
     use flow_rule::Action as A;
 

@@ -481,7 +481,7 @@ impl<'a> RuleParser<'a> {
     }
 
     /// Takes an action.
-    #[inline]
+    #[inline(always)]
     pub fn on_action(&mut self, action: Action) -> Result<(), Reject> {
         match action {
             Action::Mangle {
@@ -520,6 +520,7 @@ impl<'a> RuleParser<'a> {
     }
 
     /// Takes a [`Action::Mangle`].
+    #[inline]
     fn on_mangle(
         &mut self,
         header: MangleHeader,
