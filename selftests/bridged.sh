@@ -38,6 +38,8 @@ bridge_down()
 	lan sh -c "ip addr del $HERE4/15 dev eth0; ip addr del $HERE6/64 dev eth0"
 	wan sh -c "ip addr del $THERE4/15 dev eth0; ip addr del $THERE6/64 dev eth0"
 	ip link del br0
+	# A port that was down has lost it.
+	ip -6 addr replace "$WAN_ROUTER6/64" dev wan
 }
 
 # rules [LAN_TAG WAN_TAG [LAN_ACTION WAN_ACTION]]: both ways, - is no tag
