@@ -7,6 +7,7 @@ use super::{
         DsaTag,
         Encap,
         Flow,
+        PsePort,
         Tuple, //
     },
     reject::Reject,
@@ -88,6 +89,10 @@ pub struct Caps {
     pub dsa: Option<DsaCaps>,
     /// What the entries' counters count; `None` if there are none.
     pub mib: Option<MibUnit>,
+    /// The table has a part for each PPE of the chip. Frames that arrive at the first of
+    /// these ports are looked up in the second part, those of the next one in the third
+    /// part and so on; those of all other ports in the first part.
+    pub apart: &'static [PsePort],
 }
 
 impl Caps {
@@ -104,7 +109,20 @@ impl Caps {
         headers: 0,
         dsa: None,
         mib: None,
+        apart: &[],
     };
+
+    /// Number of parts of the table.
+    pub const fn parts(&self) -> usize {
+        self.apart.len().saturating_add(1)
+    }
+
+    /// The part of the table, from 0 on, in which frames that arrive at `port` are looked
+    /// up.
+    pub fn part(&self, port: PsePort) -> usize {
+        let apart = self.apart.iter().position(|own| *own == port);
+        apart.map_or(0, |at| at.saturating_add(1))
+    }
 }
 
 /// Whether a chip with `caps` can forward `flow`.

@@ -66,13 +66,16 @@ pub trait Hw {
     fn read_entry(&mut self, slot: u16, out: &mut [u32]) -> Result<(), HwError>;
     /// Reads word 0 of an entry.
     fn read_word0(&mut self, slot: u16) -> Result<u32, HwError>;
-    /// Writes an entry: body, write barrier, word 0, and then clears the engine's cache.
+    /// Writes an entry: body, write barrier, word 0, and then clears the cache of its part.
     fn commit(&mut self, slot: u16, entry: &Entry) -> Result<(), HwError>;
     /// Makes an entry invalid in word 0. The engine may still use it until
     /// [`Hw::clear_cache`].
     fn invalidate(&mut self, slot: u16) -> Result<(), HwError>;
-    /// Clears the engine's cache of entries.
-    fn clear_cache(&mut self) -> Result<(), HwError>;
+    /// Clears the cache of entries of that part of the table ([`Caps::apart`]) which the
+    /// slot belongs to.
+    fn clear_cache(&mut self, slot: u16) -> Result<(), HwError>;
+    /// Clears the caches of all parts.
+    fn clear_caches(&mut self) -> Result<(), HwError>;
     /// Reads and clears the counters of an entry, in the chip's own unit
     /// ([`Caps::mib`]). Not called if the chip has none.
     fn read_mib(&mut self, slot: u16) -> Result<Count, HwError>;
@@ -216,9 +219,6 @@ pub struct TableStats {
 /// No slot: the end of a chain in the index, for instance.
 const NIL: u16 = u16::MAX;
 
-/// Most slots a table can have.
-const MAX_SLOTS: usize = 1 << 15;
-
 /// Time without packets, in milliseconds, after which a flow has to make room for another
 /// one if their bucket is full. Long enough not to be undone at once by the next packet of
 /// a flow that only pauses, and well below the 30 s after which nf_flowtable ends a flow.
@@ -234,6 +234,9 @@ pub const fn spares(slots: usize) -> usize {
 const REFUSED: usize = 64;
 
 /// Flows by slot, over storage of the caller's.
+///
+/// The slots are those of the table's parts, see [`Caps::apart`], one part after the other.
+/// A flow can only be in the part of the port at which it arrives.
 ///
 /// The record of a flow lives at the number of the flow's slot; a hash index leads from
 /// owner and cookie there. So the cost of all but [`Table::remove_where`] is independent
@@ -263,6 +266,8 @@ pub struct Table<R, I> {
     records: R,
     index: I,
     slots: usize,
+    /// Slots of each part.
+    part: u16,
     /// First of the free records behind those of the slots.
     spare: u16,
     /// Number of them.
@@ -287,22 +292,24 @@ where
     R: DerefMut<Target = [Record]>,
     I: DerefMut<Target = [u16]>,
 {
-    /// A table over `records`, one for each of the engine's slots, and `index`, of
-    /// [`index_len`] elements. What they hold is overwritten. `None` if the lengths do
-    /// not fit: the number of slots must be a power of two of at most 32768.
+    /// A table of one part over `records`, one for each of the engine's slots, and
+    /// `index`, of [`index_len`] elements. What they hold is overwritten. `None` if the
+    /// lengths do not fit: the number of slots must be a power of two of at most 32768.
     ///
     /// No flow ever makes room for another one in such a table.
     pub fn new(records: R, index: I) -> Option<Self> {
         let slots = records.len();
-        Self::with_spares(records, index, slots)
+        Self::with_spares(records, index, slots, 1)
     }
 
-    /// As [`Table::new`], for `slots` slots and with more records than that, see
-    /// [`spares`]; 65535 at most in all.
-    pub fn with_spares(mut records: R, mut index: I, slots: usize) -> Option<Self> {
+    /// As [`Table::new`], for `parts` parts ([`Caps::parts`]) of `part` slots each, which
+    /// must be a power of two, and with more records than that, see [`spares`]; 65535 at
+    /// most in all.
+    pub fn with_spares(mut records: R, mut index: I, part: usize, parts: usize) -> Option<Self> {
+        let slots = part.checked_mul(parts)?;
         let spares = records.len().checked_sub(slots)?;
-        if !slots.is_power_of_two()
-            || slots > MAX_SLOTS
+        if !part.is_power_of_two()
+            || parts == 0
             || records.len() > usize::from(NIL)
             || index.len() != index_len(slots)
         {
@@ -319,6 +326,7 @@ where
             records,
             index,
             slots,
+            part: u16::try_from(part).ok()?,
             spare,
             spares: u32::try_from(spares).ok()?,
             refused: [0; REFUSED],
@@ -507,7 +515,7 @@ where
         let slot = self.find(owner, cookie)?;
         let mut gone = true;
         if self.is_slot(slot) {
-            let answer = hw.invalidate(slot).and_then(|()| hw.clear_cache());
+            let answer = hw.invalidate(slot).and_then(|()| hw.clear_cache(slot));
             gone = self.answer(answer).is_ok();
         }
         self.take(hw, chip, slot, gone)
@@ -563,7 +571,7 @@ where
     }
 
     /// Removes the flows for which `pred` holds, each as [`Table::destroy`] does, but with
-    /// the engine's cache cleared once for all of them. Looks at every slot.
+    /// the engine's caches cleared once for all of them. Looks at every slot.
     pub fn remove_where<H: Hw + ?Sized>(
         &mut self,
         hw: &mut H,
@@ -590,7 +598,7 @@ where
             return;
         }
         if cached {
-            let cleared = hw.clear_cache();
+            let cleared = hw.clear_caches();
             gone &= self.answer(cleared).is_ok();
         }
         for slot in (0..=u16::MAX).take(self.records.len()) {
@@ -622,10 +630,15 @@ where
             tuple: key.tuple,
             ..Flow::NONE
         };
-        let found = self
-            .slot_of_key(chip, &flow)
-            .filter(|slot| self.get(*slot).is_some_and(|record| record.owner == owner));
-        if let Some(slot) = found {
+        // It is not known where its frames arrive.
+        for part in 0..chip.caps.parts() {
+            let found = self.bucket_in(chip, &flow, part).find(|slot| {
+                self.get(*slot)
+                    .is_some_and(|record| record.owner == owner && record.flow.same_key(&flow))
+            });
+            let Some(slot) = found else {
+                continue;
+            };
             let word0 = hw.read_word0(slot);
             if let Ok(word0) = self.answer(word0) {
                 let _ = self.let_go(hw, chip, slot, word0);
@@ -803,7 +816,7 @@ where
     ) -> Result<bool, Reject> {
         let armed = word0 != 0 && matches!(chip.format.state(word0), State::Bound | State::Fin);
         if armed {
-            let gone = hw.invalidate(slot).and_then(|()| hw.clear_cache());
+            let gone = hw.invalidate(slot).and_then(|()| hw.clear_cache(slot));
             self.answer(gone)?;
         }
         Ok(armed)
@@ -1029,8 +1042,20 @@ where
 
     /// The slots in which the engine looks for a flow and which it can be given.
     fn bucket(&self, chip: Chip<'_>, flow: &Flow) -> Slots {
-        chip.format
-            .slots(flow, u32::try_from(self.slots).unwrap_or(0))
+        self.bucket_in(chip, flow, chip.caps.part(flow.ingress.port))
+    }
+
+    /// The slots in which the engine looks for a flow in a part of the table, and which it
+    /// can be given.
+    fn bucket_in(&self, chip: Chip<'_>, flow: &Flow, part: usize) -> Slots {
+        let slots = chip.format.slots(flow, self.part.into());
+        let first = part
+            .checked_mul(self.part.into())
+            .and_then(|start| start.checked_add(slots.first.into()));
+        match first.and_then(|first| u16::try_from(first).ok()) {
+            Some(first) if self.is_slot(first) => Slots { first, ..slots },
+            _ => slots.none(),
+        }
     }
 }
 

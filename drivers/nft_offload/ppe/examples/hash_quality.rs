@@ -79,7 +79,11 @@ impl Hw for Words {
         Ok(())
     }
 
-    fn clear_cache(&mut self) -> Result<(), HwError> {
+    fn clear_cache(&mut self, _: u16) -> Result<(), HwError> {
+        Ok(())
+    }
+
+    fn clear_caches(&mut self) -> Result<(), HwError> {
         Ok(())
     }
 
@@ -216,7 +220,7 @@ fn fill(format: &dyn Format, flows: impl Iterator<Item = Flow>, sum: &mut Sum) {
     };
     let records = vec![Record::EMPTY; SLOTS + spares(SLOTS)];
     let index = vec![0; index_len(SLOTS)];
-    let Some(mut table) = Table::with_spares(records, index, SLOTS) else {
+    let Some(mut table) = Table::with_spares(records, index, SLOTS, 1) else {
         return;
     };
     let mut hw = Words(vec![0; SLOTS]);

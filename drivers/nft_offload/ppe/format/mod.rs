@@ -262,18 +262,18 @@ pub trait Format: Sync {
     /// Width of the timestamp of bound entries, in bits; its unit is one second.
     fn timestamp_bits(&self) -> u32;
 
-    /// The first slot of the bucket in which the engine looks for `flow`, in a table of
+    /// The first slot of the bucket in which a PPE looks for `flow`, in its table of
     /// `capacity` slots (a power of two).
     fn bucket(&self, flow: &Flow, capacity: u32) -> u16;
 
-    /// Whether the engine can be given an entry in this slot.
+    /// Whether the PPE can be given an entry in this slot of its table.
     fn usable(&self, slot: u16) -> bool {
         let _ = slot;
         true
     }
 
-    /// The slots of the bucket of `flow` which it can be given, in a table of `capacity`
-    /// slots.
+    /// The slots of the bucket of `flow` which it can be given, in a PPE's table of
+    /// `capacity` slots.
     fn slots(&self, flow: &Flow, capacity: u32) -> Slots;
 
     /// The words of a bound entry for `flow`, bound at engine time `timestamp`.

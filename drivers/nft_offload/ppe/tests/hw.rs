@@ -8,19 +8,22 @@ use std::{
     vec::Vec, //
 };
 
-use super::super::{
-    flow::Flow,
-    format::{
-        netsys::NETSYS_V2,
-        Entry,
-        Format,
-        State, //
+use super::{
+    super::{
+        flow::Flow,
+        format::{
+            netsys::NETSYS_V2,
+            Entry,
+            Format,
+            State, //
+        },
+        table::{
+            Count,
+            Hw,
+            HwError, //
+        },
     },
-    table::{
-        Count,
-        Hw,
-        HwError, //
-    },
+    APART, //
 };
 
 /// What was asked of the engine.
@@ -35,6 +38,8 @@ pub enum Op {
 pub struct Fake {
     pub words: Vec<Vec<u32>>,
     pub mib: Vec<Count>,
+    /// Parts of the table.
+    parts: usize,
     cache: HashMap<u16, Vec<u32>>,
     pub now_ms: u64,
     /// Writes and clears, in order.
@@ -47,7 +52,13 @@ pub struct Fake {
 
 impl Fake {
     pub fn new(slots: usize) -> Self {
+        Self::with_parts(slots, 1)
+    }
+
+    /// An engine of one or two PPEs; the second one has the frames of [`APART`].
+    pub fn with_parts(slots: usize, parts: usize) -> Self {
         Self {
+            parts,
             words: vec![vec![0; NETSYS_V2.entry_words()]; slots],
             mib: vec![Count::ZERO; slots],
             cache: HashMap::new(),
@@ -83,10 +94,21 @@ impl Fake {
         *word0 = (*word0 & !(3 << 28)) | (state << 28);
     }
 
+    /// Slots of each part.
+    fn part(&self) -> u16 {
+        (self.words.len() / self.parts) as u16
+    }
+
+    /// The slots of the bucket of a flow.
+    pub fn bucket(&self, flow: &Flow) -> core::ops::Range<u16> {
+        let part = u16::from(self.parts > 1 && flow.ingress.port == APART) * self.part();
+        let first = part + NETSYS_V2.bucket(flow, self.part().into());
+        first..first + NETSYS_V2.ways()
+    }
+
     /// The slot of a flow, as the engine sees it, and whether it forwards the flow.
     pub fn look_up(&self, flow: &Flow) -> Option<(u16, bool)> {
-        let first = NETSYS_V2.bucket(flow, self.words.len() as u32);
-        (first..first + NETSYS_V2.ways()).find_map(|slot| {
+        self.bucket(flow).find_map(|slot| {
             let words = self
                 .cache
                 .get(&slot)
@@ -95,6 +117,12 @@ impl Fake {
                 NETSYS_V2.state(words[0]) != State::Invalid && NETSYS_V2.same_key(words, flow);
             found.then_some((slot, NETSYS_V2.is_bound(words[0])))
         })
+    }
+
+    /// Clears the cache of the part with this slot.
+    fn forget(&mut self, slot: u16) {
+        let part = self.part();
+        self.cache.retain(|cached, _| cached / part != slot / part);
     }
 
     /// A frame of the flow arrives. Returns the slot by which it is forwarded, if it is.
@@ -117,8 +145,8 @@ impl Fake {
         if self.look_up(flow).is_some() {
             return None;
         }
-        let first = NETSYS_V2.bucket(flow, self.words.len() as u32);
-        let slot = (first..first + NETSYS_V2.ways())
+        let slot = self
+            .bucket(flow)
             .find(|slot| NETSYS_V2.state(self.words[usize::from(*slot)][0]) == State::Invalid)?;
         let entry = NETSYS_V2.encode(flow, 0).unwrap();
         self.words[usize::from(slot)] = entry.words().to_vec();
@@ -173,7 +201,7 @@ impl Hw for Fake {
         self.access()?;
         self.words[usize::from(slot)][0] = entry.word0();
         self.access()?;
-        self.cache.clear();
+        self.forget(slot);
         Ok(())
     }
 
@@ -184,7 +212,14 @@ impl Hw for Fake {
         Ok(())
     }
 
-    fn clear_cache(&mut self) -> Result<(), HwError> {
+    fn clear_cache(&mut self, slot: u16) -> Result<(), HwError> {
+        self.ops.push(Op::ClearCache);
+        self.access()?;
+        self.forget(slot);
+        Ok(())
+    }
+
+    fn clear_caches(&mut self) -> Result<(), HwError> {
         self.ops.push(Op::ClearCache);
         self.access()?;
         self.cache.clear();

@@ -64,6 +64,16 @@ const CAPS: Caps = Caps {
         ports: 6,
     }),
     mib: Some(MibUnit::Layer2 { fcs: false }),
+    apart: &[],
+};
+
+/// A port with a part of the table of its own.
+const APART: PsePort = PsePort(2);
+
+/// The same chip with two PPEs.
+const TWO_PARTS: Caps = Caps {
+    apart: &[APART],
+    ..CAPS
 };
 
 /// An IPv4 tuple of host numbers in two networks.

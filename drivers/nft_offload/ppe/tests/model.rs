@@ -12,7 +12,10 @@ use proptest::prelude::*;
 
 use super::{
     super::{
-        flow::Flow,
+        flow::{
+            Flow,
+            PsePort, //
+        },
         format::{
             netsys::NETSYS_V2,
             Format,
@@ -30,25 +33,29 @@ use super::{
     hw::Fake,
     table::{
         routed,
-        table_with_spares,
+        table_of_two,
         TestTable, //
     },
-    CAPS, //
+    TWO_PARTS, //
 };
 
-/// Few slots, so that buckets get full.
+/// Few slots, so that buckets get full, in two parts.
 const SLOTS: usize = 16;
 /// And few places for flows without slot.
 const SPARES: usize = 4;
 const CHIP: Chip<'static> = Chip {
     format: &NETSYS_V2,
-    caps: &CAPS,
+    caps: &TWO_PARTS,
 };
 
-/// A flow by number, half of them with another neighbour.
+/// A flow by number, half of them with another neighbour, half of them the other way round
+/// through the ports.
 fn flow(n: u16) -> Flow {
-    let mut flow = routed(n / 2);
+    let mut flow = routed(n / 4);
     flow.dmac[5] ^= (n % 2) as u8;
+    let port = 1 + (n / 2 % 2) as u8;
+    flow.ingress = PsePort(port).into();
+    flow.egress = PsePort(3 - port).into();
     flow
 }
 
@@ -148,7 +155,7 @@ impl Run {
             Some(_) => Replaced::Updated,
             None => Replaced::Bound,
         };
-        let bucket = |flow: &Flow| NETSYS_V2.bucket(flow, SLOTS as u32);
+        let bucket = |flow: &Flow| self.hw.bucket(flow);
         let others: Vec<_> = self
             .known
             .iter()
@@ -337,8 +344,9 @@ impl Run {
                 parked += 1;
                 continue;
             }
-            prop_assert!(!keys.contains(&(record.flow.l4, record.flow.tuple)));
-            keys.push((record.flow.l4, record.flow.tuple));
+            let key = (record.flow.ingress, record.flow.l4, record.flow.tuple);
+            prop_assert!(!keys.contains(&key));
+            keys.push(key);
             let words = &self.hw.words[usize::from(slot)];
             if record.bound && NETSYS_V2.is_bound(words[0]) {
                 prop_assert!(NETSYS_V2.same_key(words, &record.flow));
@@ -361,8 +369,8 @@ impl Run {
 
 fn run(steps: &[Step]) -> Result<(), TestCaseError> {
     let mut run = Run {
-        hw: Fake::new(SLOTS),
-        table: table_with_spares(SLOTS, SPARES),
+        hw: Fake::with_parts(SLOTS, 2),
+        table: table_of_two(SLOTS / 2, SPARES),
         known: HashMap::new(),
         exact: true,
     };

@@ -12,6 +12,7 @@ use super::{
         },
         flow::{
             Flow,
+            PsePort,
             Tuple,
             L4, //
         },
@@ -42,7 +43,8 @@ use super::{
         Op, //
     },
     v4,
-    CAPS, //
+    CAPS,
+    TWO_PARTS, //
 };
 
 pub type TestTable = Table<Vec<Record>, Vec<u16>>;
@@ -56,7 +58,13 @@ pub fn new_table(slots: usize) -> TestTable {
 /// A table with room for flows without slot.
 pub fn table_with_spares(slots: usize, spares: usize) -> TestTable {
     let records = vec![Record::EMPTY; slots + spares];
-    Table::with_spares(records, vec![0; index_len(slots)], slots).unwrap()
+    Table::with_spares(records, vec![0; index_len(slots)], slots, 1).unwrap()
+}
+
+/// The same of two parts.
+pub fn table_of_two(part: usize, spares: usize) -> TestTable {
+    let records = vec![Record::EMPTY; 2 * part + spares];
+    Table::with_spares(records, vec![0; index_len(2 * part)], part, 2).unwrap()
 }
 
 const SLOTS: usize = 64;
@@ -92,6 +100,15 @@ impl Bench {
         Self {
             table: table_with_spares(SLOTS, spares),
             ..Self::new()
+        }
+    }
+
+    /// With two parts of `SLOTS` slots each.
+    fn two(spares: usize) -> Self {
+        Self {
+            hw: Fake::with_parts(2 * SLOTS, 2),
+            table: table_of_two(SLOTS, spares),
+            chip: TWO,
         }
     }
 
@@ -157,7 +174,7 @@ fn storage_must_fit() {
 
     let table = |records, slots| {
         let index = vec![0; index_len(slots)];
-        Table::with_spares(vec![Record::EMPTY; records], index, slots)
+        Table::with_spares(vec![Record::EMPTY; records], index, slots, 1)
     };
     assert_eq!(table(18, 16).unwrap().capacity(), 16);
     assert!(table(15, 16).is_none());
@@ -166,6 +183,110 @@ fn storage_must_fit() {
     assert!(table(65536, 1 << 15).is_none());
     assert!(table((1 << 14) + spares(1 << 14), 1 << 14).is_some());
     assert_eq!(spares(1 << 14), 2048);
+
+    let table = |records, part, parts| {
+        let index = vec![0; index_len(part * parts)];
+        Table::with_spares(vec![Record::EMPTY; records], index, part, parts)
+    };
+    let three = table(3 * (1 << 14) + spares(3 << 14), 1 << 14, 3);
+    assert_eq!(three.unwrap().capacity(), 49152);
+    assert!(table(65535, 1 << 14, 4).is_none());
+    assert!(table(48, 16, 3).is_some());
+    assert!(table(47, 16, 3).is_none());
+    assert!(table(48, 24, 2).is_none());
+    assert!(table(16, 16, 0).is_none());
+    assert!(table(16, usize::MAX / 2 + 1, 0).is_none());
+    let index = vec![0; 64];
+    assert!(Table::with_spares(vec![Record::EMPTY; 48], index, 16, usize::MAX).is_none());
+}
+
+/// A chip with two PPEs, of which the second one has the frames of [`APART`].
+const TWO: Chip<'static> = Chip {
+    format: &NETSYS_V2,
+    caps: &TWO_PARTS,
+};
+
+/// The flow as it arrives at `port`.
+fn from(port: u8, flow: &Flow) -> Flow {
+    Flow {
+        ingress: PsePort(port).into(),
+        egress: PsePort(3 - port).into(),
+        ..*flow
+    }
+}
+
+#[test]
+fn a_port_has_its_part() {
+    assert_eq!((CAPS.parts(), TWO_PARTS.parts()), (1, 2));
+    let three = Caps {
+        apart: &[PsePort(2), PsePort(15)],
+        ..CAPS
+    };
+    let parts = [1, 2, 5, 15].map(|port| three.part(PsePort(port)));
+    assert_eq!((three.parts(), parts), (3, [0, 1, 0, 2]));
+
+    let mut b = Bench::two(0);
+    let part = SLOTS as u16;
+    let flows = b.bucket(5);
+    let [first, second] = [1, 2].map(|port| move |f: &Flow| from(port, f));
+    for (cookie, f) in (0..).zip(&flows[..4]) {
+        assert_eq!(b.replace(A, cookie, &first(f)), Ok(Replaced::Bound));
+        assert!(b.table.find(A, cookie).unwrap() < part);
+    }
+    // The same addresses in the other part are another flow, and have room.
+    for (cookie, f) in (10..).zip(&flows[..4]) {
+        assert_eq!(b.replace(A, cookie, &second(f)), Ok(Replaced::Bound));
+        let slot = b.table.find(A, cookie).unwrap();
+        assert_eq!(slot, b.table.find(A, cookie - 10).unwrap() + part);
+        assert_eq!(b.table.slot_of_key(TWO, &second(f)), Some(slot));
+        assert_eq!(b.hw.frame(&second(f), 100), Some(slot));
+    }
+    assert_eq!(b.replace(A, 4, &first(&flows[4])), Err(Reject::BucketFull));
+    assert_eq!(b.replace(A, 4, &second(&flows[4])), Err(Reject::BucketFull));
+    assert_eq!(b.replace(B, 0, &second(&flows[0])), Err(Reject::KeyInUse));
+
+    // Both leave with the opposite direction of whichever it was, and only they.
+    b.table.refuse(&mut b.hw, TWO, A, &flows[0].key());
+    for f in [first(&flows[0]), second(&flows[0])] {
+        assert_eq!(b.hw.frame(&f, 100), None);
+    }
+    assert_eq!(b.hw.forwarding().len(), 6);
+    b.table.remove_where(&mut b.hw, TWO, |_| true, |_| ());
+    assert!(b.hw.forwarding().is_empty());
+    assert_eq!(b.table.table_stats().stray_mib, 0);
+}
+
+#[test]
+fn a_flow_moves_to_the_part_of_its_new_port() {
+    let mut b = Bench::two(0);
+    let f = routed(0);
+    for (n, port) in (0..).zip([1, 2, 1]) {
+        let f = from(port, &f);
+        let replaced = if n == 0 {
+            Replaced::Bound
+        } else {
+            Replaced::Updated
+        };
+        assert_eq!(b.replace(A, 7, &f), Ok(replaced));
+        let slot = b.table.find(A, 7).unwrap();
+        assert_eq!(usize::from(slot) / SLOTS, usize::from(port) - 1);
+        assert_eq!(b.hw.forwarding(), [slot]);
+        assert_eq!(b.hw.frame(&f, 100), Some(slot));
+        assert_eq!(b.hw.frame(&from(3 - port, &f), 100), None);
+    }
+    assert_eq!(b.table.iter().count(), 1);
+    assert_eq!(b.destroy(A, 7).unwrap().total, count(3));
+    assert_eq!(b.hw.forwarding(), []);
+    assert_eq!(b.table.table_stats().flows, 0);
+}
+
+#[test]
+fn more_parts_than_the_table_has() {
+    let mut b = Bench::with_spares(SLOTS);
+    b.chip = TWO;
+    let f = routed(0);
+    assert_eq!(b.replace(A, 1, &from(1, &f)), Ok(Replaced::Bound));
+    assert_eq!(b.replace(A, 2, &from(2, &f)), Err(Reject::BucketFull));
 }
 
 #[test]
