@@ -6,6 +6,7 @@
 use crate::{
     ppe::{
         caps::Caps,
+        flow::PsePort,
         format::Format,
         table::{
             Count,
@@ -17,7 +18,7 @@ use crate::{
 
 mod mediatek;
 
-/// Where the tables of an engine are, as the engine sees them.
+/// Where the tables of a PPE are, as the PPE sees them.
 #[derive(Clone, Copy)]
 pub(crate) struct Tables {
     /// Address of the table of flows.
@@ -28,6 +29,9 @@ pub(crate) struct Tables {
 
 /// A chip generation: what it can do, and how its engine is run.
 ///
+/// An engine has one PPE or several ([`Caps::parts`]), numbered from 0 on, each with a table of its
+/// own. A slot's number counts the entries of all tables, one table after the other.
+///
 /// All functions are called with the engine's lock held, in process context. They bound the time
 /// they wait. Registers that read as all ones mean a device that is gone ([`HwError`]).
 pub(crate) trait Chip: Sync {
@@ -35,25 +39,33 @@ pub(crate) trait Chip: Sync {
     fn name(&self) -> &'static str;
     /// Capabilities.
     fn caps(&self) -> &'static Caps;
-    /// Format of the table of flows.
+    /// Format of the tables of flows.
     fn format(&self) -> &'static dyn Format;
-    /// Number of entries, a power of two.
+    /// Number of entries of each PPE, a power of two.
     fn entries(&self) -> usize;
+    /// Number of entries of all PPEs.
+    fn slots(&self) -> usize {
+        self.entries().saturating_mul(self.caps().parts())
+    }
+    /// The PPE that has a slot, and the number of the entry in its table.
+    fn locate(&self, slot: u16) -> (usize, u16);
     /// Size of an entry of the table of counters, in 32-bit words; 0 if there is none in memory.
     fn mib_words(&self) -> usize;
 
-    /// Gives the engine its tables, which are all zero, and starts it.
-    fn start(&self, regs: &Registers, tables: Tables) -> Result<(), HwError>;
-    /// Stops the engine. When it returns without error the tables are not accessed any more.
-    fn stop(&self, regs: &Registers) -> Result<(), HwError>;
-    /// Makes the engine forget what it has cached of the table.
-    fn clear_cache(&self, regs: &Registers) -> Result<(), HwError>;
+    /// Gives a PPE its tables, which are all zero, and starts it.
+    fn start(&self, regs: &Registers, ppe: usize, tables: Tables) -> Result<(), HwError>;
+    /// Has frames that arrive at a port looked up in the PPE of that port ([`Caps::part`]).
+    fn direct(&self, regs: &Registers, port: PsePort) -> Result<(), HwError>;
+    /// Stops a PPE. When it returns without error its tables are not accessed any more.
+    fn stop(&self, regs: &Registers, ppe: usize) -> Result<(), HwError>;
+    /// Makes a PPE forget what it has cached of its table.
+    fn clear_cache(&self, regs: &Registers, ppe: usize) -> Result<(), HwError>;
     /// Reads and clears the counters of an entry.
     fn read_mib(&self, regs: &Registers, slot: u16) -> Result<Count, HwError>;
     /// The engine's clock, in seconds, of which as many bits are valid as entries hold.
     fn timestamp(&self, regs: &Registers) -> Result<u16, HwError>;
-    /// Sets the largest layer-3 packet that is forwarded; larger ones go to the CPU.
-    fn set_mtu(&self, regs: &Registers, mtu: u32) -> Result<(), HwError>;
+    /// Sets the largest layer-3 packet that a PPE forwards; larger ones go to the CPU.
+    fn set_mtu(&self, regs: &Registers, ppe: usize, mtu: u32) -> Result<(), HwError>;
 }
 
 /// The chip with a board's chip number: the digits of its name, in hexadecimal.

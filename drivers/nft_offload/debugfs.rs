@@ -83,7 +83,8 @@ fn status(engine: &Arc<Engine>, f: &mut Formatter<'_>) -> Result {
     writeln!(f, "version: {}", crate::VERSION)?;
     writeln!(f, "chip: {}", engine.chip.name())?;
     writeln!(f, "bus: {}", engine.bus)?;
-    writeln!(f, "entries: {}", engine.chip.entries())?;
+    writeln!(f, "ppes: {}", caps.parts())?;
+    writeln!(f, "entries: {}", engine.chip.slots())?;
     writeln!(f, "ways: {}", engine.chip.format().ways())?;
     writeln!(
         f,
@@ -226,7 +227,7 @@ fn slots(engine: &Engine, f: &mut Formatter<'_>, show: fn(State) -> bool) -> Res
     const CHUNK: usize = 64;
 
     let format = engine.chip.format();
-    let slots = engine.chip.entries();
+    let slots = engine.chip.slots();
     for first in (0..slots).step_by(CHUNK) {
         engine.with(|state| {
             for slot in first..slots.min(first.saturating_add(CHUNK)) {

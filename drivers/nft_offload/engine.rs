@@ -282,23 +282,91 @@ impl Counters {
     }
 }
 
+/// The tables of a PPE. Each is allocated by itself, as memory for those of several at once would
+/// be hard to get.
+struct Memory {
+    entries: WordTable,
+    mib: WordTable,
+}
+
+impl Memory {
+    fn new(dev: &Device<Bound>, chip: &dyn Chip) -> Result<Self> {
+        let entries = chip.entries();
+        Ok(Self {
+            entries: WordTable::new(dev, entries * chip.format().entry_words())?,
+            mib: WordTable::new(dev, entries * chip.mib_words().max(1))?,
+        })
+    }
+
+    fn tables(&self) -> Tables {
+        Tables {
+            entries: self.entries.dma_address(),
+            mib: self.mib.dma_address(),
+        }
+    }
+}
+
 /// The engine's hardware, as the table policy sees it.
 pub(crate) struct Ppe {
     chip: &'static dyn Chip,
     regs: Registers,
-    entries: WordTable,
+    /// Of each PPE.
+    memory: KVec<Memory>,
     /// Words of an entry.
     entry_words: usize,
-    mib: WordTable,
-    /// No register is accessed any more, as the engine did not answer. Its table in memory still
-    /// is: a word of it can always be made invalid.
+    /// No register is accessed any more, as the engine did not answer. Its tables in memory still
+    /// are: a word of them can always be made invalid.
     dead: bool,
 }
 
 impl Ppe {
-    /// Where word 0 of an entry is.
-    fn word0_at(&self, slot: u16) -> usize {
-        usize::from(slot) * self.entry_words
+    fn new(dev: &Device<Bound>, chip: &'static dyn Chip, regs: Registers) -> Result<Self> {
+        let mut memory = KVec::new();
+        for _ in 0..chip.caps().parts() {
+            memory.push(Memory::new(dev, chip)?, GFP_KERNEL)?;
+        }
+        Ok(Self {
+            chip,
+            regs,
+            memory,
+            entry_words: chip.format().entry_words(),
+            dead: false,
+        })
+    }
+
+    /// The table that has a slot, and where word 0 of the entry is there.
+    fn find(&self, slot: u16) -> Result<(&WordTable, usize), HwError> {
+        let (ppe, entry) = self.chip.locate(slot);
+        let memory = self.memory.get(ppe).ok_or(HwError)?;
+        Ok((&memory.entries, usize::from(entry) * self.entry_words))
+    }
+
+    /// Starts all PPEs and has each look up the frames of its ports. On error, none runs.
+    fn start(&mut self, ports: &[Port]) -> Result<(), HwError> {
+        let started = self.try_start(ports);
+        if started.is_err() {
+            let _ = self.for_each(|chip, regs, ppe| chip.stop(regs, ppe));
+        }
+        started
+    }
+
+    fn try_start(&self, ports: &[Port]) -> Result<(), HwError> {
+        for (ppe, memory) in self.memory.iter().enumerate() {
+            self.chip.set_mtu(&self.regs, ppe, DEFAULT_MTU)?;
+            self.chip.start(&self.regs, ppe, memory.tables())?;
+        }
+        ports
+            .iter()
+            .try_for_each(|port| self.chip.direct(&self.regs, port.pse))
+    }
+
+    /// Runs `f` for each PPE, also if it failed for another one.
+    fn for_each(
+        &mut self,
+        f: impl Fn(&'static dyn Chip, &Registers, usize) -> Result<(), HwError>,
+    ) -> Result<(), HwError> {
+        let ppes = 0..self.memory.len();
+        self.with(|chip, regs| ppes.fold(Ok(()), |all, ppe| all.and(f(chip, regs, ppe))))
     }
 
     /// Runs `f` unless the engine is dead, and remembers if that was the end of it.
@@ -315,42 +383,49 @@ impl Ppe {
 
 impl Hw for Ppe {
     fn read_entry(&mut self, slot: u16, out: &mut [u32]) -> Result<(), HwError> {
-        for (at, out) in (self.word0_at(slot)..).zip(out) {
-            *out = self.entries.read(at).ok_or(HwError)?;
+        let (entries, word0_at) = self.find(slot)?;
+        for (at, out) in (word0_at..).zip(out) {
+            *out = entries.read(at).ok_or(HwError)?;
         }
         Ok(())
     }
 
     fn read_word0(&mut self, slot: u16) -> Result<u32, HwError> {
-        self.entries.read(self.word0_at(slot)).ok_or(HwError)
+        let (entries, word0_at) = self.find(slot)?;
+        entries.read(word0_at).ok_or(HwError)
     }
 
     fn commit(&mut self, slot: u16, entry: &Entry) -> Result<(), HwError> {
         if self.dead {
             return Err(HwError);
         }
-        let word0_at = self.word0_at(slot);
-        if !self.entries.write_all(word0_at + 1, entry.body()) {
+        let (entries, word0_at) = self.find(slot)?;
+        if !entries.write_all(word0_at + 1, entry.body()) {
             return Err(HwError);
         }
         // The engine may look at any time, and must not find word 0 with an old body.
         write_barrier();
-        if !self.entries.write(word0_at, entry.word0()) {
+        if !entries.write(word0_at, entry.word0()) {
             return Err(HwError);
         }
-        self.clear_cache()
+        self.clear_cache(slot)
     }
 
     fn invalidate(&mut self, slot: u16) -> Result<(), HwError> {
-        if self.entries.write(self.word0_at(slot), 0) {
+        let (entries, word0_at) = self.find(slot)?;
+        if entries.write(word0_at, 0) {
             Ok(())
         } else {
             Err(HwError)
         }
     }
 
-    fn clear_cache(&mut self) -> Result<(), HwError> {
-        self.with(|chip, regs| chip.clear_cache(regs))
+    fn clear_cache(&mut self, slot: u16) -> Result<(), HwError> {
+        self.with(|chip, regs| chip.clear_cache(regs, chip.locate(slot).0))
+    }
+
+    fn clear_caches(&mut self) -> Result<(), HwError> {
+        self.for_each(|chip, regs, ppe| chip.clear_cache(regs, ppe))
     }
 
     fn read_mib(&mut self, slot: u16) -> Result<Count, HwError> {
@@ -462,7 +537,9 @@ impl State {
 
     fn update_mtu(&mut self) {
         let mtu = self.mtu();
-        let _ = self.ppe.with(|chip, regs| chip.set_mtu(regs, mtu));
+        let _ = self
+            .ppe
+            .for_each(|chip, regs, ppe| chip.set_mtu(regs, ppe, mtu));
     }
 
     /// A device in `net` by which flows were sent in a PPPoE session since it was last asked for.
@@ -521,37 +598,22 @@ impl Engine {
         ports: KVec<Port>,
         bus: &'static str,
     ) -> Result<Arc<Self>> {
-        let slots = chip.entries();
-        let words = chip.format().entry_words();
-        let entries = WordTable::new(dev, slots * words)?;
-        let mib = WordTable::new(dev, slots * chip.mib_words().max(1))?;
+        let slots = chip.slots();
         let records = slots + spares(slots);
         let table = Table::with_spares(
             VVec::from_elem(Record::EMPTY, records, GFP_KERNEL)?,
             VVec::from_elem(0u16, index_len(slots), GFP_KERNEL)?,
-            slots,
+            chip.entries(),
+            chip.caps().parts(),
         )
         .ok_or(EINVAL)?;
 
-        let ppe = Ppe {
-            chip,
-            regs,
-            entries,
-            entry_words: words,
-            mib,
-            dead: false,
-        };
+        let mut ppe = Ppe::new(dev, chip, regs)?;
         let bridge = Bridge::new()?;
-        let tables = Tables {
-            entries: ppe.entries.dma_address(),
-            mib: ppe.mib.dma_address(),
-        };
-        chip.set_mtu(&ppe.regs, DEFAULT_MTU)
-            .and_then(|()| chip.start(&ppe.regs, tables))
-            .map_err(|_| {
-                dev_err!(dev, "the engine does not answer\n");
-                EIO
-            })?;
+        ppe.start(&ports).map_err(|_| {
+            dev_err!(dev, "the engine does not answer\n");
+            EIO
+        })?;
 
         Arc::pin_init(
             pin_init!(Self {
@@ -595,7 +657,7 @@ impl Engine {
                 "the {} engine does not answer any more: its flows go on in software\n",
                 self.chip.name()
             );
-            for slot in 0..self.chip.entries() {
+            for slot in 0..self.chip.slots() {
                 if let Ok(slot) = u16::try_from(slot) {
                     let _ = state.ppe.invalidate(slot);
                 }
@@ -973,7 +1035,10 @@ impl Drop for Running {
         self.0.with(|state| {
             // A device that was pulled out does not answer, which is no news any more.
             let quiet = !state.alive();
-            if state.ppe.with(|chip, regs| chip.stop(regs)).is_err() && !quiet {
+            let stopped = state
+                .ppe
+                .for_each(|chip, regs, ppe| chip.stop(regs, ppe));
+            if stopped.is_err() && !quiet {
                 dev_warn!(self.0.dev, "the engine did not stop in time\n");
             }
         });
@@ -1011,7 +1076,7 @@ pub(crate) fn attach<'a>(
             dev,
             "{} engine, {} entries, {} ports\n",
             chip.name(),
-            chip.entries(),
+            chip.slots(),
             engine.state.lock().ports.len()
         );
         Ok(try_pin_init!(Attached {

@@ -326,7 +326,7 @@ static void fill(struct bench *b)
 	clear(b);
 	oracle_print("chip=%s offered=%u driver_slots=%u driver_forgot=%u ours_slots=%u driver_before_refusal=%u driver_bound=%u ours_before_refusal=%u ours_bound=%u\n",
 		     b->chip->name, MOST_FLOWS, b->chip->ppe_num * MTK_PPE_ENTRIES, lost,
-		     MTK_PPE_ENTRIES, driver_first, driver, ours_first, ours);
+		     nft_oracle_slots(b->table), driver_first, driver, ours_first, ours);
 }
 
 /* What both take beside the tables that the engine reads. */
@@ -339,6 +339,7 @@ static void memory(struct bench *b)
 
 	if (b->chip->accounting)
 		fixed += MTK_PPE_ENTRIES * sizeof(struct mtk_foe_accounting);
+	fixed *= b->chip->ppe_num;
 	oracle_print("chip=%s driver_bytes=%zu driver_bytes_per_flow=%zu ours_bytes=%llu ours_bytes_per_flow=0\n",
 		     b->chip->name, fixed, flow, nft_oracle_memory(b->table));
 }

@@ -461,7 +461,7 @@ static u32 *bind(struct oracle_standin *s, unsigned long cookie, const struct br
 	struct mtk_ppe *ppe;
 	u32 *words;
 
-	if (!entry)
+	if (!entry || entry->ppe_index != ours->ppe)
 		return NULL;
 	ppe = oracle_ref_ppe(s, entry);
 	words = oracle_ref_slot(ppe, slot);

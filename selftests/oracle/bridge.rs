@@ -12,11 +12,7 @@ use crate::{
         parse,
         ppe::{
             bridge::frame,
-            caps,
-            flow::{
-                PsePort,
-                L4, //
-            },
+            flow::PsePort,
             reject::Reject, //
         }, //
     },
@@ -50,20 +46,7 @@ fn encode(
     if !rule.takes(l4, &tuple) {
         return Err(Reject::Family);
     }
-    let flow = rule.flow(l4, &tuple);
-    caps::admit(&flow, chip.caps())?;
-    let format = chip.format();
-    // CAST: As the module has it, the table holds as many bits as it has room for.
-    let entry = format.encode(&flow, clock as u16)?;
-    for (to, from) in out.words.iter_mut().zip(entry.words()) {
-        *to = *from;
-    }
-    out.count = entry.words().len() as u32;
-    out.bucket = format.bucket(&flow, chip.entries() as u32);
-    out.ways = format.ways();
-    out.v6 = tuple.is_v6();
-    out.udp = l4 == L4::Udp;
-    Ok(())
+    out.bind(chip, &rule.flow(l4, &tuple), clock)
 }
 
 /// # Safety

@@ -240,8 +240,8 @@ void oracle_show(const struct oracle_standin *s, const struct flow_rule *rule,
 			     *t->ours.reject ? t->ours.reject : "accepts");
 		break;
 	case ORACLE_BAD_BIND:
-		oracle_print("#   %s: the driver did not bind what was learned in bucket %u\n",
-			     s->chip->name, t->ours.bucket);
+		oracle_print("#   %s: the driver did not bind what was learned in bucket %u of PPE %u\n",
+			     s->chip->name, t->ours.bucket, t->ours.ppe);
 		dump_words("nft_offload", t->ours.words, t->ours.count);
 		break;
 	case ORACLE_BAD_ENTRY:
@@ -268,7 +268,7 @@ static u32 *bind(struct oracle_standin *s, unsigned long cookie,
 	struct mtk_ppe *ppe;
 	u32 *words;
 
-	if (!entry)
+	if (!entry || entry->ppe_index != ours->ppe)
 		return NULL;
 	ppe = oracle_ref_ppe(s, entry);
 	words = oracle_ref_slot(ppe, slot);

@@ -28,7 +28,8 @@ struct oracle_ports {
 struct oracle_entry {
 	/* Why it was refused; empty if it was not. */
 	char reject[ORACLE_NAME_LEN];
-	/* First slot of its bucket, and the words. */
+	/* Its PPE, the first slot of its bucket there, and the words. */
+	u8 ppe;
 	u16 bucket;
 	u16 ways;
 	u32 count;
@@ -57,6 +58,8 @@ bool nft_oracle_replace(void *table, u64 cookie, const struct flow_rule *rule,
 			const struct oracle_ports *ports);
 bool nft_oracle_destroy(void *table, u64 cookie);
 bool nft_oracle_stats(void *table, u64 cookie);
+/* Slots of all PPEs. */
+u32 nft_oracle_slots(const void *table);
 /* Bytes it takes beside what the engine needs. */
 u64 nft_oracle_memory(const void *table);
 

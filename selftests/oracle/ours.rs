@@ -90,6 +90,7 @@ struct Ports {
 #[repr(C)]
 struct Entry {
     reject: [u8; NAME_LEN],
+    ppe: u8,
     bucket: u16,
     ways: u16,
     count: u32,
@@ -129,6 +130,24 @@ impl Entry {
         // C wants an end.
         self.reject[NAME_LEN - 1] = 0;
     }
+
+    /// The entry of `flow`, and where it is.
+    fn bind(&mut self, chip: &dyn Chip, flow: &Flow, clock: u32) -> Result<(), Reject> {
+        caps::admit(flow, chip.caps())?;
+        let format = chip.format();
+        // CAST: As the module has it, the table holds as many bits as it has room for.
+        let entry = format.encode(flow, clock as u16)?;
+        for (to, from) in self.words.iter_mut().zip(entry.words()) {
+            *to = *from;
+        }
+        self.count = entry.words().len() as u32;
+        self.ppe = chip.caps().part(flow.ingress.port) as u8;
+        self.bucket = format.bucket(flow, chip.entries() as u32);
+        self.ways = format.ways();
+        self.v6 = flow.tuple.is_v6();
+        self.udp = flow.l4 == L4::Udp;
+        Ok(())
+    }
 }
 
 fn encode(
@@ -140,19 +159,7 @@ fn encode(
 ) -> Result<(), Reject> {
     let mut flow = Flow::NONE;
     parse::parse(rule, ports, &mut flow).map_err(|refusal| refusal.reject)?;
-    caps::admit(&flow, chip.caps())?;
-    let format = chip.format();
-    // CAST: As the module has it, the table holds as many bits as it has room for.
-    let entry = format.encode(&flow, clock as u16)?;
-    for (to, from) in out.words.iter_mut().zip(entry.words()) {
-        *to = *from;
-    }
-    out.count = entry.words().len() as u32;
-    out.bucket = format.bucket(&flow, chip.entries() as u32);
-    out.ways = format.ways();
-    out.v6 = flow.tuple.is_v6();
-    out.udp = flow.l4 == L4::Udp;
-    Ok(())
+    out.bind(chip, &flow, clock)
 }
 
 #[no_mangle]
@@ -236,7 +243,7 @@ impl Hw for Memory {
         }
         fence(Ordering::SeqCst);
         write(self.word0(slot)?, entry.word0());
-        self.clear_cache()
+        self.clear_cache(slot)
     }
 
     fn invalidate(&mut self, slot: u16) -> Result<(), HwError> {
@@ -244,8 +251,12 @@ impl Hw for Memory {
         Ok(())
     }
 
-    fn clear_cache(&mut self) -> Result<(), HwError> {
-        self.chip.clear_cache(&self.regs)
+    fn clear_cache(&mut self, slot: u16) -> Result<(), HwError> {
+        self.chip.clear_cache(&self.regs, self.chip.locate(slot).0)
+    }
+
+    fn clear_caches(&mut self) -> Result<(), HwError> {
+        (0..self.chip.caps().parts()).try_for_each(|ppe| self.chip.clear_cache(&self.regs, ppe))
     }
 
     fn read_mib(&mut self, slot: u16) -> Result<Count, HwError> {
@@ -273,7 +284,8 @@ struct Bench {
 impl Bench {
     fn new(chip: u32, regs: Registers) -> Result<KBox<Self>> {
         let chip = chip::by_id(chip).ok_or(EINVAL)?;
-        let slots = chip.entries();
+        let slots = chip.slots();
+        let parts = chip.caps().parts();
         let records = VVec::from_elem(Record::EMPTY, slots + spares(slots), GFP_KERNEL)?;
         let index = VVec::from_elem(0u16, index_len(slots), GFP_KERNEL)?;
         let bytes = size_of_val(&records[..]) + size_of_val(&index[..]);
@@ -290,7 +302,7 @@ impl Bench {
                     format: chip.format(),
                     caps: chip.caps(),
                 },
-                table: Table::with_spares(records, index, slots).ok_or(EINVAL)?,
+                table: Table::with_spares(records, index, chip.entries(), parts).ok_or(EINVAL)?,
                 flow: Flow::NONE,
                 bytes,
             },
@@ -390,6 +402,15 @@ unsafe extern "C" fn nft_oracle_stats(bench: *mut Bench, cookie: u64) -> bool {
         .table
         .stats(&mut bench.memory, chip, OWNER, cookie)
         .is_some()
+}
+
+/// # Safety
+///
+/// `bench` must come from [`nft_oracle_table_new`].
+#[no_mangle]
+unsafe extern "C" fn nft_oracle_slots(bench: *const Bench) -> u32 {
+    // SAFETY: By the requirement of this function.
+    unsafe { (*bench).table.capacity() as u32 }
 }
 
 /// # Safety

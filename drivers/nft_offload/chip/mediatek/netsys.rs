@@ -2,8 +2,8 @@
 
 //! What the generations have in common: registers are the same, from different places on.
 //!
-//! Chips with several PPEs have PPE 1 0x400 and PPE 2 0xc00 behind PPE 0. The first one serves all
-//! ports; the others are left alone.
+//! Chips with several PPEs have one for each GDM (the MAC side of a port), as the mainline driver
+//! uses them. What arrives elsewhere is for the first one.
 
 use super::regs::*;
 use crate::{
@@ -17,7 +17,10 @@ use crate::{
             DsaCaps,
             MibUnit, //
         },
-        flow::DsaTag,
+        flow::{
+            DsaTag,
+            PsePort, //
+        },
         format::{
             netsys,
             Format, //
@@ -34,8 +37,16 @@ use crate::{
 };
 use kernel::error::Error;
 
-/// Number of entries is `1024 << ENTRY_NUM`.
+/// Number of entries of a PPE is `1024 << ENTRY_NUM`.
 const ENTRY_NUM: u32 = 4;
+const ENTRIES: u16 = 1024 << ENTRY_NUM;
+
+/// PSE port of the first GDM.
+pub(super) const GDM1: PsePort = PsePort(1);
+/// PSE port of the second GDM.
+pub(super) const GDM2: PsePort = PsePort(2);
+/// PSE port of the third GDM, since NETSYS v3.
+pub(super) const GDM3: PsePort = PsePort(15);
 
 /// An entry of the table of counters has 16 bytes.
 const MIB_WORDS: usize = 4;
@@ -78,13 +89,14 @@ const CAPS_UNCOUNTED: Caps = Caps {
         ports: netsys::DSA_PORTS,
     }),
     mib: None,
+    apart: &[],
 };
 
-/// Capabilities of chips without counters.
+/// Capabilities of chips with one PPE and without counters.
 pub(super) static UNCOUNTED: Caps = CAPS_UNCOUNTED;
 
-/// Capabilities of chips with counters.
-pub(super) static COUNTED: Caps = Caps {
+/// Capabilities of chips with one PPE and with counters.
+pub(super) const COUNTED: Caps = Caps {
     // No document says what the bytes of the MIB are. The mainline driver hands them to
     // conntrack, which counts from the IP header on, as they are.
     mib: Some(MibUnit::Layer3),
@@ -102,8 +114,12 @@ pub(super) enum MibWidth {
 
 /// What differs between the generations.
 pub(super) struct Generation {
-    /// Start of PPE 0, from the start of the frame engine.
-    pub(super) base: usize,
+    /// Start of each PPE, from the start of the frame engine, and its PSE port. As many as
+    /// [`Caps::parts`].
+    pub(super) ppes: &'static [(usize, PsePort)],
+    /// PSE port of each GDM and its register [`GDM1_FWD_CFG`], from the start of the frame
+    /// engine.
+    pub(super) gdms: &'static [(PsePort, usize)],
     /// Bits of [`TB_CFG`] besides those that all have.
     pub(super) table: u32,
     /// Registers that the others do not have, and their values.
@@ -112,7 +128,7 @@ pub(super) struct Generation {
     pub(super) mib_width: MibWidth,
 }
 
-/// The PPE of a chip.
+/// The PPEs of a chip.
 pub(crate) struct Ppe {
     pub(super) name: &'static str,
     pub(super) generation: &'static Generation,
@@ -128,33 +144,50 @@ fn alive(value: Result<u32, Error>) -> Result<u32, HwError> {
     }
 }
 
-impl Ppe {
-    fn at(&self, offset: usize) -> usize {
-        self.generation.base + offset
-    }
+/// Registers of one PPE.
+struct Block<'a> {
+    regs: &'a Registers,
+    base: usize,
+}
 
-    fn read(&self, regs: &Registers, offset: usize) -> Result<u32, HwError> {
-        alive(regs.read(self.at(offset)))
+impl Block<'_> {
+    fn read(&self, offset: usize) -> Result<u32, HwError> {
+        alive(self.regs.read(self.base + offset))
     }
 
     /// As [`Self::read`], for registers in which all ones can be a value.
-    fn read_data(&self, regs: &Registers, offset: usize) -> Result<u32, HwError> {
-        regs.read(self.at(offset)).map_err(|_| HwError)
+    fn read_data(&self, offset: usize) -> Result<u32, HwError> {
+        self.regs.read(self.base + offset).map_err(|_| HwError)
     }
 
-    fn write(&self, regs: &Registers, offset: usize, value: u32) -> Result<(), HwError> {
-        regs.write(self.at(offset), value).map_err(|_| HwError)
+    fn write(&self, offset: usize, value: u32) -> Result<(), HwError> {
+        let written = self.regs.write(self.base + offset, value);
+        written.map_err(|_| HwError)
     }
 
-    fn wait_clear(&self, regs: &Registers, offset: usize, bit: u32) -> Result<(), HwError> {
+    fn wait_clear(&self, offset: usize, bit: u32) -> Result<(), HwError> {
         // All ones end the wait as well.
         let done = |value| value & bit == 0 || value == u32::MAX;
         for _ in 0..WAIT_TURNS {
-            if let Ok(value) = regs.wait(self.at(offset), TIMEOUT_US / WAIT_TURNS, done) {
+            let at = self.base + offset;
+            if let Ok(value) = self.regs.wait(at, TIMEOUT_US / WAIT_TURNS, done) {
                 return alive(Ok(value)).map(|_| ());
             }
         }
         Err(HwError)
+    }
+
+    fn clear_cache(&self) -> Result<(), HwError> {
+        let control = self.read(CACHE_CTL)?;
+        self.write(CACHE_CTL, control | CACHE_CTL_CLEAR)?;
+        self.write(CACHE_CTL, control & !CACHE_CTL_CLEAR)
+    }
+}
+
+impl Ppe {
+    fn block<'a>(&self, regs: &'a Registers, ppe: usize) -> Result<Block<'a>, HwError> {
+        let &(base, _) = self.generation.ppes.get(ppe).ok_or(HwError)?;
+        Ok(Block { regs, base })
     }
 }
 
@@ -172,7 +205,11 @@ impl Chip for Ppe {
     }
 
     fn entries(&self) -> usize {
-        1024 << ENTRY_NUM
+        ENTRIES.into()
+    }
+
+    fn locate(&self, slot: u16) -> (usize, u16) {
+        ((slot / ENTRIES).into(), slot % ENTRIES)
     }
 
     fn mib_words(&self) -> usize {
@@ -183,19 +220,19 @@ impl Chip for Ppe {
         }
     }
 
-    fn start(&self, regs: &Registers, tables: Tables) -> Result<(), HwError> {
+    fn start(&self, regs: &Registers, ppe: usize, tables: Tables) -> Result<(), HwError> {
+        let regs = self.block(regs, ppe)?;
         let entries = u32::try_from(tables.entries).map_err(|_| HwError)?;
         let mib = u32::try_from(tables.mib).map_err(|_| HwError)?;
 
         // Whoever ran the engine before, with the addresses of its own tables.
-        let old = self.read(regs, GLO_CFG)?;
-        self.write(regs, GLO_CFG, old & !GLO_CFG_EN)?;
-        self.wait_clear(regs, GLO_CFG, GLO_CFG_BUSY)?;
+        let old = regs.read(GLO_CFG)?;
+        regs.write(GLO_CFG, old & !GLO_CFG_EN)?;
+        regs.wait_clear(GLO_CFG, GLO_CFG_BUSY)?;
 
-        self.write(regs, TB_BASE, entries)?;
+        regs.write(TB_BASE, entries)?;
         // Flows are bound when nf_flowtable brings them, so the engine does not have to learn.
-        self.write(
-            regs,
+        regs.write(
             TB_CFG,
             TB_CFG_ENTRY_NUM.set(ENTRY_NUM)
                 | TB_CFG_SEARCH_MISS.set(SEARCH_MISS_FORWARD)
@@ -206,85 +243,84 @@ impl Chip for Ppe {
                 | TB_CFG_SCAN_MODE.set(SCAN_MODE_CHECK_AGE)
                 | self.generation.table,
         )?;
-        self.write(regs, IP_PROTO_CHK, u32::MAX)?;
-        self.clear_cache(regs)?;
-        self.write(regs, CACHE_CTL, CACHE_CTL_EN)?;
-        self.write(
-            regs,
+        regs.write(IP_PROTO_CHK, u32::MAX)?;
+        regs.clear_cache()?;
+        regs.write(CACHE_CTL, CACHE_CTL_EN)?;
+        regs.write(
             FLOW_CFG,
             FLOW_CFG_IP4_NAT | FLOW_CFG_IP4_NAPT | FLOW_CFG_IP6_5T_ROUTE,
         )?;
-        self.write(
-            regs,
+        regs.write(
             BIND_AGE0,
             BIND_AGE0_UDP.set(BIND_AGE) | BIND_AGE0_NON_L4.set(BIND_AGE),
         )?;
-        self.write(
-            regs,
+        regs.write(
             BIND_AGE1,
             BIND_AGE1_TCP.set(BIND_AGE) | BIND_AGE1_TCP_FIN.set(BIND_AGE_FIN),
         )?;
-        self.write(
-            regs,
+        regs.write(
             BIND_LIMIT0,
             BIND_LIMIT0_QUARTER.set(BIND_LIMIT0_QUARTER.max())
                 | BIND_LIMIT0_HALF.set(BIND_LIMIT0_HALF.max()),
         )?;
-        self.write(
-            regs,
-            BIND_LIMIT1,
-            BIND_LIMIT1_FULL.set(BIND_LIMIT1_FULL.max()),
-        )?;
-        self.write(regs, DEFAULT_CPU_PORT, 0)?;
+        regs.write(BIND_LIMIT1, BIND_LIMIT1_FULL.set(BIND_LIMIT1_FULL.max()))?;
+        regs.write(DEFAULT_CPU_PORT, 0)?;
         for &(offset, value) in self.generation.setup {
-            self.write(regs, offset, value)?;
+            regs.write(offset, value)?;
         }
         if self.caps.mib.is_some() {
-            self.write(regs, MIB_TB_BASE, mib)?;
-            self.write(regs, MIB_CFG, MIB_CFG_EN | MIB_CFG_RD_CLR)?;
-            self.write(regs, MIB_CACHE_CTL, MIB_CACHE_CTL_EN)?;
+            regs.write(MIB_TB_BASE, mib)?;
+            regs.write(MIB_CFG, MIB_CFG_EN | MIB_CFG_RD_CLR)?;
+            regs.write(MIB_CACHE_CTL, MIB_CACHE_CTL_EN)?;
         }
-        self.write(
-            regs,
+        regs.write(
             GLO_CFG,
             GLO_CFG_EN | GLO_CFG_IP4_L4_CS_DROP | GLO_CFG_IP4_CS_DROP | GLO_CFG_FLOW_DROP_UPDATE,
         )
     }
 
-    fn stop(&self, regs: &Registers) -> Result<(), HwError> {
-        self.clear_cache(regs)?;
-        self.write(regs, CACHE_CTL, 0)?;
-        self.write(regs, FLOW_CFG, 0)?;
-        let config = self.read(regs, TB_CFG)?;
-        self.write(
-            regs,
+    fn direct(&self, regs: &Registers, port: PsePort) -> Result<(), HwError> {
+        let mut gdms = self.generation.gdms.iter();
+        let Some(&(_, offset)) = gdms.find(|(gdm, _)| *gdm == port) else {
+            return Ok(());
+        };
+        let ppe = self.caps.part(port);
+        let &(_, ppe) = self.generation.ppes.get(ppe).ok_or(HwError)?;
+        let config = alive(regs.read(offset))? & !GDM_FWD.set(GDM_FWD.max());
+        let forward = GDM_FWD.set(u32::from(ppe.0) * 0x1111);
+        regs.write(offset, config | forward).map_err(|_| HwError)
+    }
+
+    fn stop(&self, regs: &Registers, ppe: usize) -> Result<(), HwError> {
+        let regs = self.block(regs, ppe)?;
+        regs.clear_cache()?;
+        regs.write(CACHE_CTL, 0)?;
+        regs.write(FLOW_CFG, 0)?;
+        let config = regs.read(TB_CFG)?;
+        regs.write(
             TB_CFG,
             config & !TB_CFG_SCAN_MODE.set(TB_CFG_SCAN_MODE.max()),
         )?;
-        let global = self.read(regs, GLO_CFG)?;
-        self.write(regs, GLO_CFG, global & !GLO_CFG_EN)?;
+        let global = regs.read(GLO_CFG)?;
+        regs.write(GLO_CFG, global & !GLO_CFG_EN)?;
         if self.caps.mib.is_some() {
-            self.write(regs, MIB_CFG, 0)?;
+            regs.write(MIB_CFG, 0)?;
         }
-        self.wait_clear(regs, GLO_CFG, GLO_CFG_BUSY)
+        regs.wait_clear(GLO_CFG, GLO_CFG_BUSY)
     }
 
-    fn clear_cache(&self, regs: &Registers) -> Result<(), HwError> {
-        let control = self.read(regs, CACHE_CTL)?;
-        self.write(regs, CACHE_CTL, control | CACHE_CTL_CLEAR)?;
-        self.write(regs, CACHE_CTL, control & !CACHE_CTL_CLEAR)
+    fn clear_cache(&self, regs: &Registers, ppe: usize) -> Result<(), HwError> {
+        self.block(regs, ppe)?.clear_cache()
     }
 
     fn read_mib(&self, regs: &Registers, slot: u16) -> Result<Count, HwError> {
-        self.write(
-            regs,
-            MIB_SER_CR,
-            MIB_SER_CR_ADDR.set(slot.into()) | MIB_SER_CR_ST,
-        )?;
-        self.wait_clear(regs, MIB_SER_CR, MIB_SER_CR_ST)?;
-        let r0 = self.read_data(regs, MIB_SER_R0)?;
-        let r1 = self.read_data(regs, MIB_SER_R1)?;
-        let r2 = self.read_data(regs, MIB_SER_R2)?;
+        let (ppe, slot) = self.locate(slot);
+        let regs = self.block(regs, ppe)?;
+        regs.write(MIB_SER_CR, MIB_SER_CR_ADDR.set(slot.into()) | MIB_SER_CR_ST)?;
+        regs.wait_clear(MIB_SER_CR, MIB_SER_CR_ST)?;
+        let r0 = regs.read_data(MIB_SER_R0)?;
+        let r1 = regs.read_data(MIB_SER_R1)?;
+        let r2 = regs.read_data(MIB_SER_R2)?;
         Ok(match self.generation.mib_width {
             MibWidth::Narrow => Count {
                 bytes: u64::from(MIB_SER_R1_BYTES_HIGH.get(r1)) << 32 | u64::from(r0),
@@ -292,7 +328,7 @@ impl Chip for Ppe {
                     | u64::from(MIB_SER_R1_PACKETS_LOW.get(r1)),
             },
             MibWidth::Wide => {
-                let r3 = self.read_data(regs, MIB_SER_R3)?;
+                let r3 = regs.read_data(MIB_SER_R3)?;
                 Count {
                     bytes: u64::from(r1) << 32 | u64::from(r0),
                     packets: u64::from(r3) << 32 | u64::from(r2),
@@ -306,20 +342,19 @@ impl Chip for Ppe {
         alive(regs.read(FE_TIMESTAMP)).map(|seconds| seconds as u16)
     }
 
-    fn set_mtu(&self, regs: &Registers, mtu: u32) -> Result<(), HwError> {
+    fn set_mtu(&self, regs: &Registers, ppe: usize, mtu: u32) -> Result<(), HwError> {
+        let regs = self.block(regs, ppe)?;
         let frame = |tags: u32, field: Field| {
             field.set(
                 mtu.saturating_add(ETH_HLEN + tags * VLAN_HLEN)
                     .min(field.max()),
             )
         };
-        self.write(
-            regs,
+        regs.write(
             VLAN_MTU0,
             frame(0, VLAN_MTU0_NONE) | frame(1, VLAN_MTU0_1TAG),
         )?;
-        self.write(
-            regs,
+        regs.write(
             VLAN_MTU1,
             frame(2, VLAN_MTU1_2TAG) | frame(3, VLAN_MTU1_3TAG),
         )

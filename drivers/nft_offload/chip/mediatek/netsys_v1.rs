@@ -8,14 +8,24 @@ use super::{
         MibWidth,
         Ppe,
         COUNTED,
+        GDM1,
+        GDM2,
         UNCOUNTED, //
     },
-    regs::TB_CFG_ENTRY_80B, //
+    regs::{
+        GDM1_FWD_CFG,
+        GDM2_FWD_CFG,
+        TB_CFG_ENTRY_80B, //
+    }, //
 };
-use crate::ppe::format::netsys;
+use crate::ppe::{
+    flow::PsePort,
+    format::netsys, //
+};
 
 static V1: Generation = Generation {
-    base: 0x0c00,
+    ppes: &[(0x0c00, PsePort(4))],
+    gdms: &[(GDM1, GDM1_FWD_CFG), (GDM2, GDM2_FWD_CFG)],
     table: TB_CFG_ENTRY_80B,
     setup: &[],
     mib_width: MibWidth::Narrow,

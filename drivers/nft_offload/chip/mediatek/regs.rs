@@ -41,6 +41,16 @@ const fn bit(n: u32) -> u32 {
 /// The frame engine's clock in seconds, from the start of the frame engine's registers.
 pub(super) const FE_TIMESTAMP: usize = 0x0010;
 
+/// Where the frames of GDM1 (the MAC side of a port) go, from the start of the frame engine's
+/// registers.
+pub(super) const GDM1_FWD_CFG: usize = 0x0500;
+/// The same for GDM2.
+pub(super) const GDM2_FWD_CFG: usize = 0x1500;
+/// The same for GDM3, since NETSYS v3.
+pub(super) const GDM3_FWD_CFG: usize = 0x0540;
+/// Four PSE ports of four bits each, by kind of destination address.
+pub(super) const GDM_FWD: Field = Field::new(15, 0);
+
 // All that follow count from the start of a PPE's registers.
 
 /// Global configuration.
