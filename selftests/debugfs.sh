@@ -3,7 +3,7 @@
 # Looking changes nothing: what debugfs shows is right, and reading it as often as
 # one likes loses no count.
 . "$(dirname "$0")/lib.sh"
-begin 13
+begin 15
 
 check "the ruleset loads" ruleset hardware
 for file in status bind entries stats rejects; do
@@ -16,6 +16,27 @@ check "bind shows its addresses and ports" \
 	grep -E "BND.*$LAN_HOST4:40001->$WAN_HOST4:5201" "$ENGINE/bind"
 check "and its other direction" \
 	grep -E "BND.*$WAN_HOST4:5201->$LAN_HOST4:40001" "$ENGINE/bind"
+
+# One direction in the PPE of each port, where there are several; both in the only one.
+ppes=$(awk '$1 == "ppes:" { print $2 }' "$ENGINE/status")
+want="1 1"
+[ "$ppes" -gt 1 ] || want="2 0"
+ppe_bound()
+{
+	equal "bound in the first two PPEs" \
+		"$(engine ppe.0.bound) $(engine ppe.1.bound || echo 0)" "$want"
+}
+check "each direction is in the PPE of its port" ppe_bound
+# The two slots, counted through all PPEs.
+slots_ppe()
+{
+	local slot n=(0 0 0)
+	while read -r slot _; do
+		n[16#$slot / 0x4000]=$((n[16#$slot / 0x4000] + 1))
+	done <"$ENGINE/bind"
+	equal "slots of the first two PPEs" "${n[0]} ${n[1]}" "$want"
+}
+check "and has a slot there" slots_ppe
 
 read_all()
 {

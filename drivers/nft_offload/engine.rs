@@ -366,7 +366,13 @@ impl Ppe {
         f: impl Fn(&'static dyn Chip, &Registers, usize) -> Result<(), HwError>,
     ) -> Result<(), HwError> {
         let ppes = 0..self.memory.len();
-        self.with(|chip, regs| ppes.fold(Ok(()), |all, ppe| all.and(f(chip, regs, ppe))))
+        self.with(|chip, regs| {
+            let mut all = Ok(());
+            for ppe in ppes {
+                all = all.and(f(chip, regs, ppe));
+            }
+            all
+        })
     }
 
     /// Runs `f` unless the engine is dead, and remembers if that was the end of it.
@@ -1035,9 +1041,8 @@ impl Drop for Running {
         self.0.with(|state| {
             // A device that was pulled out does not answer, which is no news any more.
             let quiet = !state.alive();
-            let stopped = state
-                .ppe
-                .for_each(|chip, regs, ppe| chip.stop(regs, ppe));
+            let ppe = &mut state.ppe;
+            let stopped = ppe.for_each(|chip, regs, ppe| chip.stop(regs, ppe));
             if stopped.is_err() && !quiet {
                 dev_warn!(self.0.dev, "the engine did not stop in time\n");
             }
