@@ -50,11 +50,15 @@ use nft_offload_ppe::{
 const SLOTS: usize = 16384;
 const RUNS: u64 = 20;
 
-static CAPS: Caps = Caps {
-    ipv4: true,
-    nat44: true,
-    ..Caps::NONE
-};
+/// A chip that has a table for each of these ports, and one for all others.
+const fn caps(apart: &'static [PsePort]) -> Caps {
+    Caps {
+        ipv4: true,
+        nat44: true,
+        apart,
+        ..Caps::NONE
+    }
+}
 
 /// An engine that only keeps word 0.
 struct Words(Vec<u32>);
@@ -213,17 +217,14 @@ impl Sum {
 }
 
 /// Offers as many flows as there are slots.
-fn fill(format: &dyn Format, flows: impl Iterator<Item = Flow>, sum: &mut Sum) {
-    let chip = Chip {
-        format,
-        caps: &CAPS,
-    };
-    let records = vec![Record::EMPTY; SLOTS + spares(SLOTS)];
-    let index = vec![0; index_len(SLOTS)];
-    let Some(mut table) = Table::with_spares(records, index, SLOTS, 1) else {
+fn fill(chip: Chip<'_>, flows: impl Iterator<Item = Flow>, sum: &mut Sum) {
+    let slots = SLOTS * chip.caps.parts();
+    let records = vec![Record::EMPTY; slots + spares(slots)];
+    let index = vec![0; index_len(slots)];
+    let Some(mut table) = Table::with_spares(records, index, SLOTS, chip.caps.parts()) else {
         return;
     };
-    let mut hw = Words(vec![0; SLOTS]);
+    let mut hw = Words(vec![0; slots]);
     let (mut bound, mut refused) = (0, false);
     for (cookie, flow) in (0..).zip(flows.take(SLOTS)) {
         if table
@@ -242,20 +243,20 @@ fn fill(format: &dyn Format, flows: impl Iterator<Item = Flow>, sum: &mut Sum) {
     sum.end += bound;
 }
 
-/// The same with the mainline driver's policy, for a chip with so many tables.
-fn drive(format: &dyn Format, tables: u8, flows: impl Iterator<Item = Flow>, sum: &mut Sum) {
-    let mut taken = vec![vec![false; SLOTS]; tables.into()];
+/// The same with the mainline driver's policy.
+fn drive(Chip { format, caps }: Chip<'_>, flows: impl Iterator<Item = Flow>, sum: &mut Sum) {
+    let mut taken = vec![vec![false; SLOTS]; caps.parts()];
     let (mut bound, mut refused) = (0, false);
     for flow in flows.take(SLOTS) {
-        let table = flow.ingress.port.0.saturating_sub(1).min(tables - 1);
+        let table = caps.part(flow.ingress.port);
         let first = format.bucket(&flow, u32::try_from(SLOTS).unwrap_or(0));
         let free = (first..first + format.ways()).find(|slot| {
             // It overlooks that one of those that cannot be used on MT7621.
             let usable = format.usable(*slot) || slot % 128 == 115;
-            usable && !taken[usize::from(table)][usize::from(*slot)]
+            usable && !taken[table][usize::from(*slot)]
         });
         if let Some(slot) = free {
-            taken[usize::from(table)][usize::from(slot)] = true;
+            taken[table][usize::from(slot)] = true;
             bound += 1;
         } else if !refused {
             refused = true;
@@ -297,15 +298,18 @@ fn main() {
         .and_then(|seed| seed.parse().ok())
         .unwrap_or(1);
     println!("{SLOTS} flows, mean of {RUNS} runs, seed {seed}: bound before the first refusal, at the end");
-    let formats: [(&str, u8, &dyn Format); 6] = [
-        ("mt7621", 1, &netsys::NETSYS_V1_BOUNDARY),
-        ("mt7622", 1, &netsys::NETSYS_V1_COUNTED),
-        ("mt7623", 1, &netsys::NETSYS_V1),
-        ("mt7981", 2, &netsys::NETSYS_V2),
-        ("mt7986", 2, &netsys::NETSYS_V2),
-        ("mt7988", 3, &netsys::NETSYS_V3),
+    let (one, two) = (caps(&[]), caps(&[PsePort(2)]));
+    let three = caps(&[PsePort(2), PsePort(15)]);
+    let chips: [(&str, &Caps, &dyn Format); 6] = [
+        ("mt7621", &one, &netsys::NETSYS_V1_BOUNDARY),
+        ("mt7622", &one, &netsys::NETSYS_V1_COUNTED),
+        ("mt7623", &one, &netsys::NETSYS_V1),
+        ("mt7981", &two, &netsys::NETSYS_V2),
+        ("mt7986", &two, &netsys::NETSYS_V2),
+        ("mt7988", &three, &netsys::NETSYS_V3),
     ];
-    for (name, tables, format) in formats {
+    for (name, caps, format) in chips {
+        let chip = Chip { format, caps };
         println!("{name}:");
         let mut ours = [(); 3].map(|()| Sum::default());
         let mut driver = [(); 3].map(|()| Sum::default());
@@ -324,10 +328,10 @@ fn main() {
                 }
             };
             for (kind, sum) in ours.iter_mut().enumerate() {
-                fill(format, flows(kind), sum);
+                fill(chip, flows(kind), sum);
             }
             for (kind, sum) in driver.iter_mut().enumerate() {
-                drive(format, tables, flows(kind), sum);
+                drive(chip, flows(kind), sum);
             }
             draw(format, &mut Random(start), &mut ideal);
         }
