@@ -222,7 +222,7 @@ const NIL: u16 = u16::MAX;
 /// Time without packets, in milliseconds, after which a flow has to make room for another
 /// one if their bucket is full. Long enough not to be undone at once by the next packet of
 /// a flow that only pauses, and well below the 30 s after which nf_flowtable ends a flow.
-/// The mainline driver of MediaTek's chips has the engine drop TCP flows after 7 s.
+/// The kernel's own driver of such engines has them drop TCP flows after 7 s.
 pub const EVICT_IDLE_MS: u64 = 7_000;
 
 /// Records beyond those of the slots to have for a table of `slots` slots.

@@ -101,7 +101,11 @@ impl Hw for Memory {
         Ok(())
     }
 
-    fn clear_cache(&mut self) -> Result<(), HwError> {
+    fn clear_cache(&mut self, _: u16) -> Result<(), HwError> {
+        Ok(())
+    }
+
+    fn clear_caches(&mut self) -> Result<(), HwError> {
         Ok(())
     }
 
@@ -266,7 +270,7 @@ impl Bench {
         let records = vec![Record::EMPTY; SLOTS + spares(SLOTS)];
         let mut bench = Self {
             memory: Memory(vec![0; SLOTS * CHIP.format.entry_words()]),
-            table: Table::with_spares(records, vec![0; index_len(SLOTS)], SLOTS)?,
+            table: Table::with_spares(records, vec![0; index_len(SLOTS)], SLOTS, 1)?,
         };
         for n in 0..n {
             bench.replace(n.into(), &flow(v6, n));
