@@ -43,6 +43,10 @@ use crate::{
             PsePort, //
         },
         reject::Reject,
+        rule::{
+            ETH_P_8021Q,
+            VLAN_VID_MASK, //
+        },
         table::{
             Count,
             Owner,
@@ -79,11 +83,6 @@ use kernel::{
 
 /// Time between two looks at the subflows, in milliseconds.
 const AGE_EVERY_MS: u64 = 5_000;
-
-/// EtherType of an 802.1Q tag.
-const ETH_P_8021Q: u16 = 0x8100;
-/// The ID in the control field of a tag.
-const VLAN_VID_MASK: u16 = 0x0fff;
 
 /// What was seen at the ports.
 #[pin_data]

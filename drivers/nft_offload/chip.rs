@@ -54,8 +54,11 @@ pub(crate) trait Chip: Sync {
 
     /// Gives a PPE its tables, which are all zero, and starts it.
     fn start(&self, regs: &Registers, ppe: usize, tables: Tables) -> Result<(), HwError>;
-    /// Has frames that arrive at a port looked up in the PPE of that port ([`Caps::part`]).
-    fn direct(&self, regs: &Registers, port: PsePort) -> Result<(), HwError>;
+    /// Has frames that arrive at a port looked up in the PPE of that port ([`Caps::part`]). Returns
+    /// what [`Chip::redirect`] wants to know of where they went before.
+    fn direct(&self, regs: &Registers, port: PsePort) -> Result<u32, HwError>;
+    /// Has frames that arrive at a port go where they went before [`Chip::direct`].
+    fn redirect(&self, regs: &Registers, port: PsePort, before: u32) -> Result<(), HwError>;
     /// Stops a PPE. When it returns without error its tables are not accessed any more.
     fn stop(&self, regs: &Registers, ppe: usize) -> Result<(), HwError>;
     /// Makes a PPE forget what it has cached of its table.

@@ -312,6 +312,8 @@ pub(crate) struct Ppe {
     regs: Registers,
     /// Of each PPE.
     memory: KVec<Memory>,
+    /// The ports whose frames come here, and what [`Chip::direct`] said of where they went before.
+    directed: KVec<(PsePort, u32)>,
     /// Words of an entry.
     entry_words: usize,
     /// No register is accessed any more, as the engine did not answer. Its tables in memory still
@@ -320,7 +322,12 @@ pub(crate) struct Ppe {
 }
 
 impl Ppe {
-    fn new(dev: &Device<Bound>, chip: &'static dyn Chip, regs: Registers) -> Result<Self> {
+    fn new(
+        dev: &Device<Bound>,
+        chip: &'static dyn Chip,
+        regs: Registers,
+        ports: usize,
+    ) -> Result<Self> {
         let mut memory = KVec::new();
         for _ in 0..chip.caps().parts() {
             memory.push(Memory::new(dev, chip)?, GFP_KERNEL)?;
@@ -329,6 +336,7 @@ impl Ppe {
             chip,
             regs,
             memory,
+            directed: KVec::with_capacity(ports, GFP_KERNEL)?,
             entry_words: chip.format().entry_words(),
             dead: false,
         })
@@ -345,19 +353,34 @@ impl Ppe {
     fn start(&mut self, ports: &[Port]) -> Result<(), HwError> {
         let started = self.try_start(ports);
         if started.is_err() {
-            let _ = self.for_each(|chip, regs, ppe| chip.stop(regs, ppe));
+            let _ = self.stop();
         }
         started
     }
 
-    fn try_start(&self, ports: &[Port]) -> Result<(), HwError> {
+    /// Has the ports' frames go where they went before, and stops all PPEs.
+    fn stop(&mut self) -> Result<(), HwError> {
+        let directed = core::mem::replace(&mut self.directed, KVec::new());
+        let back = self.with(|chip, regs| {
+            directed
+                .iter()
+                .try_for_each(|&(port, before)| chip.redirect(regs, port, before))
+        });
+        back.and(self.for_each(|chip, regs, ppe| chip.stop(regs, ppe)))
+    }
+
+    fn try_start(&mut self, ports: &[Port]) -> Result<(), HwError> {
         for (ppe, memory) in self.memory.iter().enumerate() {
             self.chip.set_mtu(&self.regs, ppe, DEFAULT_MTU)?;
             self.chip.start(&self.regs, ppe, memory.tables())?;
         }
-        ports
-            .iter()
-            .try_for_each(|port| self.chip.direct(&self.regs, port.pse))
+        for port in ports {
+            let before = self.chip.direct(&self.regs, port.pse)?;
+            self.directed
+                .push_within_capacity((port.pse, before))
+                .map_err(|_| HwError)?;
+        }
+        Ok(())
     }
 
     /// Runs `f` for each PPE, also if it failed for another one.
@@ -614,7 +637,7 @@ impl Engine {
         )
         .ok_or(EINVAL)?;
 
-        let mut ppe = Ppe::new(dev, chip, regs)?;
+        let mut ppe = Ppe::new(dev, chip, regs, ports.len())?;
         let bridge = Bridge::new()?;
         ppe.start(&ports).map_err(|_| {
             dev_err!(dev, "the engine does not answer\n");
@@ -1041,9 +1064,7 @@ impl Drop for Running {
         self.0.with(|state| {
             // A device that was pulled out does not answer, which is no news any more.
             let quiet = !state.alive();
-            let ppe = &mut state.ppe;
-            let stopped = ppe.for_each(|chip, regs, ppe| chip.stop(regs, ppe));
-            if stopped.is_err() && !quiet {
+            if state.ppe.stop().is_err() && !quiet {
                 dev_warn!(self.0.dev, "the engine did not stop in time\n");
             }
         });

@@ -27,14 +27,14 @@ pub(super) const ETH_P_IP: u16 = 0x0800;
 /// EtherType of IPv6.
 pub(super) const ETH_P_IPV6: u16 = 0x86dd;
 /// EtherType of an 802.1Q tag.
-pub(super) const ETH_P_8021Q: u16 = 0x8100;
+pub const ETH_P_8021Q: u16 = 0x8100;
 
 /// Bits of a VLAN ID.
-pub(super) const VLAN_VID_MASK: u16 = 0x0fff;
+pub const VLAN_VID_MASK: u16 = 0x0fff;
 
 /// TCP flags FIN, SYN and RST, in the layout of [`Match::Tcp`]. Segments that carry one
 /// go to the CPU whatever the entry says, so a rule that wants none of them is met.
-const TCP_FIN_SYN_RST: u16 = 0x0007;
+pub(super) const TCP_FIN_SYN_RST: u16 = 0x0007;
 
 /// Kind of addresses that a rule matches: `addr_type` of `FLOW_DISSECTOR_KEY_CONTROL`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -189,6 +189,19 @@ impl Ppe {
         let &(base, _) = self.generation.ppes.get(ppe).ok_or(HwError)?;
         Ok(Block { regs, base })
     }
+
+    /// Sets [`GDM_FWD`] of a port, in place, and returns what it was; 0 if the port has none.
+    fn forward(&self, regs: &Registers, port: PsePort, to: u32) -> Result<u32, HwError> {
+        let mut gdms = self.generation.gdms.iter();
+        let Some(&(_, offset)) = gdms.find(|(gdm, _)| *gdm == port) else {
+            return Ok(0);
+        };
+        let mask = GDM_FWD.set(GDM_FWD.max());
+        let config = alive(regs.read(offset))?;
+        regs.write(offset, (config & !mask) | to)
+            .map_err(|_| HwError)?;
+        Ok(config & mask)
+    }
 }
 
 impl Chip for Ppe {
@@ -279,16 +292,14 @@ impl Chip for Ppe {
         )
     }
 
-    fn direct(&self, regs: &Registers, port: PsePort) -> Result<(), HwError> {
-        let mut gdms = self.generation.gdms.iter();
-        let Some(&(_, offset)) = gdms.find(|(gdm, _)| *gdm == port) else {
-            return Ok(());
-        };
+    fn direct(&self, regs: &Registers, port: PsePort) -> Result<u32, HwError> {
         let ppe = self.caps.part(port);
         let &(_, ppe) = self.generation.ppes.get(ppe).ok_or(HwError)?;
-        let config = alive(regs.read(offset))? & !GDM_FWD.set(GDM_FWD.max());
-        let forward = GDM_FWD.set(u32::from(ppe.0) * 0x1111);
-        regs.write(offset, config | forward).map_err(|_| HwError)
+        self.forward(regs, port, GDM_FWD.set(u32::from(ppe.0) * 0x1111))
+    }
+
+    fn redirect(&self, regs: &Registers, port: PsePort, before: u32) -> Result<(), HwError> {
+        self.forward(regs, port, before).map(|_| ())
     }
 
     fn stop(&self, regs: &Registers, ppe: usize) -> Result<(), HwError> {

@@ -9,7 +9,8 @@ use super::super::{
     },
     rule::{
         ETH_P_IP,
-        ETH_P_IPV6, //
+        ETH_P_IPV6,
+        TCP_FIN_SYN_RST, //
     }, //
 };
 
@@ -17,9 +18,6 @@ use super::super::{
 const IPV4_VERSION_IHL: u8 = 0x45;
 /// More fragments, and the offset of a fragment, in bytes 6 and 7 of an IPv4 header.
 const IPV4_FRAGMENT: u16 = 0x3fff;
-
-/// FIN, SYN and RST in byte 13 of a TCP header.
-const TCP_FIN_SYN_RST: u8 = 0x07;
 
 /// Bytes from the IP header on that [`parse`] looks at: an IPv6 header and a TCP header up
 /// to its flags.
@@ -74,7 +72,7 @@ pub fn parse(ethertype: u16, l3: &[u8]) -> Option<(L4, Tuple)> {
 
 /// The ports of a packet of which `header` is the begin, from the transport header on.
 fn ports(l4: L4, header: &[u8]) -> Option<(u16, u16)> {
-    if l4 == L4::Tcp && header.get(13)? & TCP_FIN_SYN_RST != 0 {
+    if l4 == L4::Tcp && u16::from(*header.get(13)?) & TCP_FIN_SYN_RST != 0 {
         return None;
     }
     let ([a, b, c, d], _) = header.split_first_chunk::<4>()?;
