@@ -69,17 +69,40 @@ impl Tuple {
     }
 }
 
-/// Tells connections apart while they exist. Not a reference: it keeps nothing alive.
+/// Which direction of a connection.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Direction {
+    /// That of the first packet.
+    Original,
+    /// The other one.
+    Reply,
+}
+
+/// Tells directions of connections apart while they exist. Not a reference: it keeps nothing
+/// alive.
 ///
 /// A flow of a flowtable holds its connection, so between REPLACE and DESTROY no other connection
 /// can have the same id as the flow's.
+///
+/// # Invariants
+///
+/// The connection's address, which is even, and a one for the direction of the reply.
 #[derive(Clone, Copy, PartialEq, Eq)]
-pub struct ConnectionId(u64);
+pub struct DirectionId(u64);
 
-impl ConnectionId {
-    /// The id as a number, to be stored where this type is not known.
+impl DirectionId {
+    /// The id as a number other than 0, to be stored where this type is not known.
     pub fn to_u64(self) -> u64 {
         self.0
+    }
+
+    /// Which direction the id with this number is of.
+    pub fn direction_of(id: u64) -> Direction {
+        if id & 1 == 0 {
+            Direction::Original
+        } else {
+            Direction::Reply
+        }
     }
 }
 
@@ -110,9 +133,10 @@ impl Connection {
         })
     }
 
-    /// The connection's id.
-    pub fn id(&self) -> ConnectionId {
-        ConnectionId(self.ct.as_ptr() as u64)
+    /// The id of this direction.
+    pub fn id(&self) -> DirectionId {
+        // INVARIANT: A direction is 0 (`IP_CT_DIR_ORIGINAL`) or 1.
+        DirectionId(self.ct.as_ptr() as u64 | u64::from(self.direction & 1))
     }
 
     /// Whether a flowtable has the connection (`IPS_OFFLOAD`).

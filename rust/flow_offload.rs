@@ -79,6 +79,37 @@ impl FlowTable {
         unsafe { bindings::nft_offload_helper_flowtable_counter(self.0.get()) }
     }
 
+    /// Ends the flows for which `pred` holds. It gets the cookies of both directions, and must not
+    /// sleep. Flows that end already it is not asked for.
+    ///
+    /// Their next packets pass the ruleset. The drivers are told within a second or two, as when a
+    /// flow ends by itself.
+    pub fn end_flows<F: FnMut(Cookie, Cookie) -> bool>(&self, mut pred: F) {
+        /// # Safety
+        ///
+        /// `arg` must point to an `F` that nobody else uses.
+        unsafe extern "C" fn pred_callback<F: FnMut(Cookie, Cookie) -> bool>(
+            arg: *mut c_void,
+            original: c_ulong,
+            reply: c_ulong,
+        ) -> bool {
+            // SAFETY: By the requirement of this function.
+            let pred = unsafe { &mut *arg.cast::<F>() };
+            // CAST: `c_ulong` is at most 64 bits wide.
+            pred(Cookie(original as u64), Cookie(reply as u64))
+        }
+
+        // SAFETY: The flowtable lives by the type invariant, and the function is called back with
+        // this very `pred`, before the call returns.
+        unsafe {
+            bindings::nft_offload_helper_flowtable_end(
+                self.0.get(),
+                Some(pred_callback::<F>),
+                core::ptr::from_mut(&mut pred).cast(),
+            )
+        };
+    }
+
     /// The namespace the flowtable is in, which outlives it.
     pub fn net(&self) -> &Net {
         // SAFETY: By the type invariant, and a flowtable is gone before its namespace is.
@@ -238,7 +269,7 @@ struct Bound<T: BlockOps> {
     binding: T::Binding,
     source: Source,
     dev: NonNull<bindings::net_device>,
-    bounds: Arc<BoundList<T>>,
+    devices: Arc<Devices<T>>,
 }
 
 /// One element of the list of bound devices.
@@ -250,16 +281,45 @@ struct Entry<T: BlockOps> {
 // SAFETY: The pointers are only followed by the callbacks, as their comments say.
 unsafe impl<T: BlockOps> Send for Entry<T> {}
 
-/// The devices a registration has bound.
+/// The devices that a driver has taken.
 #[pin_data]
-struct BoundList<T: BlockOps> {
-    /// Taken with `flow_indr_block_lock`, `flow_block_lock` or `cb_lock` held, and nothing is taken
-    /// inside.
+pub struct Devices<T: BlockOps> {
+    /// Taken with `flow_indr_block_lock`, `flow_block_lock` or `cb_lock` held. Only
+    /// [`Devices::for_each_flowtable`] has others taken inside.
     #[pin]
     list: Mutex<KVec<Entry<T>>>,
 }
 
-impl<T: BlockOps> BoundList<T> {
+impl<T: BlockOps> Devices<T> {
+    /// None.
+    pub fn new() -> Result<Arc<Self>> {
+        Arc::pin_init(
+            pin_init!(Self {
+                list <- new_mutex!(KVec::new(), "nft_offload::Devices"),
+            }),
+            GFP_KERNEL,
+        )
+    }
+
+    /// Runs `f` for each flowtable that a device was taken in. A flowtable does not go meanwhile,
+    /// and none comes. `f` may sleep, and take locks that the functions of [`BlockOps`] take.
+    pub fn for_each_flowtable(&self, mut f: impl FnMut(&FlowTable)) {
+        let list = self.list.lock();
+        // SAFETY: As in `take()`.
+        let source = |entry: &Entry<T>| unsafe { entry.bound.as_ref() }.source;
+        for (at, entry) in list.iter().enumerate() {
+            let Source::FlowTable(table) = source(entry) else {
+                continue;
+            };
+            let before = list.iter().take(at);
+            if !before.map(source).any(|other| other == source(entry)) {
+                // SAFETY: The flowtable is there until its last device was unbound, which takes
+                // the entry off the list first.
+                f(unsafe { FlowTable::from_raw(table.as_ptr()) });
+            }
+        }
+    }
+
     /// Takes the entry for `source` and `dev` off the list.
     fn take(&self, source: Source, dev: NonNull<bindings::net_device>) -> Option<Entry<T>> {
         let mut list = self.list.lock();
@@ -283,7 +343,7 @@ impl<T: BlockOps> BoundList<T> {
 #[pin_data(PinnedDrop)]
 pub struct Registration<T: BlockOps> {
     driver: Arc<T>,
-    bounds: Arc<BoundList<T>>,
+    devices: Arc<Devices<T>>,
     #[pin]
     registered: kernel::types::Opaque<()>,
 }
@@ -294,19 +354,14 @@ unsafe impl<T: BlockOps> Send for Registration<T> {}
 unsafe impl<T: BlockOps> Sync for Registration<T> {}
 
 impl<T: BlockOps> Registration<T> {
-    /// Registers `driver`.
+    /// Registers `driver`, which takes `devices`.
     ///
     /// Flowtables that exist already are not taken over: the core would offer only one device of
     /// each, and could not tell whether the flowtable still exists.
-    pub fn new(driver: Arc<T>) -> impl PinInit<Self, Error> {
+    pub fn new(driver: Arc<T>, devices: Arc<Devices<T>>) -> impl PinInit<Self, Error> {
         try_pin_init!(&this in Self {
             driver,
-            bounds: Arc::pin_init(
-                pin_init!(BoundList {
-                    list <- new_mutex!(KVec::new(), "nft_offload::BoundList"),
-                }),
-                GFP_KERNEL,
-            )?,
+            devices,
             registered <- kernel::types::Opaque::try_ffi_init(move |_| {
                 // SAFETY: The other fields were initialised before, and the value is pinned, so
                 // callbacks can use it from here on.
@@ -339,11 +394,11 @@ impl<T: BlockOps> Registration<T> {
             let source = Source::new(type_, data)?;
             // SAFETY: `cb_priv` is what `new()` registered; only fields that were initialised
             // before the registration are looked at.
-            let (driver, bounds) = unsafe {
+            let (driver, devices) = unsafe {
                 let this = cb_priv.cast::<Self>();
                 (
                     &*core::ptr::addr_of!((*this).driver),
-                    &*core::ptr::addr_of!((*this).bounds),
+                    &*core::ptr::addr_of!((*this).devices),
                 )
             };
             // SAFETY: The core passes its own request, which is ours for the call.
@@ -369,11 +424,11 @@ impl<T: BlockOps> Registration<T> {
                         return Err(not_supported());
                     }
                     // SAFETY: A request with a block comes from the flowtable or from tc itself.
-                    unsafe { Self::bind(driver, bounds, dev, sch, cb_priv, bo, source, cleanup)? };
+                    unsafe { Self::bind(driver, devices, dev, sch, cb_priv, bo, source, cleanup)? };
                     Ok(0)
                 }
                 bindings::FLOW_BLOCK_UNBIND => {
-                    let entry = bounds.take(source, dev).ok_or(ENOENT)?;
+                    let entry = devices.take(source, dev).ok_or(ENOENT)?;
                     let Source::FlowTable(table) = source else {
                         // SAFETY: The entry was on the list, so `block_cb` has not been freed, and
                         // it is ours to detach. The core sends a DESTROY for each rule when this
@@ -414,7 +469,7 @@ impl<T: BlockOps> Registration<T> {
     #[allow(clippy::too_many_arguments)]
     unsafe fn bind(
         driver: &Arc<T>,
-        bounds: &Arc<BoundList<T>>,
+        devices: &Arc<Devices<T>>,
         dev: NonNull<bindings::net_device>,
         sch: *mut bindings::Qdisc,
         cb_priv: *mut c_void,
@@ -428,7 +483,7 @@ impl<T: BlockOps> Registration<T> {
         // driver takes the device. Requests are serialised by `flow_indr_block_lock`, and all
         // others only take entries off the list, so that the room stays.
         let slot = KBox::<Bound<T>>::new_uninit(GFP_KERNEL)?;
-        bounds.list.lock().reserve(1, GFP_KERNEL)?;
+        devices.list.lock().reserve(1, GFP_KERNEL)?;
 
         let binding = match source {
             Source::FlowTable(table) => {
@@ -445,7 +500,7 @@ impl<T: BlockOps> Registration<T> {
                 binding,
                 source,
                 dev,
-                bounds: bounds.clone(),
+                devices: devices.clone(),
             },
         ));
         let bound = NonNull::from(bound);
@@ -473,7 +528,7 @@ impl<T: BlockOps> Registration<T> {
         // SAFETY: Both are valid; the core takes the block_cb from the request under
         // `flow_block_lock` or `cb_lock` when this call has returned.
         unsafe { bindings::nft_offload_helper_block_cb_add(block_cb.as_ptr(), bo.as_ptr()) };
-        bounds
+        devices
             .list
             .lock()
             .push_within_capacity(Entry { block_cb, bound })
@@ -561,7 +616,7 @@ impl<T: BlockOps> Registration<T> {
     unsafe extern "C" fn release_callback(cb_priv: *mut c_void) {
         // SAFETY: `cb_priv` is what `bind()` leaked, and no callback can use it any more.
         let bound = unsafe { KBox::from_raw(cb_priv.cast::<Bound<T>>()) };
-        let _ = bound.bounds.take(bound.source, bound.dev);
+        let _ = bound.devices.take(bound.source, bound.dev);
         // SAFETY: The lock that is held is part of the flowtable, or the device is still bound to
         // tc's block, which the core ends before the device goes.
         let net = unsafe { bound.source.net(bound.dev) };

@@ -1,14 +1,19 @@
 // SPDX-License-Identifier: GPL-2.0-only
 
 #include <linux/bottom_half.h>
+#include <linux/debugfs.h>
 #include <linux/etherdevice.h>
 #include <linux/if_arp.h>
 #include <linux/if_vlan.h>
 #include <linux/jiffies.h>
 #include <linux/netdevice.h>
+#include <linux/module.h>
 #include <linux/netlink.h>
+#include <linux/rhashtable.h>
 #include <linux/rtnetlink.h>
+#include <linux/seq_file.h>
 #include <linux/skbuff.h>
+#include <linux/string.h>
 #include <linux/timekeeping.h>
 #include <linux/workqueue.h>
 #include <net/dsa.h>
@@ -60,6 +65,19 @@ bool nft_offload_helper_dev_is_ppp(const struct net_device *dev)
 struct net *nft_offload_helper_dev_net(const struct net_device *dev)
 {
 	return dev_net(dev);
+}
+
+/* @name has room for IFNAMSIZ bytes. */
+bool nft_offload_helper_dev_name_of(struct net *net, int ifindex, char *name)
+{
+	struct net_device *dev;
+
+	rcu_read_lock();
+	dev = dev_get_by_index_rcu(net, ifindex);
+	if (dev)
+		strscpy(name, dev->name, IFNAMSIZ);
+	rcu_read_unlock();
+	return dev;
 }
 
 void nft_offload_helper_dev_hold(struct net_device *dev)
@@ -195,6 +213,45 @@ void nft_offload_helper_flowtable_cleanup(struct net *net, int ifindex)
 	dev_put(dev);
 }
 
+/*
+ * Ends the flows for which @pred, which must not sleep, holds. It gets what the
+ * drivers know the directions of a flow by. A flow that ends already is left
+ * alone: by now the connection may have another one, whose mark
+ * flow_offload_teardown() would take off.
+ */
+void nft_offload_helper_flowtable_end(struct nf_flowtable *ft,
+				      bool (*pred)(void *arg, unsigned long original,
+						   unsigned long reply),
+				      void *arg)
+{
+	struct flow_offload_tuple_rhash *hash;
+	struct rhashtable_iter iter;
+
+	rhashtable_walk_enter(&ft->rhashtable, &iter);
+	rhashtable_walk_start(&iter);
+	while ((hash = rhashtable_walk_next(&iter))) {
+		struct flow_offload *flow;
+
+		if (IS_ERR(hash)) {
+			/* The table has grown; what was seen comes again. */
+			if (PTR_ERR(hash) == -EAGAIN)
+				continue;
+			break;
+		}
+		if (hash->tuple.dir != FLOW_OFFLOAD_DIR_ORIGINAL)
+			continue;
+
+		flow = container_of(hash, struct flow_offload,
+				    tuplehash[FLOW_OFFLOAD_DIR_ORIGINAL]);
+		if (!test_bit(NF_FLOW_TEARDOWN, &flow->flags) &&
+		    pred(arg, (unsigned long)&hash->tuple,
+			 (unsigned long)&flow->tuplehash[FLOW_OFFLOAD_DIR_REPLY].tuple))
+			flow_offload_teardown(flow);
+	}
+	rhashtable_walk_stop(&iter);
+	rhashtable_walk_exit(&iter);
+}
+
 void nft_offload_helper_stats_update(struct flow_stats *stats, u64 bytes,
 				     u64 packets, u64 lastused)
 {
@@ -292,6 +349,63 @@ void nft_offload_helper_work_queue_now(struct delayed_work *work)
 struct delayed_work *nft_offload_helper_work_delayed(struct work_struct *work)
 {
 	return to_delayed_work(work);
+}
+
+const struct nft_offload_file *nft_offload_helper_seq_file(const struct seq_file *seq)
+{
+	return seq->private;
+}
+
+static int file_open(struct inode *inode, struct file *filp)
+{
+	const struct nft_offload_file *file = inode->i_private;
+	int err = seq_open(filp, file->seq);
+
+	if (!err)
+		((struct seq_file *)filp->private_data)->private = inode->i_private;
+	return err;
+}
+
+static ssize_t file_write(struct file *filp, const char __user *from, size_t len,
+			  loff_t *pos)
+{
+	const struct nft_offload_file *file = file_inode(filp)->i_private;
+	char *text;
+	int err;
+
+	if (!file->write)
+		return -EPERM;
+	if (len > NFT_OFFLOAD_FILE_TEXT)
+		return -EINVAL;
+
+	text = memdup_user_nul(from, len);
+	if (IS_ERR(text))
+		return PTR_ERR(text);
+	err = strlen(text) == len ? file->write(file, strim(text)) : -EINVAL;
+	kfree(text);
+	return err ?: len;
+}
+
+/*
+ * The owner keeps the module as long as a file is open: debugfs lets no more
+ * calls through after the file was removed, save for release.
+ */
+static const struct file_operations file_ops = {
+	.owner = THIS_MODULE,
+	.open = file_open,
+	.read = seq_read,
+	.write = file_write,
+	.llseek = seq_lseek,
+	.release = seq_release,
+};
+
+struct dentry *nft_offload_helper_file_create(const char *name, bool readable,
+					      struct dentry *parent,
+					      struct nft_offload_file *file)
+{
+	umode_t mode = (readable ? 0400 : 0) | (file->write ? 0200 : 0);
+
+	return debugfs_create_file(name, mode, parent, file, &file_ops);
 }
 
 /* No finer than what the core wants to know, which are jiffies. */

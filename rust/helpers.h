@@ -8,6 +8,10 @@
 
 #include <linux/types.h>
 
+struct dentry;
+struct inode;
+struct seq_file;
+struct seq_operations;
 struct delayed_work;
 struct flow_block_cb;
 struct flow_block_offload;
@@ -28,6 +32,7 @@ bool nft_offload_helper_dev_perm_addr(const struct net_device *dev, u8 *addr);
 bool nft_offload_helper_dev_forwards(const struct net_device *dev);
 bool nft_offload_helper_dev_is_ppp(const struct net_device *dev);
 struct net *nft_offload_helper_dev_net(const struct net_device *dev);
+bool nft_offload_helper_dev_name_of(struct net *net, int ifindex, char *name);
 void nft_offload_helper_dev_hold(struct net_device *dev);
 void nft_offload_helper_dev_put(struct net_device *dev);
 struct net_device *nft_offload_helper_notifier_dev(void *info);
@@ -61,6 +66,10 @@ void nft_offload_helper_set_extack(struct netlink_ext_ack *extack,
 struct net *nft_offload_helper_flowtable_net(const struct nf_flowtable *ft);
 bool nft_offload_helper_flowtable_counter(const struct nf_flowtable *ft);
 void nft_offload_helper_flowtable_cleanup(struct net *net, int ifindex);
+void nft_offload_helper_flowtable_end(struct nf_flowtable *ft,
+				      bool (*pred)(void *arg, unsigned long original,
+						   unsigned long reply),
+				      void *arg);
 void nft_offload_helper_stats_update(struct flow_stats *stats, u64 bytes,
 				     u64 packets, u64 lastused);
 
@@ -98,6 +107,25 @@ void nft_offload_helper_work_init(struct delayed_work *work,
 void nft_offload_helper_work_queue(struct delayed_work *work, u64 ms);
 void nft_offload_helper_work_queue_now(struct delayed_work *work);
 struct delayed_work *nft_offload_helper_work_delayed(struct work_struct *work);
+
+/* Longest text that can be written to a file. */
+#define NFT_OFFLOAD_FILE_TEXT	255
+
+/**
+ * struct nft_offload_file - a file in debugfs
+ * @seq: what is read; the private data of the seq_file is this structure
+ * @write: takes what was written, a string without its last newline; NULL if
+ *	nothing can be
+ */
+struct nft_offload_file {
+	const struct seq_operations *seq;
+	int (*write)(const struct nft_offload_file *file, const char *text);
+};
+
+struct dentry *nft_offload_helper_file_create(const char *name, bool readable,
+					      struct dentry *parent,
+					      struct nft_offload_file *file);
+const struct nft_offload_file *nft_offload_helper_seq_file(const struct seq_file *seq);
 
 u64 nft_offload_helper_now_ms(void);
 u64 nft_offload_helper_jiffies_ago(u64 ms);

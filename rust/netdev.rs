@@ -30,6 +30,21 @@ impl Net {
         self.0.get()
     }
 
+    /// The name that the device with this interface index has now, if there is one.
+    pub fn device_name(&self, ifindex: i32) -> Option<Name> {
+        let mut bytes = [0u8; Name::LEN + 1];
+        // SAFETY: The namespace lives for the call, and `bytes` has room for `IFNAMSIZ`.
+        let found = unsafe {
+            bindings::nft_offload_helper_dev_name_of(
+                self.as_raw(),
+                ifindex,
+                bytes.as_mut_ptr().cast(),
+            )
+        };
+        let name = bytes.first_chunk().filter(|_| found)?;
+        Some(Name(*name))
+    }
+
     /// A value that tells this namespace from all others that exist at the same time.
     pub fn id(&self) -> NetId {
         NetId(self.as_raw() as usize)
@@ -123,12 +138,25 @@ impl NetDevice {
 }
 
 /// The name of a device at some moment.
-#[derive(Clone, Copy)]
+#[derive(Clone, Copy, PartialEq, Eq, Hash)]
 pub struct Name([u8; Name::LEN]);
 
 impl Name {
     /// Longest name, without the terminating zero (`IFNAMSIZ - 1`).
     pub const LEN: usize = 15;
+
+    /// For a device that is not there any more: `?`.
+    pub const UNKNOWN: Self = {
+        let mut bytes = [0; Self::LEN];
+        bytes[0] = b'?';
+        Self(bytes)
+    };
+
+    /// Whether it is `name`.
+    pub fn is(&self, name: &str) -> bool {
+        let len = self.0.iter().take_while(|&&byte| byte != 0).count();
+        self.0.get(..len) == Some(name.as_bytes())
+    }
 }
 
 impl core::fmt::Display for Name {

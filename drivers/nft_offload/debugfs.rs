@@ -1,84 +1,131 @@
 // SPDX-License-Identifier: GPL-2.0-only
 
-//! `/sys/kernel/debug/nft_offload/<device>/`: what an engine does, and why it refuses.
+//! `/sys/kernel/debug/nft_offload/<device>/`: what an engine does, why it refuses, and the files by
+//! which it is steered. `Documentation/ABI/testing/debugfs-nft_offload` is what they are to say.
 //!
-//! Reading a file changes no count. The engine's lock is held for a few entries at a time.
+//! Reading a file changes no count. The engine's lock is held for a line at a time, or for a look
+//! at a few slots.
 
 use crate::{
     engine::Engine,
     ppe::{
-        flow::Mac,
+        flow::{
+            Encap,
+            Mac,
+            L4, //
+        },
         format::{
             State,
             MAX_WORDS, //
         },
         reject::Reject,
-        table, //
+        table::{
+            self,
+            Record, //
+        }, //
     },
-    rust, //
+    rust::{
+        conntrack::{
+            Direction,
+            DirectionId, //
+        },
+        debugfs::{
+            File,
+            Read, //
+        },
+        netdev::Name,
+        time, //
+    }, //
 };
 use core::{
     fmt::{
+        self,
         Formatter,
         Result, //
     },
     writeln, //
 };
-use kernel::{
-    debugfs::{
-        Dir,
-        File, //
-    },
-    prelude::{
-        pin_data,
-        try_pin_init,
-        CStr,
-        Error,
-        PinInit, //
-    },
-    sync::Arc, //
-};
 
-/// The files of an engine. Dropping them waits for those who read.
-#[pin_data]
-pub(crate) struct Files {
-    #[pin]
-    status: File<Arc<Engine>>,
-    #[pin]
-    stats: File<Arc<Engine>>,
-    #[pin]
-    rejects: File<Arc<Engine>>,
-    #[pin]
-    bind: File<Arc<Engine>>,
-    #[pin]
-    entries: File<Arc<Engine>>,
-    #[pin]
-    bridge: File<Arc<Engine>>,
-    dir: Dir,
+/// The files of an engine.
+pub(crate) const FILES: &[File<Engine>] = &[
+    once(c"status", status),
+    once(c"stats", stats),
+    lines(c"bind", bound, |engine, at, f| {
+        slot(engine, at, f, |state| state == State::Bound)
+    }),
+    lines(c"entries", valid, |engine, at, f| {
+        slot(engine, at, f, |state| state != State::Invalid)
+    }),
+    lines(c"flows", next_flow, flow),
+    lines(c"rejects", next_reject, reject),
+    lines(c"bridge", next_rule, rule),
+    File {
+        name: c"flush",
+        read: None,
+        write: Some(Engine::flush),
+    },
+    File {
+        write: Some(Engine::pause),
+        ..once(c"pause", |engine, _, f| {
+            engine.with(|state| writeln!(f, "{}", u8::from(state.paused)))
+        })
+    },
+    File {
+        write: Some(Engine::set_policy),
+        ..once(c"policy", |engine, _, f| {
+            let policy = engine.with(|state| state.policy);
+            write!(f, "{policy}")
+        })
+    },
+];
+
+type Show = fn(&Engine, u64, &mut Formatter<'_>) -> Result;
+
+/// A file that is read at once.
+const fn once(name: &'static core::ffi::CStr, show: Show) -> File<Engine> {
+    lines(name, Read::once, show)
 }
 
-impl Files {
-    pub(crate) fn new<'a>(name: &'a CStr, engine: Arc<Engine>) -> impl PinInit<Self, Error> + 'a {
-        pin_init::pin_init_scope(move || {
-            let dir = match rust::debugfs::dir() {
-                Some(root) => root.subdir(name),
-                None => Dir::new(name),
-            };
-            let d = dir.clone();
-            Ok(try_pin_init!(Self {
-                status <- d.read_callback_file(c"status", engine.clone(), &status),
-                stats <- d.read_callback_file(c"stats", engine.clone(), &stats),
-                rejects <- d.read_callback_file(c"rejects", engine.clone(), &rejects),
-                bind <- d.read_callback_file(c"bind", engine.clone(), &bind),
-                entries <- d.read_callback_file(c"entries", engine.clone(), &entries),
-                bridge <- d.read_callback_file(c"bridge", engine, &bridge),
-                dir,
-            }))
-        })
+/// A file of many lines.
+const fn lines(
+    name: &'static core::ffi::CStr,
+    next: fn(&Engine, u64) -> Option<u64>,
+    show: Show,
+) -> File<Engine> {
+    File {
+        name,
+        read: Some(Read { next, show }),
+        write: None,
     }
 }
 
-fn status(engine: &Arc<Engine>, f: &mut Formatter<'_>) -> Result {
+/// Milliseconds, as seconds with three decimals.
+struct Seconds(u64);
+
+impl fmt::Display for Seconds {
+    fn fmt(&self, f: &mut Formatter<'_>) -> Result {
+        write!(f, "{}.{:03}", self.0 / 1000, self.0 % 1000)
+    }
+}
+
+/// How long ago that was.
+fn ago(then_ms: u64) -> Seconds {
+    Seconds(time::now_ms().saturating_sub(then_ms))
+}
+
+/// Something, or `-`.
+struct OrNone<T>(Option<T>);
+
+impl<T: fmt::Display> fmt::Display for OrNone<T> {
+    fn fmt(&self, f: &mut Formatter<'_>) -> Result {
+        match &self.0 {
+            Some(value) => value.fmt(f),
+            None => f.write_str("-"),
+        }
+    }
+}
+
+fn status(engine: &Engine, _: u64, f: &mut Formatter<'_>) -> Result {
     let caps = engine.chip.caps();
     writeln!(f, "version: {}", crate::VERSION)?;
     writeln!(f, "chip: {}", engine.chip.name())?;
@@ -107,6 +154,7 @@ fn status(engine: &Arc<Engine>, f: &mut Formatter<'_>) -> Result {
             "quarantined"
         };
         writeln!(f, "engine: {health}")?;
+        writeln!(f, "paused: {}", u8::from(state.paused))?;
         writeln!(f, "flowtables: {}", state.flowtables())?;
         writeln!(
             f,
@@ -119,7 +167,8 @@ fn status(engine: &Arc<Engine>, f: &mut Formatter<'_>) -> Result {
             match port.dev {
                 Some(dev) => {
                     let link = if dev.up { "up" } else { "down" };
-                    writeln!(f, " {} {link}", dev.name)?;
+                    let flowtables = state.flowtables_of(port.pse);
+                    writeln!(f, " {} {link} flowtables={flowtables}", dev.name)?;
                 }
                 None => writeln!(f, " no device")?,
             }
@@ -142,7 +191,7 @@ fn status(engine: &Arc<Engine>, f: &mut Formatter<'_>) -> Result {
     })
 }
 
-fn stats(engine: &Arc<Engine>, f: &mut Formatter<'_>) -> Result {
+fn stats(engine: &Engine, _: u64, f: &mut Formatter<'_>) -> Result {
     let (counters, table, bridge, lost) = engine.with(|state| {
         let bridge = &state.bridge;
         (
@@ -191,65 +240,205 @@ fn stats(engine: &Arc<Engine>, f: &mut Formatter<'_>) -> Result {
     Ok(())
 }
 
-fn rejects(engine: &Arc<Engine>, f: &mut Formatter<'_>) -> Result {
-    let counts = engine.with(|state| state.rejects);
-    for (reject, count) in Reject::ALL.iter().zip(counts) {
-        writeln!(f, "{} {count}", reject.name())?;
+/// The first number from `from` on, of `count`, for which `find` finds something in a range of
+/// them. The engine's lock is held for a range.
+fn scan(
+    engine: &Engine,
+    from: u64,
+    count: usize,
+    find: impl Fn(&mut crate::engine::State, u16, u16) -> Option<u16>,
+) -> Option<u64> {
+    /// Numbers looked at before the lock is given back.
+    const CHUNK: u16 = 256;
+
+    let count = u16::try_from(count).unwrap_or(u16::MAX);
+    let mut from = u16::try_from(from).ok()?;
+    while from < count {
+        let to = from.saturating_add(CHUNK).min(count);
+        if let Some(found) = engine.with(|state| find(state, from, to)) {
+            return Some(found.into());
+        }
+        from = to;
     }
-    Ok(())
+    None
 }
 
-fn bind(engine: &Arc<Engine>, f: &mut Formatter<'_>) -> Result {
-    slots(engine, f, |state| state == State::Bound)
-}
-
-fn entries(engine: &Arc<Engine>, f: &mut Formatter<'_>) -> Result {
-    slots(engine, f, |state| state != State::Invalid)
-}
-
-/// Writes a line for each rule of a bridged flow, and one for each of its subflows behind it.
-fn bridge(engine: &Arc<Engine>, f: &mut Formatter<'_>) -> Result {
-    let mut after = 0;
-    // One rule at a time, as there may be many subflows.
-    while let Some(next) = engine.with(|state| {
-        let rules = state.bridge.rules.iter().map(|rule| rule.flows.0);
-        let next = rules.filter(|flows| *flows > after).min()?;
-        Some(state.show_rule(table::Owner(next), f).map(|()| next))
-    }) {
-        after = next?;
-    }
-    Ok(())
-}
-
-/// Writes a line for each entry of the hardware in a state for which `show` holds.
-fn slots(engine: &Engine, f: &mut Formatter<'_>, show: fn(State) -> bool) -> Result {
-    /// Slots looked at before the lock is given back.
-    const CHUNK: usize = 64;
-
+/// The next slot of the hardware in a state for which `shown` holds.
+fn next_slot(engine: &Engine, from: u64, shown: fn(State) -> bool) -> Option<u64> {
     let format = engine.chip.format();
-    let slots = engine.chip.slots();
-    for first in (0..slots).step_by(CHUNK) {
-        engine.with(|state| {
-            for slot in first..slots.min(first.saturating_add(CHUNK)) {
-                let Ok(slot) = u16::try_from(slot) else {
-                    break;
-                };
-                if !show(format.state(state.read_word0(slot))) {
-                    continue;
-                }
-                let mut words = [0; MAX_WORDS];
-                let Some(words) = words.get_mut(..format.entry_words()) else {
-                    break;
-                };
-                let count = state.read_slot(slot, words);
-                writeln!(
-                    f,
-                    "{}",
-                    format.decode(words).line(slot, count.packets, count.bytes)
-                )?;
-            }
-            Ok(())
-        })?;
+    scan(engine, from, engine.chip.slots(), |state, from, to| {
+        (from..to).find(|slot| shown(format.state(state.read_word0(*slot))))
+    })
+}
+
+fn bound(engine: &Engine, from: u64) -> Option<u64> {
+    next_slot(engine, from, |state| state == State::Bound)
+}
+
+fn valid(engine: &Engine, from: u64) -> Option<u64> {
+    next_slot(engine, from, |state| state != State::Invalid)
+}
+
+/// Writes a line for an entry of the hardware, if its state is one for which `shown` holds.
+fn slot(engine: &Engine, at: u64, f: &mut Formatter<'_>, shown: fn(State) -> bool) -> Result {
+    let format = engine.chip.format();
+    let mut words = [0; MAX_WORDS];
+    let (Ok(slot), Some(words)) = (u16::try_from(at), words.get_mut(..format.entry_words())) else {
+        return Ok(());
+    };
+    let count = engine.with(|state| state.read_slot(slot, words));
+    let entry = format.decode(words);
+    if !shown(entry.state) {
+        return Ok(());
     }
-    Ok(())
+    writeln!(f, "{}", entry.line(slot, count.packets, count.bytes))
+}
+
+fn next_flow(engine: &Engine, from: u64) -> Option<u64> {
+    let numbers = engine.with(|state| state.table.numbers());
+    scan(engine, from, numbers, |state, from, to| {
+        state.table.first_of(from, to)
+    })
+}
+
+fn flow(engine: &Engine, at: u64, f: &mut Formatter<'_>) -> Result {
+    let Ok(at) = u16::try_from(at) else {
+        return Ok(());
+    };
+    let found = engine.with(|state| {
+        let record = state.look_at(at)?;
+        let devices = [record.flow.ingress, record.flow.egress].map(|at| state.device_at(at));
+        Some((record, devices))
+    });
+    let Some((record, [ingress, egress])) = found else {
+        return Ok(());
+    };
+    let parked = usize::from(at) >= engine.chip.slots();
+    show_flow(&record, at, parked, [OrNone(ingress), OrNone(egress)], f)
+}
+
+fn show_flow(
+    record: &Record,
+    at: u16,
+    parked: bool,
+    [ingress, egress]: [OrNone<Name>; 2],
+    f: &mut Formatter<'_>,
+) -> Result {
+    let flow = &record.flow;
+    if parked {
+        write!(f, "slot=- state=parked")?;
+    } else {
+        let state = if record.bound { "bound" } else { "aged" };
+        write!(f, "slot={at:05x} state={state}")?;
+    }
+    let dir = match record.tag {
+        0 => "-",
+        id => match DirectionId::direction_of(id) {
+            Direction::Original => "original",
+            Direction::Reply => "reply",
+        },
+    };
+    write!(
+        f,
+        " dir={dir} proto={} orig={} new={} in={ingress} out={egress} age={} idle={} packets={} bytes={} owner={}",
+        flow.l4,
+        flow.tuple,
+        flow.new,
+        ago(record.since_ms),
+        ago(record.last_used_ms),
+        record.total.packets,
+        record.total.bytes,
+        record.owner.0,
+    )?;
+    for (key, encap) in [("vlan-in", &flow.in_encap), ("vlan-out", &flow.out_encap)] {
+        show_tags(key, encap, f)?;
+    }
+    if let Some(session) = flow.out_encap.pppoe {
+        write!(f, " pppoe={session}")?;
+    }
+    writeln!(f)
+}
+
+fn show_tags(key: &str, encap: &Encap, f: &mut Formatter<'_>) -> Result {
+    match encap.vlan {
+        [None, _] => Ok(()),
+        [Some(vid), None] => write!(f, " {key}={vid}"),
+        [Some(outer), Some(inner)] => write!(f, " {key}={outer},{inner}"),
+    }
+}
+
+/// Positions of `rejects`: a line for each reason, and then the places for the last flows.
+fn next_reject(engine: &Engine, from: u64) -> Option<u64> {
+    let at = usize::try_from(from).ok()?;
+    let Some(place) = at.checked_sub(Reject::COUNT) else {
+        return Some(from);
+    };
+    let place = engine.with(|state| {
+        let last = state.refusals.last();
+        let some = last.get(place..)?.iter().position(Option::is_some)?;
+        place.checked_add(some)
+    })?;
+    u64::try_from(place.checked_add(Reject::COUNT)?).ok()
+}
+
+fn reject(engine: &Engine, at: u64, f: &mut Formatter<'_>) -> Result {
+    let at = usize::try_from(at).unwrap_or(usize::MAX);
+    if let Some(reject) = Reject::ALL.get(at) {
+        let reason = engine.with(|state| state.refusals.of(*reject));
+        let last = (reason.count > 0).then(|| ago(reason.last_ms));
+        // What tc is told begins with the name.
+        let message = reject.message().to_str().unwrap_or("");
+        let sentence = message.split_once(' ').map_or("", |(_, sentence)| sentence);
+        return writeln!(
+            f,
+            "{} {} {} {sentence}",
+            reject.name(),
+            reason.count,
+            OrNone(last)
+        );
+    }
+    let place = at.saturating_sub(Reject::COUNT);
+    let last = engine.with(|state| state.refusals.last().get(place).copied().flatten());
+    let Some(last) = last else {
+        return Ok(());
+    };
+    let refused = &last.refused;
+    write!(
+        f,
+        "flow reason={} times={} age={} proto=",
+        refused.reject.name(),
+        last.times,
+        ago(last.last_ms)
+    )?;
+    match L4::from_ip_proto(refused.ip_proto) {
+        Some(l4) => write!(f, "{l4}")?,
+        None => write!(f, "{}", refused.ip_proto)?,
+    }
+    writeln!(
+        f,
+        " orig={} in={} out={}",
+        OrNone(refused.tuple),
+        OrNone(refused.ingress),
+        OrNone(refused.egress)
+    )
+}
+
+/// Positions of `bridge`: owners of subflows, in ascending order.
+fn next_rule(engine: &Engine, from: u64) -> Option<u64> {
+    engine.with(|state| {
+        let rules = state
+            .bridge
+            .rules
+            .iter()
+            .map(|rule| u64::from(rule.flows.0));
+        rules.filter(|flows| *flows >= from).min()
+    })
+}
+
+/// Writes a line for a rule of a bridged flow, and one for each of its subflows behind it.
+fn rule(engine: &Engine, at: u64, f: &mut Formatter<'_>) -> Result {
+    let Ok(owner) = u32::try_from(at) else {
+        return Ok(());
+    };
+    engine.with(|state| state.show_rule(table::Owner(owner), f))
 }

@@ -14,8 +14,9 @@ use crate::{
         Chip,
         Tables, //
     },
-    debugfs::Files,
+    debugfs,
     parse,
+    policy::Policy,
     ppe::{
         flow::{
             DsaPort,
@@ -26,6 +27,10 @@ use crate::{
             Tuple, //
         },
         format::Entry,
+        refusals::{
+            Last,
+            Refusals, //
+        },
         reject::{
             ErrnoClass,
             Reject, //
@@ -44,12 +49,14 @@ use crate::{
             TableStats, //
         }, //
     },
+    refused,
     rust::{
         conntrack::{
             self,
             Addresses,
             Connection, //
         },
+        debugfs::Dir,
         dma::{
             write_barrier,
             WordTable, //
@@ -59,6 +66,7 @@ use crate::{
             self,
             BlockOps,
             Cookie,
+            Devices,
             Filter,
             FlowTable,
             FlowTableId,
@@ -92,6 +100,9 @@ use kernel::{
         Mutex, //
     }, //
 };
+
+/// Places for the last flows that were refused.
+const REFUSED: usize = 256;
 
 /// MTU while no port has a device.
 const DEFAULT_MTU: u32 = 1500;
@@ -218,9 +229,9 @@ impl parse::Ports for PortsIn<'_> {
 struct Block {
     table: FlowTableId,
     owner: Owner,
-    /// Its bindings, in the order they came. A rule arrives once for each of them; the first one
-    /// handles it, so that everything counts once.
-    bindings: KVec<u64>,
+    /// Its bindings, in the order they came, and their ports. A rule arrives once for each of
+    /// them; the first one handles it, so that everything counts once.
+    bindings: KVec<(u64, PsePort)>,
 }
 
 /// A device bound to a flowtable, or to rules of tc.
@@ -264,14 +275,14 @@ impl Counters {
     }
 
     /// Hands what the kernel will not ask for any more to conntrack.
-    fn settle(&mut self, net: &Net, removed: &Record) {
+    fn settle(&mut self, net: Option<&Net>, removed: &Record) {
         let Count { packets, bytes } = removed.unreported;
         self.forward(removed.unreported);
         // Flows of flowtables without `counter` have no tag.
         if removed.tag == 0 || packets == 0 {
             return;
         }
-        match Connection::find(net, conntrack_tuple(&removed.flow)) {
+        match net.and_then(|net| Connection::find(net, conntrack_tuple(&removed.flow))) {
             Some(ct) if ct.id().to_u64() == removed.tag => {
                 ct.account(packets, bytes);
                 self.tail.packets += packets;
@@ -485,7 +496,10 @@ pub(crate) struct State {
     blocks: KVec<Block>,
     next_id: u64,
     pub(crate) counters: Counters,
-    pub(crate) rejects: [u64; Reject::COUNT],
+    pub(crate) refusals: Refusals<VVec<Option<Last<Name>>>>,
+    /// New flows are kept in software.
+    pub(crate) paused: bool,
+    pub(crate) policy: Policy,
 }
 
 impl State {
@@ -505,16 +519,20 @@ impl State {
     }
 
     /// Reads entry `slot` of the hardware into `words`, and the counters of the flow that has it.
-    /// Reporting nothing, this takes no count from conntrack.
     pub(crate) fn read_slot(&mut self, slot: u16, words: &mut [u32]) -> Count {
         let _ = self.ppe.read_entry(slot, words);
-        let chip = self.chip;
-        if !self.ppe.dead && self.table.get(slot).is_some() {
-            self.table.harvest(&mut self.ppe, chip, slot);
-        }
-        self.table
-            .get(slot)
+        self.look_at(slot)
             .map_or(Count::default(), |record| record.total)
+    }
+
+    /// The flow that has the slot or place `at`, with the counters of the hardware. Reporting
+    /// nothing, this takes no count from conntrack.
+    pub(crate) fn look_at(&mut self, at: u16) -> Option<Record> {
+        let chip = self.chip;
+        if !self.ppe.dead && self.table.get(at).is_some() {
+            self.table.harvest(&mut self.ppe, chip, at);
+        }
+        self.table.get(at).copied()
     }
 
     /// Reads word 0 of entry `slot` of the hardware.
@@ -533,11 +551,43 @@ impl State {
         Ok(Owner(u32::try_from(self.new_id()).map_err(|_| EOVERFLOW)?))
     }
 
-    /// Counts a reason for which something got no entry.
+    /// Counts a reason for which something that is no flow of a flowtable got no entry.
     pub(crate) fn count_reject(&mut self, reject: Reject) {
-        if let Some(count) = self.rejects.get_mut(reject.index()) {
-            *count += 1;
+        self.refusals.count(reject, time::now_ms());
+    }
+
+    /// The owner of the flows of a flowtable.
+    pub(crate) fn owner_of(&self, table: FlowTableId) -> Option<Owner> {
+        let mut blocks = self.blocks.iter();
+        Some(blocks.find(|block| block.table == table)?.owner)
+    }
+
+    /// Number of flowtables that the device of a port is bound to.
+    pub(crate) fn flowtables_of(&self, port: PsePort) -> usize {
+        let has = |block: &&Block| block.bindings.iter().any(|(_, at)| *at == port);
+        self.blocks.iter().filter(has).count()
+    }
+
+    /// The place that has a device of this name.
+    pub(crate) fn endpoint(&self, name: &str) -> Option<Endpoint> {
+        let is = |dev: &PortDevice| dev.name.is(name);
+        let mut ports = self.ports.iter();
+        if let Some(port) = ports.find(|port| port.dev.as_ref().is_some_and(is)) {
+            return Some(port.pse.into());
         }
+        let mut switch_ports = self.switch_ports.iter();
+        let port = switch_ports.find(|port| is(&port.dev))?;
+        port.endpoint(&self.ports)
+    }
+
+    /// The name of the device at a place.
+    pub(crate) fn device_at(&self, at: Endpoint) -> Option<Name> {
+        if at.dsa.is_some() {
+            let is_at = |port: &&SwitchPort| port.endpoint(&self.ports) == Some(at);
+            return Some(self.switch_ports.iter().find(is_at)?.dev.name);
+        }
+        let port = self.ports.iter().find(|port| port.pse == at.port)?;
+        Some(port.dev?.name)
     }
 
     /// Whether `binding` is the one that handles the rules of its flowtable.
@@ -546,7 +596,7 @@ impl State {
             .iter()
             .find(|block| block.owner == binding.owner)
             .and_then(|block| block.bindings.first())
-            .is_some_and(|&id| id == binding.id)
+            .is_some_and(|(id, _)| *id == binding.id)
     }
 
     fn is_up(&self, at: Endpoint) -> bool {
@@ -579,16 +629,35 @@ impl State {
         })
     }
 
-    /// Takes the flows out for which `pred` holds. `net` is the namespace they are in.
-    fn flush(&mut self, net: &Net, pred: impl Fn(&Record) -> bool) {
-        let chip = self.chip;
+    /// Takes the flows out for which `pred` holds. `net` is the namespace they are in. Returns
+    /// how many they were.
+    pub(crate) fn flush(&mut self, net: &Net, pred: impl Fn(&Record) -> bool) -> usize {
+        self.remove(Some(net), |_, record| pred(record))
+    }
+
+    /// As [`State::flush`], for flows that tc's rules have brought.
+    pub(crate) fn flush_subflows(&mut self, pred: impl Fn(&Record) -> bool) -> usize {
+        self.remove(None, |blocks, record| {
+            !blocks.iter().any(|block| block.owner == record.owner) && pred(record)
+        })
+    }
+
+    fn remove(&mut self, net: Option<&Net>, pred: impl Fn(&[Block], &Record) -> bool) -> usize {
+        let mut removed = 0;
+        let (chip, blocks) = (self.chip, &self.blocks);
         let (counters, rules) = (&mut self.counters, &mut self.bridge.rules);
-        self.table
-            .remove_where(&mut self.ppe, chip, pred, |removed| {
+        self.table.remove_where(
+            &mut self.ppe,
+            chip,
+            |record| pred(blocks, record),
+            |record| {
+                removed += 1;
                 counters.flushed += 1;
-                counters.settle(net, removed);
-                rules.forget(removed);
-            });
+                counters.settle(net, record);
+                rules.forget(record);
+            },
+        );
+        removed
     }
 }
 
@@ -617,6 +686,8 @@ pub(crate) struct Engine {
     /// See the module's documentation.
     #[pin]
     pub(crate) state: Mutex<State>,
+    /// The devices that were taken. Not to be asked with the lock of `state` held.
+    pub(crate) devices: Arc<Devices<Self>>,
 }
 
 impl Engine {
@@ -629,13 +700,16 @@ impl Engine {
     ) -> Result<Arc<Self>> {
         let slots = chip.slots();
         let records = slots + spares(slots);
-        let table = Table::with_spares(
+        let policy = Policy::of_parameters();
+        let mut table = Table::with_spares(
             VVec::from_elem(Record::EMPTY, records, GFP_KERNEL)?,
             VVec::from_elem(0u16, index_len(slots), GFP_KERNEL)?,
             chip.entries(),
             chip.caps().parts(),
         )
         .ok_or(EINVAL)?;
+        table.set_limit(policy.limit(slots));
+        let refusals = Refusals::new(VVec::from_elem(None, REFUSED, GFP_KERNEL)?);
 
         let mut ppe = Ppe::new(dev, chip, regs, ports.len())?;
         let bridge = Bridge::new()?;
@@ -645,10 +719,11 @@ impl Engine {
         })?;
 
         Arc::pin_init(
-            pin_init!(Self {
+            try_pin_init!(Self {
                 dev: dev.into(),
                 chip,
                 bus,
+                devices: Devices::new()?,
                 state <- new_mutex!(
                     State {
                         ppe,
@@ -664,7 +739,9 @@ impl Engine {
                         blocks: KVec::new(),
                         next_id: 0,
                         counters: Counters::default(),
-                        rejects: [0; Reject::COUNT],
+                        refusals,
+                        paused: false,
+                        policy,
                     },
                     "nft_offload::Engine"
                 ),
@@ -729,6 +806,10 @@ impl Engine {
         if !state.is_up(flow.ingress) || !state.is_up(flow.egress) {
             return Err(Reject::PortDown);
         }
+        state.policy.admit(flow)?;
+        if state.paused && state.table.find(binding.owner, cookie.0).is_none() {
+            return Err(Reject::Paused);
+        }
         let tag = if binding.counter {
             Connection::find(net, conntrack_tuple(flow))
                 .filter(Connection::is_offloaded)
@@ -763,13 +844,13 @@ impl BlockOps for Engine {
                 .position(|block| block.table == table.id());
             let owner = match known.and_then(|index| state.blocks.get_mut(index)) {
                 Some(block) => {
-                    block.bindings.push(id, GFP_KERNEL)?;
+                    block.bindings.push((id, port), GFP_KERNEL)?;
                     block.owner
                 }
                 None => {
                     let owner = state.new_owner()?;
                     let mut bindings = KVec::new();
-                    bindings.push(id, GFP_KERNEL)?;
+                    bindings.push((id, port), GFP_KERNEL)?;
                     state.blocks.push(
                         Block {
                             table: table.id(),
@@ -818,7 +899,7 @@ impl BlockOps for Engine {
                 return;
             };
             let last = state.blocks.get_mut(index).is_none_or(|block| {
-                block.bindings.retain(|id| *id != binding.id);
+                block.bindings.retain(|(id, _)| *id != binding.id);
                 block.bindings.is_empty()
             });
             if last {
@@ -843,7 +924,8 @@ impl BlockOps for Engine {
                 return Ok(());
             };
             state.counters.rejected += 1;
-            state.count_reject(reject);
+            let refused = refused::describe(rule, net, reject);
+            state.refusals.add(&refused, time::now_ms());
             Err(errno(reject))
         })
     }
@@ -877,16 +959,15 @@ impl BlockOps for Engine {
             if binding.ingress {
                 return state.remove_rule(binding.owner, cookie);
             }
-            if !state.is_first(binding) {
-                return Ok(());
-            }
+            // Whichever binding it comes by: the first one may be leaving the flowtable, and then
+            // none that comes later would take the flow out.
             let chip = state.chip;
             let removed = state
                 .table
                 .destroy(&mut state.ppe, chip, binding.owner, cookie.0)
                 .ok_or(ENOENT)?;
             state.counters.destroyed += 1;
-            state.counters.settle(net, removed);
+            state.counters.settle(Some(net), removed);
             Ok(())
         })
     }
@@ -927,7 +1008,8 @@ fn errno(reject: Reject) -> Error {
     }
 }
 
-fn uses(flow: &Flow, port: PsePort) -> bool {
+/// Whether frames of `flow` arrive or leave at `port`, or at a switch behind it.
+pub(crate) fn uses(flow: &Flow, port: PsePort) -> bool {
     flow.ingress.port == port || flow.egress.port == port
 }
 
@@ -1082,8 +1164,7 @@ pub(crate) struct Attached {
     #[pin]
     notifier: NotifierRegistration<Engine>,
     worker: Worker,
-    #[pin]
-    files: Files,
+    files: Dir<Engine>,
     running: Running,
 }
 
@@ -1108,10 +1189,10 @@ pub(crate) fn attach<'a>(
         Ok(try_pin_init!(Attached {
             running,
             worker: Worker::new(engine.clone())?,
-            files <- Files::new(dev.name(), engine.clone()),
+            files: Dir::new(dev.name(), &engine, debugfs::FILES)?,
             // Ports have to know their devices before the first of them is bound.
             notifier <- NotifierRegistration::new(engine.clone()),
-            offload <- flow_offload::Registration::new(engine),
+            offload <- flow_offload::Registration::new(engine.clone(), engine.devices.clone()),
         }))
     })
 }

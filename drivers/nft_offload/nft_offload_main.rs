@@ -11,6 +11,9 @@
 //! engine      one engine: its ports, its flows, the flowtables that brought them
 //! bridge      rules for bridged frames, and the connections they are for
 //! parse       a flow rule in the terms of ppe/
+//! refused     what a rule that was refused is about
+//! policy      what is kept in software though the hardware could do it
+//! steer       what a user has an engine do
 //! debugfs     what is going on
 //! ```
 
@@ -26,9 +29,12 @@ mod chip;
 mod debugfs;
 mod engine;
 mod parse;
+mod policy;
 mod ppe;
+mod refused;
 #[path = "../../rust/lib.rs"]
 mod rust;
+mod steer;
 
 /// The module's version, as `modinfo` and debugfs show it.
 const VERSION: &str = "0.1.0";
@@ -59,4 +65,22 @@ module! {
     authors: ["The nft_offload developers"],
     description: "nf_flowtable hardware offload to packet processing engines",
     license: "GPL v2",
+    params: {
+        refuse_shaped: bool {
+            default: true,
+            description: "Leave flows to software that leave by a device with a shaping qdisc (default: Y)",
+        },
+        ipv4: bool {
+            default: true,
+            description: "Offload IPv4 (default: Y)",
+        },
+        ipv6: bool {
+            default: true,
+            description: "Offload IPv6 (default: Y)",
+        },
+        reserve: u32 {
+            default: 0,
+            description: "Entries of each engine that stay free (default: 0)",
+        },
+    },
 }

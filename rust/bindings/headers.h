@@ -4,10 +4,12 @@
  * compiled.
  */
 
+#include <linux/debugfs.h>
 #include <linux/errno.h>
 #include <linux/if_ether.h>
 #include <linux/netdevice.h>
 #include <linux/netlink.h>
+#include <linux/seq_file.h>
 #include <linux/workqueue.h>
 #include <net/dsa.h>
 #include <net/flow_dissector.h>

@@ -7,7 +7,8 @@ use core::{
     fmt,
     net::{
         Ipv4Addr,
-        Ipv6Addr, //
+        Ipv6Addr,
+        SocketAddr, //
     }, //
 };
 
@@ -83,6 +84,15 @@ impl L4 {
         }
     }
 
+    /// The transport protocol as it is displayed, `tcp` or `udp`.
+    pub fn parse(name: &str) -> Option<Self> {
+        match name {
+            "tcp" => Some(Self::Tcp),
+            "udp" => Some(Self::Udp),
+            _ => None,
+        }
+    }
+
     /// The IP protocol number.
     pub const fn ip_proto(self) -> u8 {
         match self {
@@ -139,6 +149,26 @@ impl Tuple {
         sport: 0,
         dport: 0,
     };
+
+    /// The tuple of a source and a destination as they are displayed: `192.0.2.1:1234`, or
+    /// `[2001:db8::1]:1234`. `None` if either is something else, or their families differ.
+    pub fn parse(src: &str, dst: &str) -> Option<Self> {
+        match (src.parse().ok()?, dst.parse().ok()?) {
+            (SocketAddr::V4(src), SocketAddr::V4(dst)) => Some(Self::V4 {
+                src: src.ip().octets(),
+                dst: dst.ip().octets(),
+                sport: src.port(),
+                dport: dst.port(),
+            }),
+            (SocketAddr::V6(src), SocketAddr::V6(dst)) => Some(Self::V6 {
+                src: src.ip().octets(),
+                dst: dst.ip().octets(),
+                sport: src.port(),
+                dport: dst.port(),
+            }),
+            _ => None,
+        }
+    }
 
     /// Source and destination port.
     pub const fn ports(&self) -> (u16, u16) {

@@ -157,7 +157,11 @@ rejects! {
     BucketFull "bucket-full" NoSpace
         "All slots in which the engine would look for this flow are taken by flows in use; it gets in when the kernel offers it again and one of them is idle or gone.",
     TableFull "table-full" NoSpace
-        "The limit on the number of flows is reached; raise it or wait for flows to end.",
+        "All entries but those that policy keeps free (reserve) are in use; it gets in when flows end, or when fewer are kept free.",
+    FamilyOff "family-off" Unsupported
+        "Flows of this family (IPv4 or IPv6) are switched off by policy; write `ipv4 1` or `ipv6 1` to the file `policy` to have them offloaded.",
+    Paused "paused" Unsupported
+        "New flows are kept in software as long as the engine is paused; write 0 to the file `pause` to end that.",
     EngineDead "engine-dead" Unsupported
         "The engine does not answer and is left alone; see the kernel's log, and load the module again once the cause is found.",
 }

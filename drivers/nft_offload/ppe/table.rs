@@ -116,6 +116,8 @@ pub struct Record {
     pub unreported: Count,
     /// All that was counted, layer-3 bytes.
     pub total: Count,
+    /// Time at which it was bound first.
+    pub since_ms: u64,
     /// Time of the last packet, see [`Table::stats`].
     pub last_used_ms: u64,
     /// Time of the last look.
@@ -143,6 +145,7 @@ impl Record {
         bound: false,
         unreported: Count::ZERO,
         total: Count::ZERO,
+        since_ms: 0,
         last_used_ms: 0,
         polled_ms: 0,
         seen: 0,
@@ -366,6 +369,17 @@ where
             .filter(|(_, record)| record.used)
     }
 
+    /// The first flow of those at the numbers `from` to `to`, `to` excluded, which are as in
+    /// [`Table::iter`].
+    pub fn first_of(&self, from: u16, to: u16) -> Option<u16> {
+        (from..to).find(|at| self.get(*at).is_some())
+    }
+
+    /// Numbers that flows can have, from 0 on.
+    pub fn numbers(&self) -> usize {
+        self.records.len()
+    }
+
     /// The slot of a flow, or a number from [`Table::capacity`] on if it is parked.
     pub fn find(&self, owner: Owner, cookie: u64) -> Option<u16> {
         self.find_in(self.chain(owner, cookie), owner, cookie)
@@ -475,7 +489,7 @@ where
                     self.get(own)
                 }
             })
-            .map(|old| (old.unreported, old.total));
+            .map(|old| (old.unreported, old.total, old.since_ms));
         if let Some(record) = self.records.get_mut(usize::from(slot)) {
             // One by one: each is written where it stays.
             record.cookie = cookie;
@@ -483,7 +497,8 @@ where
             record.owner = owner;
             record.flow.assign(flow);
             record.bound = true;
-            (record.unreported, record.total) = counted.unwrap_or_default();
+            (record.unreported, record.total, record.since_ms) =
+                counted.unwrap_or((Count::ZERO, Count::ZERO, now_ms));
             record.last_used_ms = now_ms;
             record.polled_ms = now_ms;
             record.seen = seen;

@@ -46,6 +46,28 @@ use super::{
 };
 
 #[test]
+fn tuples_are_read_as_they_are_shown() {
+    for tuple in [v4(1, 1234, 7, 80), v6(1, 1, 7, 65535)] {
+        let shown = tuple.to_string();
+        let (src, dst) = shown.split_once("->").unwrap();
+        assert_eq!(Tuple::parse(src, dst), Some(tuple));
+    }
+    for (src, dst) in [
+        ("192.0.2.1:1", "[2001:db8::1]:1"),
+        ("192.0.2.1", "192.0.2.2:1"),
+        ("192.0.2.1:65536", "192.0.2.2:1"),
+        ("2001:db8::1:1", "[2001:db8::2]:1"),
+        ("", ""),
+    ] {
+        assert_eq!(Tuple::parse(src, dst), None, "{src} {dst}");
+    }
+    for l4 in [L4::Tcp, L4::Udp] {
+        assert_eq!(L4::parse(&l4.to_string()), Some(l4));
+    }
+    assert_eq!(L4::parse("TCP"), None);
+}
+
+#[test]
 fn tuples_are_shown_as_people_write_them() {
     assert_eq!(
         v4(1, 1234, 7, 80).to_string(),

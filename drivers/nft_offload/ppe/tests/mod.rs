@@ -17,6 +17,7 @@ mod hw;
 mod kernel;
 mod model;
 mod netsys;
+mod refusals;
 mod rule;
 mod table;
 

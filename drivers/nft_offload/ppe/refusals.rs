@@ -1,0 +1,134 @@
+// SPDX-License-Identifier: GPL-2.0-only
+
+//! How often flows were refused for each reason, and which ones last.
+
+use core::{
+    hash::{
+        Hash,
+        Hasher, //
+    },
+    ops::DerefMut, //
+};
+
+use super::{
+    flow::Tuple,
+    reject::Reject,
+    table::Fnv, //
+};
+
+/// A flow that was refused, as far as its rule told. `D` is what the caller knows devices by.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub struct Refused<D> {
+    /// Why.
+    pub reject: Reject,
+    /// IP protocol number; 0 if the rule does not match one.
+    pub ip_proto: u8,
+    /// Addresses and ports as frames arrive, ports of 0 if the rule has none; `None` if it does
+    /// not match addresses.
+    pub tuple: Option<Tuple>,
+    /// Where they arrive; `None` if the rule does not say.
+    pub ingress: Option<D>,
+    /// Where they leave; `None` if the rule does not say.
+    pub egress: Option<D>,
+}
+
+/// One of the last flows that were refused.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Last<D> {
+    /// The flow.
+    pub refused: Refused<D>,
+    /// How often it was, for this reason. What does not fit stays at the greatest number.
+    pub times: u64,
+    /// When it was last, in milliseconds of the caller's clock.
+    pub last_ms: u64,
+    /// A hash of the flow, by which it is looked for.
+    hash: u64,
+}
+
+/// What is counted for a reason.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Count {
+    /// How often.
+    pub count: u64,
+    /// When it was last, in milliseconds of the caller's clock.
+    pub last_ms: u64,
+}
+
+/// Refusals, over storage of the caller's for the last flows.
+///
+/// A flow that is refused again for the same reason has one place, as the kernel offers it again
+/// and again. If all places are taken, a new flow gets that of the one whose last time is
+/// longest ago.
+pub struct Refusals<R> {
+    reasons: [Count; Reject::COUNT],
+    last: R,
+}
+
+impl<R, D> Refusals<R>
+where
+    R: DerefMut<Target = [Option<Last<D>>]>,
+    D: Copy + Eq + Hash,
+{
+    /// Nothing was refused yet. What `last` holds is overwritten.
+    pub fn new(mut last: R) -> Self {
+        last.fill(None);
+        Self {
+            reasons: [Count::default(); Reject::COUNT],
+            last,
+        }
+    }
+
+    /// Counts a refusal of something that is no flow.
+    pub fn count(&mut self, reject: Reject, now_ms: u64) {
+        if let Some(reason) = self.reasons.get_mut(reject.index()) {
+            reason.count = reason.count.saturating_add(1);
+            reason.last_ms = now_ms;
+        }
+    }
+
+    /// Counts and remembers the refusal of a flow.
+    pub fn add(&mut self, refused: &Refused<D>, now_ms: u64) {
+        self.count(refused.reject, now_ms);
+        let mut hasher = Fnv::default();
+        refused.hash(&mut hasher);
+        let hash = hasher.finish();
+
+        let mut oldest = 0;
+        let mut oldest_ms = None;
+        for (at, place) in self.last.iter_mut().enumerate() {
+            let last_ms = match place {
+                Some(last) if last.hash == hash && last.refused == *refused => {
+                    last.times = last.times.saturating_add(1);
+                    last.last_ms = now_ms;
+                    return;
+                }
+                // `None`, for a free place, is before all times.
+                place => place.as_ref().map(|last| last.last_ms),
+            };
+            if at == 0 || last_ms < oldest_ms {
+                (oldest, oldest_ms) = (at, last_ms);
+            }
+        }
+        if let Some(place) = self.last.get_mut(oldest) {
+            *place = Some(Last {
+                refused: *refused,
+                times: 1,
+                last_ms: now_ms,
+                hash,
+            });
+        }
+    }
+
+    /// What was counted for a reason.
+    pub fn of(&self, reject: Reject) -> Count {
+        self.reasons
+            .get(reject.index())
+            .copied()
+            .unwrap_or_default()
+    }
+
+    /// The places for the last flows, in no order.
+    pub fn last(&self) -> &[Option<Last<D>>] {
+        &self.last
+    }
+}

@@ -1,0 +1,125 @@
+// SPDX-License-Identifier: GPL-2.0-only
+
+//! What a user has an engine do: end flows, keep new ones in software.
+
+use crate::{
+    engine::{
+        uses,
+        Engine, //
+    },
+    ppe::{
+        flow::{
+            Endpoint,
+            Key,
+            Tuple,
+            L4, //
+        },
+        table::Record, //
+    },
+    rust::flow_offload::Cookie, //
+};
+use kernel::prelude::*;
+
+/// Which flows.
+enum Which {
+    /// All.
+    All,
+    /// Those that come or go there.
+    At(Endpoint),
+    /// The connection of which this is a direction.
+    Connection(Key),
+}
+
+impl Which {
+    fn holds(&self, record: &Record) -> bool {
+        let flow = &record.flow;
+        match self {
+            Self::All => true,
+            Self::At(at) if at.dsa.is_none() => uses(flow, at.port),
+            Self::At(at) => flow.ingress == *at || flow.egress == *at,
+            Self::Connection(key) => flow.key() == *key || flow.opposite() == *key,
+        }
+    }
+}
+
+impl Engine {
+    /// Ends flows as `text` says; `Documentation/ABI/testing/debugfs-nft_offload` says how.
+    pub(crate) fn flush(&self, text: &str) -> Result {
+        let mut words = text.split_ascii_whitespace();
+        let which = match (words.next(), words.next(), words.next(), words.next()) {
+            (Some("all"), None, ..) => Which::All,
+            (Some("dev"), Some(name), None, _) => {
+                Which::At(self.with(|state| state.endpoint(name)).ok_or(ENODEV)?)
+            }
+            (Some("flow"), Some(l4), Some(src), Some(dst)) if words.next().is_none() => {
+                Which::Connection(Key {
+                    l4: L4::parse(l4).ok_or(EINVAL)?,
+                    tuple: Tuple::parse(src, dst).ok_or(EINVAL)?,
+                })
+            }
+            _ => return Err(EINVAL),
+        };
+        let ended = self.end(&which);
+        if ended == 0 && matches!(which, Which::Connection(_)) {
+            return Err(ENOENT);
+        }
+        Ok(())
+    }
+
+    /// Ends flows, in nf_flowtable and in the hardware. Returns how many there were in the latter.
+    fn end(&self, which: &Which) -> usize {
+        let mut ended = 0;
+        self.devices.for_each_flowtable(|flowtable| {
+            self.with(|state| {
+                let Some(owner) = state.owner_of(flowtable.id()) else {
+                    return;
+                };
+                let table = &state.table;
+                let is_meant = |cookie: Cookie| {
+                    let record = table.find(owner, cookie.0).and_then(|at| table.get(at));
+                    record.is_some_and(|record| which.holds(record))
+                };
+                flowtable.end_flows(|original, reply| is_meant(original) || is_meant(reply));
+                ended += state.flush(flowtable.net(), |record| {
+                    record.owner == owner && which.holds(record)
+                });
+            });
+        });
+        // What tc's rules have brought nf_flowtable does not know.
+        ended + self.with(|state| state.flush_subflows(|record| which.holds(record)))
+    }
+
+    /// Whether new flows are kept in software.
+    pub(crate) fn pause(&self, text: &str) -> Result {
+        let paused = match text {
+            "0" => false,
+            "1" => true,
+            _ => return Err(EINVAL),
+        };
+        self.with(|state| state.paused = paused);
+        Ok(())
+    }
+
+    /// Changes the policy as `text` says.
+    pub(crate) fn set_policy(&self, text: &str) -> Result {
+        let entries = self.chip.slots();
+        let policy = self.with(|state| {
+            state.policy.set(text)?;
+            state.table.set_limit(state.policy.limit(entries));
+            Ok::<_, Error>(state.policy)
+        })?;
+        self.take_out(|record| policy.admit(&record.flow).is_err());
+        Ok(())
+    }
+
+    /// Takes the flows of flowtables out for which `pred` holds. They go on in software.
+    pub(crate) fn take_out(&self, pred: impl Fn(&Record) -> bool) {
+        self.devices.for_each_flowtable(|table| {
+            self.with(|state| {
+                if let Some(owner) = state.owner_of(table.id()) {
+                    state.flush(table.net(), |record| record.owner == owner && pred(record));
+                }
+            });
+        });
+    }
+}
