@@ -153,12 +153,13 @@ impl<T: Send + Sync + 'static> Dir<T> {
         }
         let mut open = KVec::with_capacity(files.len(), GFP_KERNEL)?;
         let folder = Folder::new(name, ROOT.lock().as_ref());
+        let write: unsafe extern "C" fn(_, _) -> _ = Self::write_callback;
         for file in files {
             // INVARIANT: The type is laid out like that.
             let data = Open {
                 c: bindings::nft_offload_file {
                     seq: &Self::SEQ,
-                    write: file.write.map(|_| Self::write_callback as _),
+                    write: file.write.map(|_| write),
                 },
                 file,
                 target: target.clone(),

@@ -121,7 +121,7 @@ check "so nothing was taken out" bound_is 2
 check "flush: the reply stands for the connection" put flush "flow udp $WAN_HOST4:5201 $WAN_ROUTER4:40001"
 check "both directions left the hardware" engine_bound_is 0
 check "and flows" lines_of 0
-check "nf_flowtable has ended it" sh -c "! conntrack -L -p udp 2>/dev/null | grep OFFLOAD"
+check "nf_flowtable has ended it" wait_for 3 sh -c "! conntrack -L -p udp 2>/dev/null | grep OFFLOAD"
 check "the connection goes on" same_connection 1
 check "and is offloaded again" offloaded f 5201
 check_counts "conntrack is exact" exact udp dport=5201 \
