@@ -45,6 +45,7 @@ pub mod format;
 pub mod refusals;
 pub mod reject;
 pub mod rule;
+pub mod shaper;
 pub mod table;
 
 #[cfg(test)]

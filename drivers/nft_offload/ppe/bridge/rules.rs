@@ -6,7 +6,7 @@ use core::ops::DerefMut;
 
 use super::{
     super::{
-        flow::Endpoint,
+        flow::Flow,
         reject::Reject,
         table::{
             Chip,
@@ -339,15 +339,15 @@ where
         counted
     }
 
-    /// Gives the connection that was seen an entry, if there is still a rule for it, and if
-    /// both ports are `up`.
+    /// Gives the connection that was seen an entry, if there is still a rule for it, and unless
+    /// `check` has a reason against the flow.
     pub fn bind<T, I, H>(
         &mut self,
         table: &mut Table<T, I>,
         hw: &mut H,
         chip: Chip<'_>,
         seen: &Sighting,
-        up: impl Fn(Endpoint) -> bool,
+        check: impl Fn(&Flow) -> Result<(), Reject>,
     ) -> Result<Option<Replaced>, Reject>
     where
         T: DerefMut<Target = [TableRecord]>,
@@ -357,14 +357,7 @@ where
         let Some(at) = self.foremost(seen) else {
             return Ok(None);
         };
-        let ready = self
-            .rule(at)
-            .is_some_and(|record| up(record.rule.key.ingress.into()) && up(record.rule.egress));
-        let bound = if ready {
-            self.bind_to(table, hw, chip, at, seen)
-        } else {
-            Err(Reject::PortDown)
-        };
+        let bound = self.bind_to(table, hw, chip, at, seen, check);
         if bound.is_err() {
             count(&mut self.stats.refused);
         }
@@ -391,6 +384,7 @@ where
         chip: Chip<'_>,
         at: u16,
         seen: &Sighting,
+        check: impl Fn(&Flow) -> Result<(), Reject>,
     ) -> Result<Replaced, Reject>
     where
         T: DerefMut<Target = [TableRecord]>,
@@ -399,6 +393,7 @@ where
     {
         let record = self.rule(at).ok_or(Reject::NotBridged)?;
         let (flows, flow) = (record.flows, record.rule.flow(seen.l4, &seen.tuple));
+        check(&flow)?;
         // The engine may have let it go, and nobody noticed yet.
         let known = table
             .slot_of_key(chip, &flow)

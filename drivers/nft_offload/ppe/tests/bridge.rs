@@ -682,7 +682,7 @@ impl Bench {
             tuple: *tuple,
         };
         self.rules
-            .bind(&mut self.table, &mut self.hw, self.chip, &seen, |_| true)
+            .bind(&mut self.table, &mut self.hw, self.chip, &seen, |_| Ok(()))
     }
 
     /// A frame of 100 bytes. Whether it was forwarded.
@@ -920,10 +920,10 @@ fn a_rule_can_be_changed_and_offered_again() {
 }
 
 #[test]
-fn no_entry_is_made_for_a_port_that_is_down() {
+fn no_entry_is_made_for_a_flow_that_is_refused() {
     let mut b = Bench::new(4, 16);
     b.insert(1, 1, &rule()).unwrap();
-    for down in [LAN, WAN] {
+    for reject in [Reject::PortDown, Reject::ShapedEgress] {
         let seen = Sighting {
             key: key(),
             l4: L4::Udp,
@@ -931,8 +931,11 @@ fn no_entry_is_made_for_a_port_that_is_down() {
         };
         let bound = b
             .rules
-            .bind(&mut b.table, &mut b.hw, b.chip, &seen, |at| at.port != down);
-        assert_eq!(bound, Err(Reject::PortDown));
+            .bind(&mut b.table, &mut b.hw, b.chip, &seen, |flow| {
+                assert_eq!((flow.ingress.port, flow.egress.port), (LAN, WAN));
+                Err(reject)
+            });
+        assert_eq!(bound, Err(reject));
     }
     assert_eq!(b.subflows(), 0);
     b.bind(&tuple(0)).unwrap();
@@ -1014,7 +1017,7 @@ fn a_chip_that_counts_ethernet_headers_is_corrected() {
         tuple: tuple(0),
     };
     b.rules
-        .bind(&mut b.table, &mut b.hw, b.chip, &seen, |_| true)
+        .bind(&mut b.table, &mut b.hw, b.chip, &seen, |_| Ok(()))
         .unwrap();
     b.hw.frame(&tagged.flow(L4::Udp, &tuple(0)), 100 + 14 + 4)
         .unwrap();

@@ -19,6 +19,7 @@ mod model;
 mod netsys;
 mod refusals;
 mod rule;
+mod shaper;
 mod table;
 
 use super::{
