@@ -16,6 +16,7 @@ struct delayed_work;
 struct flow_block_cb;
 struct flow_block_offload;
 struct flow_stats;
+struct list_head;
 struct net;
 struct net_device;
 struct netlink_ext_ack;
@@ -53,6 +54,24 @@ struct nft_offload_dsa_user_port {
 bool nft_offload_helper_is_dsa_user(const struct net_device *dev);
 bool nft_offload_helper_dsa_user_port(struct net_device *dev,
 				      struct nft_offload_dsa_user_port *port);
+
+bool nft_offload_helper_dev_is_ifb(const struct net_device *dev);
+void nft_offload_helper_dev_copy_name(const struct net_device *dev, char *name);
+struct net *nft_offload_helper_net_get(const void *addr);
+void nft_offload_helper_net_put(struct net *net);
+
+struct net_device *nft_offload_helper_next_dev(struct net *net,
+					       struct net_device *dev);
+struct net_device *nft_offload_helper_next_lower(struct net_device *dev,
+						 struct list_head **iter);
+int nft_offload_helper_dev_vlan(const struct net_device *dev);
+struct net_device *nft_offload_helper_dev_pppoe(struct net_device *dev,
+						u16 *session);
+const char *
+nft_offload_helper_dev_find_qdisc(struct net_device *dev,
+				  bool (*is_wanted)(void *ctx, const char *kind),
+				  void *ctx);
+bool nft_offload_helper_dev_ingress_filters(const struct net_device *dev);
 
 void nft_offload_helper_block_cb_add(struct flow_block_cb *block_cb,
 				     struct flow_block_offload *bo);

@@ -25,6 +25,7 @@ pub mod mmio;
 pub mod netdev;
 pub mod pci;
 pub mod softirq;
+pub mod stack;
 pub mod tap;
 pub mod time;
 pub mod work;

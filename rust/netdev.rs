@@ -5,6 +5,10 @@
 //! C header: [`include/linux/netdevice.h`](srctree/include/linux/netdevice.h)
 
 use super::bindings;
+use core::{
+    ops::Deref,
+    ptr::NonNull, //
+};
 use kernel::{
     error::to_result,
     prelude::*,
@@ -55,6 +59,39 @@ impl Net {
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub struct NetId(usize);
 
+impl NetId {
+    /// The namespace, unless it is gone.
+    pub fn get(self) -> Option<NetRef> {
+        // SAFETY: The address is only compared with those of namespaces.
+        let net = unsafe { bindings::nft_offload_helper_net_get(self.0 as *const c_void) };
+        // INVARIANT: The call has taken a reference.
+        NonNull::new(net).map(NetRef)
+    }
+}
+
+/// A reference to a namespace.
+///
+/// # Invariants
+///
+/// The namespace lives: a reference of its count belongs to this.
+pub struct NetRef(NonNull<bindings::net>);
+
+impl Deref for NetRef {
+    type Target = Net;
+
+    fn deref(&self) -> &Net {
+        // SAFETY: By the type invariant.
+        unsafe { Net::from_raw(self.0.as_ptr()) }
+    }
+}
+
+impl Drop for NetRef {
+    fn drop(&mut self) {
+        // SAFETY: By the type invariant there is a reference, which is given back.
+        unsafe { bindings::nft_offload_helper_net_put(self.0.as_ptr()) };
+    }
+}
+
 /// A network device (`struct net_device`).
 ///
 /// # Invariants
@@ -91,11 +128,7 @@ impl NetDevice {
 
     /// The name, copied.
     pub fn copy_name(&self) -> Name {
-        let mut bytes = [0u8; Name::LEN];
-        for (to, from) in bytes.iter_mut().zip(self.name().to_bytes()) {
-            *to = *from;
-        }
-        Name(bytes)
+        Name::new(self.name())
     }
 
     /// The largest layer-3 packet, in bytes.
@@ -151,6 +184,15 @@ impl Name {
         bytes[0] = b'?';
         Self(bytes)
     };
+
+    /// The first bytes of `name`.
+    pub(super) fn new(name: &CStr) -> Self {
+        let mut bytes = [0u8; Self::LEN];
+        for (to, from) in bytes.iter_mut().zip(name.to_bytes()) {
+            *to = *from;
+        }
+        Self(bytes)
+    }
 
     /// Whether it is `name`.
     pub fn is(&self, name: &str) -> bool {
