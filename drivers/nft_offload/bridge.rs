@@ -39,6 +39,7 @@ use crate::{
             Key, //
         },
         flow::{
+            Flow,
             Mac,
             PsePort, //
         },
@@ -239,6 +240,7 @@ impl State {
         );
         self.bridge.update();
         self.counters.forward(inserted.map_err(Ok)?);
+        self.shaped.request();
         Ok(())
     }
 
@@ -332,12 +334,19 @@ impl State {
                 break;
             };
             let (ports, switch_ports) = (&self.ports, &self.switch_ports);
-            let bound = self
-                .bridge
-                .rules
-                .bind(&mut self.table, &mut self.ppe, chip, &seen, |at| {
-                    is_up(ports, switch_ports, at)
-                });
+            let shaped = &self.shaped;
+            let check = |flow: &Flow| {
+                if !is_up(ports, switch_ports, flow.ingress)
+                    || !is_up(ports, switch_ports, flow.egress)
+                {
+                    return Err(Reject::PortDown);
+                }
+                shaped.check(flow)
+            };
+            let bound =
+                self.bridge
+                    .rules
+                    .bind(&mut self.table, &mut self.ppe, chip, &seen, check);
             if let Err(reject) = bound {
                 self.count_reject(reject);
             }

@@ -85,6 +85,10 @@ use crate::{
             Rtnl, //
         },
         time, //
+    },
+    shaped::{
+        Looking,
+        Shaped, //
     }, //
 };
 use kernel::{
@@ -162,6 +166,11 @@ impl Port {
 
     fn is(&self, ifindex: i32, net: NetId) -> bool {
         self.dev.is_some_and(|dev| dev.is(ifindex, net))
+    }
+
+    /// The namespace of its device.
+    pub(crate) fn net(&self) -> Option<NetId> {
+        self.dev.map(|dev| dev.net)
     }
 }
 
@@ -490,6 +499,7 @@ pub(crate) struct State {
     /// Where a rule is parsed to.
     flow: Flow,
     pub(crate) bridge: Bridge,
+    pub(crate) shaped: Shaped,
     pub(crate) ports: KVec<Port>,
     /// Every user port that there is.
     pub(crate) switch_ports: KVec<SwitchPort>,
@@ -678,7 +688,8 @@ fn conntrack_tuple(flow: &Flow) -> conntrack::Tuple {
 /// An engine.
 #[pin_data]
 pub(crate) struct Engine {
-    dev: ARef<Device>,
+    /// The device it was found on.
+    pub(crate) dev: ARef<Device>,
     /// The chip.
     pub(crate) chip: &'static dyn Chip,
     /// The bus it was found on.
@@ -734,6 +745,7 @@ impl Engine {
                         table,
                         flow: Flow::NONE,
                         bridge,
+                        shaped: Shaped::new(),
                         ports,
                         switch_ports: KVec::new(),
                         blocks: KVec::new(),
@@ -807,6 +819,7 @@ impl Engine {
             return Err(Reject::PortDown);
         }
         state.policy.admit(flow)?;
+        state.shaped.check(flow)?;
         if state.paused && state.table.find(binding.owner, cookie.0).is_none() {
             return Err(Reject::Paused);
         }
@@ -862,6 +875,8 @@ impl BlockOps for Engine {
                     owner
                 }
             };
+            state.look_for_shapers(&self.dev);
+            state.shaped.request();
             Ok(Binding {
                 id,
                 owner,
@@ -1134,6 +1149,9 @@ impl Notify for Engine {
             {
                 state.update_mtu();
             }
+            if state.has_work() {
+                state.shaped.request();
+            }
         });
     }
 }
@@ -1164,6 +1182,7 @@ pub(crate) struct Attached {
     #[pin]
     notifier: NotifierRegistration<Engine>,
     worker: Worker,
+    looking: Looking,
     files: Dir<Engine>,
     running: Running,
 }
@@ -1189,6 +1208,7 @@ pub(crate) fn attach<'a>(
         Ok(try_pin_init!(Attached {
             running,
             worker: Worker::new(engine.clone())?,
+            looking: Looking::new(engine.clone())?,
             files: Dir::new(dev.name(), &engine, debugfs::FILES)?,
             // Ports have to know their devices before the first of them is bound.
             notifier <- NotifierRegistration::new(engine.clone()),

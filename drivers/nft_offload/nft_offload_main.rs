@@ -10,6 +10,7 @@
 //! ppe/        flows, refusals, table formats and policy; knows neither kernel nor chip
 //! engine      one engine: its ports, its flows, the flowtables that brought them
 //! bridge      rules for bridged frames, and the connections they are for
+//! shaped      flows that have to stay in software, as hardware bypasses queueing disciplines
 //! parse       a flow rule in the terms of ppe/
 //! refused     what a rule that was refused is about
 //! policy      what is kept in software though the hardware could do it
@@ -34,6 +35,7 @@ mod ppe;
 mod refused;
 #[path = "../../rust/lib.rs"]
 mod rust;
+mod shaped;
 mod steer;
 
 /// The module's version, as `modinfo` and debugfs show it.
