@@ -74,9 +74,8 @@ impl<'a> Iterator for Lower<'a> {
 
     fn next(&mut self) -> Option<&'a NetDevice> {
         // SAFETY: `dev` lives, RCU is held, and `iter` is as it has to be by the type invariant.
-        let lower = unsafe {
-            bindings::nft_offload_helper_next_lower(self.dev.as_raw(), &mut self.iter)
-        };
+        let lower =
+            unsafe { bindings::nft_offload_helper_next_lower(self.dev.as_raw(), &mut self.iter) };
         // SAFETY: A device that was linked lives as long as RCU is held, which is for `'a`.
         (!lower.is_null()).then(|| unsafe { NetDevice::from_raw(lower) })
     }
@@ -104,8 +103,7 @@ impl NetDevice {
     pub fn pppoe<'a>(&'a self, _rcu: &'a Guard) -> Option<(u16, &'a Self)> {
         let mut session = 0;
         // SAFETY: The device lives by the type invariant, and RCU is held.
-        let lower =
-            unsafe { bindings::nft_offload_helper_dev_pppoe(self.as_raw(), &mut session) };
+        let lower = unsafe { bindings::nft_offload_helper_dev_pppoe(self.as_raw(), &mut session) };
         // SAFETY: The device of a session lives as long as RCU is held, which is for `'a`: the
         // session gives it back before it is taken off the list.
         (!lower.is_null()).then(|| (session, unsafe { Self::from_raw(lower) }))
@@ -139,9 +137,8 @@ impl NetDevice {
         let ctx = ptr::from_ref(&is_wanted).cast_mut().cast::<c_void>();
         // SAFETY: The device lives by the type invariant, RCU is held, and `ctx` is what `call()`
         // wants as long as the call lasts.
-        let kind = unsafe {
-            bindings::nft_offload_helper_dev_find_qdisc(self.as_raw(), Some(call), ctx)
-        };
+        let kind =
+            unsafe { bindings::nft_offload_helper_dev_find_qdisc(self.as_raw(), Some(call), ctx) };
         // SAFETY: The string is in the ops of a qdisc that was found under RCU, which is held;
         // they are not freed meanwhile.
         (!kind.is_null()).then(|| Name::new(unsafe { CStr::from_char_ptr(kind) }))

@@ -343,10 +343,10 @@ impl State {
                 }
                 shaped.check(flow)
             };
-            let bound =
-                self.bridge
-                    .rules
-                    .bind(&mut self.table, &mut self.ppe, chip, &seen, check);
+            let bound = self
+                .bridge
+                .rules
+                .bind(&mut self.table, &mut self.ppe, chip, &seen, check);
             if let Err(reject) = bound {
                 self.count_reject(reject);
             }
