@@ -63,9 +63,6 @@ const MAX_DEPTH: usize = 9;
 /// Devices that the log was told about are remembered, so many.
 const WARNED: usize = 16;
 
-/// Until there is a policy.
-const REFUSE_SHAPED: bool = true;
-
 /// A device, and which way of its traffic is shaped.
 type Place = (i32, NetId, Direction);
 
@@ -207,7 +204,7 @@ impl State {
     pub(crate) fn look_for_shapers(&mut self, dev: &Device) {
         let before = self.shaped.shapers;
         self.shaped.shapers = Shapers::NONE;
-        if !REFUSE_SHAPED {
+        if !self.policy.refuse_shaped || !self.has_work() {
             return;
         }
         for port in 0..self.ports.len() {
@@ -260,10 +257,8 @@ pub(crate) struct Look(Arc<Engine>);
 impl Task for Look {
     fn run(&self) -> Option<u64> {
         self.0.with(|state| {
-            state.has_work().then(|| {
-                state.look_for_shapers(&self.0.dev);
-                LOOK_EVERY_MS
-            })
+            state.look_for_shapers(&self.0.dev);
+            state.has_work().then_some(LOOK_EVERY_MS)
         })
     }
 }

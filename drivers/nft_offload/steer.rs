@@ -106,6 +106,7 @@ impl Engine {
         let policy = self.with(|state| {
             state.policy.set(text)?;
             state.table.set_limit(state.policy.limit(entries));
+            state.look_for_shapers(&self.dev);
             Ok::<_, Error>(state.policy)
         })?;
         self.take_out(|record| policy.admit(&record.flow).is_err());
