@@ -6,7 +6,7 @@
 . "$(dirname "$0")/lib.sh"
 . "$(dirname "$0")/bridged.sh"
 KINDS=(cake htb hfsc tbf netem prio)
-begin $((2 + 4 * ${#KINDS[@]} + 3 + 3 + 6 + 9 + 8 + 4 + 7 + 1))
+begin $((2 + 4 * ${#KINDS[@]} + 3 + 3 + 8 + 6 + 9 + 8 + 4 + 7 + 1))
 
 # --- what is shaped ----------------------------------------------------------------------
 
@@ -149,6 +149,28 @@ check "a shaper that was there first: what leaves is not offloaded" become f 0 1
 check "nor is it later" stay f 0 1
 unshape wan
 check "and is when the shaper is gone" become f 1 1
+
+# --- by policy -------------------------------------------------------------------------------
+
+policy() { echo "refuse_shaped $1" >"$ENGINE/policy" && grep -x "refuse_shaped $1" "$ENGINE/policy"; }
+shape wan cake
+check "a shaper: what leaves is in software" become f 0 1
+check "without the policy: in hardware" eval 'policy 0 && become f 1 1'
+check "where it bypasses the shaper" bypasses wan f up
+check "with it: in software when it is written" eval 'policy 1 && bound_are 0 1'
+nft delete table inet fw4
+peer close f >"$OUT"
+rmmod nft_offload
+LOG_START=$(dmesg | wc -l)
+load refuse_shaped=0
+conntrack -F >/dev/null 2>&1
+peer capture >"$OUT"
+ruleset hardware
+check "without it by parameter: in hardware" eval "peer open f udp lan $WAN_HOST4 5201 && become f 1 1"
+check "the log does not mention it" log_has 0 'shaping qdisc'
+check "with it by file: in software" eval 'policy 1 && become f 0 1'
+unshape wan
+check "and back when the shaper is gone" become f 1 1
 
 # --- for what arrives, by way of an IFB -----------------------------------------------------
 
