@@ -211,7 +211,8 @@ engine_bound_is()
 # --- ruleset -----------------------------------------------------------------------------
 
 # ruleset none|software|hardware: the form of OpenWrt's fw4. DEVICES, MASQ=1, or
-# SNAT and DNAT (rules) come from the environment of the call; RULES is put into forward.
+# SNAT and DNAT (rules) come from the environment of the call; RULES is put into forward,
+# EXCEPT says which flows are for the flowtable.
 ruleset()
 {
 	local flowtable='' offload='' flags='' srcnat='' dstnat=''
@@ -223,7 +224,7 @@ ruleset()
 			counter;
 			$flags
 		}"
-		offload='meta l4proto { tcp, udp } flow offload @ft;'
+		offload="meta l4proto { tcp, udp } ${EXCEPT-} flow offload @ft;"
 	fi
 	[ "${MASQ-}" ] && srcnat='meta nfproto ipv4 oifname "wan*" masquerade'
 	[ "${SNAT-}" ] && srcnat=$SNAT
