@@ -84,6 +84,43 @@ pub trait Hw {
     fn timestamp(&mut self) -> u16;
     /// Time in milliseconds from any fixed point on.
     fn now_ms(&self) -> u64;
+    /// Hears of each flow that is bound, and of its end once, see [`Event`]. `record` is as
+    /// it is after that. For those who watch: the table needs no answer.
+    #[inline(always)]
+    fn event(&mut self, event: Event, slot: u16, record: &Record) {
+        let _ = (event, slot, record);
+    }
+}
+
+/// What happens to the flow in a slot.
+///
+/// After [`Event::Bound`] the table calls it bound, and so it is until [`Event::Unbound`],
+/// which comes once for each of them. Its counters are read by then, if the engine answers.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Event {
+    /// It was bound, in one of the ways of [`Replaced`] that write an entry.
+    Bound(Replaced),
+    /// It is no longer bound.
+    Unbound(Unbound),
+    /// It was bound and had to make room for another one.
+    Evicted,
+}
+
+/// Why a flow is no longer bound.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Unbound {
+    /// By [`Table::destroy`].
+    Ended,
+    /// By [`Table::remove_where`].
+    Flushed,
+    /// The engine let it go.
+    Aged,
+    /// It was offered again in another form.
+    Changed,
+    /// It had to make room.
+    Evicted,
+    /// By [`Table::refuse`].
+    Refused,
 }
 
 /// Who brought a flow.
@@ -436,7 +473,7 @@ where
                         count(&mut self.stats.refreshed);
                         return Ok(Replaced::Refreshed);
                     }
-                    self.let_go(hw, chip, slot, word0)?;
+                    self.let_go(hw, chip, slot, word0, Unbound::Changed)?;
                 }
                 if same {
                     Replaced::Rebound
@@ -504,6 +541,7 @@ where
             record.seen = seen;
             record.used = true;
             record.leaving = false;
+            hw.event(Event::Bound(replaced), slot, record);
         }
         if fresh {
             self.link(chain, slot);
@@ -533,7 +571,7 @@ where
             let answer = hw.invalidate(slot).and_then(|()| hw.clear_cache(slot));
             gone = self.answer(answer).is_ok();
         }
-        self.take(hw, chip, slot, gone)
+        self.take(hw, chip, slot, gone, Unbound::Ended)
     }
 
     /// Counters and time of last use of a flow. Each packet is reported once: a second
@@ -618,7 +656,7 @@ where
         }
         for slot in (0..=u16::MAX).take(self.records.len()) {
             if self.get(slot).is_some_and(|record| record.leaving) {
-                if let Some(removed) = self.take(hw, chip, slot, gone) {
+                if let Some(removed) = self.take(hw, chip, slot, gone, Unbound::Flushed) {
                     on_removed(removed);
                 }
             }
@@ -656,7 +694,7 @@ where
             };
             let word0 = hw.read_word0(slot);
             if let Ok(word0) = self.answer(word0) {
-                let _ = self.let_go(hw, chip, slot, word0);
+                let _ = self.let_go(hw, chip, slot, word0, Unbound::Refused);
             }
         }
     }
@@ -768,16 +806,14 @@ where
         Some(())
     }
 
-    /// Empties a slot or the place of a parked flow and takes the flow out of the index.
+    /// Empties a slot, whose flow is not bound, or the place of a parked flow, and takes the
+    /// flow out of the index.
     /// What was known of the flow stays there until the place is taken again.
     fn clear(&mut self, slot: u16) -> Option<&Record> {
         let record = self.record(slot)?;
         let (owner, cookie, next) = (record.owner, record.cookie, record.next);
         record.used = false;
         record.leaving = false;
-        if core::mem::take(&mut record.bound) {
-            self.stats.bound = self.stats.bound.saturating_sub(1);
-        }
         self.lead(self.chain(owner, cookie), slot, next)?;
         self.stats.flows = self.stats.flows.saturating_sub(1);
         let parked = !self.is_slot(slot);
@@ -792,11 +828,12 @@ where
     }
 
     /// Says that the flow in a slot is no longer bound.
-    fn unbound(&mut self, slot: u16) {
-        if let Some(record) = self.record(slot) {
-            if core::mem::take(&mut record.bound) {
-                self.stats.bound = self.stats.bound.saturating_sub(1);
-            }
+    fn unbound<H: Hw + ?Sized>(&mut self, hw: &mut H, slot: u16, why: Unbound) {
+        let record = self.records.get_mut(usize::from(slot));
+        if let Some(record) = record.filter(|record| record.used && record.bound) {
+            record.bound = false;
+            self.stats.bound = self.stats.bound.saturating_sub(1);
+            hw.event(Event::Unbound(why), slot, record);
         }
     }
 
@@ -807,13 +844,18 @@ where
         chip: Chip<'_>,
         slot: u16,
         word0: u32,
+        mut why: Unbound,
     ) -> Result<(), Reject> {
         if self.get(slot).is_some_and(|record| record.bound) && !chip.format.is_bound(word0) {
             count(&mut self.stats.aged_out);
+            why = Unbound::Aged;
         }
-        self.unbound(slot);
-        self.disarm(hw, chip, slot, word0)?;
-        self.collect(hw, chip, slot)?;
+        let mut read = self.disarm(hw, chip, slot, word0).map(|_| ());
+        if read.is_ok() {
+            read = self.collect(hw, chip, slot).map(|_| ());
+        }
+        self.unbound(hw, slot, why);
+        read?;
         if let Some(record) = self.record(slot) {
             record.clean = true;
         }
@@ -898,7 +940,7 @@ where
         if bound {
             record.seen = seen;
         } else if record.bound {
-            self.unbound(slot);
+            self.unbound(hw, slot, Unbound::Aged);
             count(&mut self.stats.aged_out);
         }
         Ok(())
@@ -912,8 +954,10 @@ where
         chip: Chip<'_>,
         slot: u16,
         gone: bool,
+        why: Unbound,
     ) -> Option<&Record> {
         let read = self.collect(hw, chip, slot).is_ok();
+        self.unbound(hw, slot, why);
         self.record(slot)?.clean = read && gone;
         count(&mut self.stats.removed);
         self.clear(slot)
@@ -952,12 +996,12 @@ where
         };
         let word0 = hw.read_word0(slot);
         let word0 = self.answer(word0)?;
-        self.let_go(hw, chip, slot, word0)?;
-        self.park(slot).ok_or(Reject::BucketFull)?;
-        if bound {
+        self.let_go(hw, chip, slot, word0, Unbound::Evicted)?;
+        if let Some(record) = self.get(slot).filter(|_| bound) {
+            hw.event(Event::Evicted, slot, record);
             count(&mut self.stats.evictions);
         }
-        Ok(())
+        self.park(slot).ok_or(Reject::BucketFull)
     }
 
     /// Chooses the slot for a flow, which may have the slot `own`, and reads word 0 there.

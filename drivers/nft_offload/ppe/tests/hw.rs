@@ -19,8 +19,10 @@ use super::{
         },
         table::{
             Count,
+            Event,
             Hw,
-            HwError, //
+            HwError,
+            Record, //
         },
     },
     APART, //
@@ -44,6 +46,8 @@ pub struct Fake {
     pub now_ms: u64,
     /// Writes and clears, in order.
     pub ops: Vec<Op>,
+    /// What the table said, in order.
+    pub events: Vec<(Event, u16, Record)>,
     /// Accesses until the engine stops to answer.
     pub dies_in: Option<u32>,
     /// Whether it answers again after that.
@@ -64,6 +68,7 @@ impl Fake {
             cache: HashMap::new(),
             now_ms: 1_000_000,
             ops: Vec::new(),
+            events: Vec::new(),
             dies_in: None,
             recovers: false,
         }
@@ -238,5 +243,9 @@ impl Hw for Fake {
 
     fn now_ms(&self) -> u64 {
         self.now_ms
+    }
+
+    fn event(&mut self, event: Event, slot: u16, record: &Record) {
+        self.events.push((event, slot, *record));
     }
 }

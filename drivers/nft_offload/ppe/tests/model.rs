@@ -25,8 +25,10 @@ use super::{
         table::{
             Chip,
             Count,
+            Event,
             Owner,
             Replaced,
+            TableStats,
             EVICT_IDLE_MS, //
         },
     },
@@ -126,6 +128,10 @@ struct Run {
     hw: Fake,
     table: TestTable,
     known: HashMap<Id, Known>,
+    /// Flows that are bound by what the table said, with their slots.
+    told: HashMap<Id, u16>,
+    /// As many of each kind of event as it said.
+    told_stats: TableStats,
     /// Whether the engine ever failed: counts may be lost then.
     exact: bool,
 }
@@ -329,6 +335,42 @@ impl Run {
         Ok(())
     }
 
+    /// What the table said fits what it did: a bind is followed by one unbind.
+    fn listen(&mut self) -> Result<(), TestCaseError> {
+        let stats = &mut self.told_stats;
+        for (event, slot, record) in self.hw.events.drain(..) {
+            let id = (record.owner.0, record.cookie);
+            prop_assert_eq!(record.bound, matches!(event, Event::Bound(_)));
+            match event {
+                Event::Bound(replaced) => {
+                    prop_assert_eq!(self.told.insert(id, slot), None);
+                    *match replaced {
+                        Replaced::Bound => &mut stats.inserted,
+                        Replaced::Updated => &mut stats.updated,
+                        Replaced::Rebound => &mut stats.rebinds,
+                        Replaced::Refreshed => &mut stats.refreshed,
+                    } += 1;
+                }
+                Event::Unbound(_) => prop_assert_eq!(self.told.remove(&id), Some(slot)),
+                Event::Evicted => {
+                    let idle = self.hw.now_ms - record.last_used_ms;
+                    prop_assert!(idle >= EVICT_IDLE_MS || !self.exact);
+                    stats.evictions += 1;
+                }
+            }
+        }
+        let real = self.table.table_stats();
+        prop_assert_eq!(stats.inserted, real.inserted);
+        prop_assert_eq!(stats.updated, real.updated);
+        prop_assert_eq!(stats.rebinds, real.rebinds);
+        prop_assert_eq!(stats.refreshed, 0);
+        prop_assert_eq!(stats.evictions, real.evictions);
+        let bound = self.table.iter().filter(|(_, record)| record.bound);
+        let bound = bound.map(|(slot, record)| ((record.owner.0, record.cookie), slot));
+        prop_assert_eq!(&self.told, &bound.collect());
+        Ok(())
+    }
+
     /// What holds at any time.
     fn check(&self) -> Result<(), TestCaseError> {
         let stats = self.table.table_stats();
@@ -372,16 +414,21 @@ fn run(steps: &[Step]) -> Result<(), TestCaseError> {
         hw: Fake::with_parts(SLOTS, 2),
         table: table_of_two(SLOTS / 2, SPARES),
         known: HashMap::new(),
+        told: HashMap::new(),
+        told_stats: TableStats::default(),
         exact: true,
     };
     for step in steps {
         run.step(step)?;
+        run.listen()?;
         run.check()?;
     }
     run.hw.dies_in = None;
     run.flush(0)?;
     run.flush(1)?;
+    run.listen()?;
     run.check()?;
+    prop_assert!(run.told.is_empty());
     prop_assert!(run.known.is_empty());
     if run.exact {
         prop_assert!(run.hw.forwarding().is_empty());

@@ -29,11 +29,13 @@ use super::{
             spares,
             Chip,
             Count,
+            Event,
             Owner,
             Record,
             Replaced,
             Stats,
             Table,
+            Unbound,
             EVICT_IDLE_MS, //
         },
     },
@@ -132,6 +134,16 @@ impl Bench {
 
     fn ops(&mut self) -> Vec<Op> {
         core::mem::take(&mut self.hw.ops)
+    }
+
+    /// What the table said since the last call: what happened, to which cookie, and what
+    /// that had counted.
+    fn events(&mut self) -> Vec<(Event, u64, Count)> {
+        let events = core::mem::take(&mut self.hw.events);
+        let short = events
+            .iter()
+            .map(|(event, _, r)| (*event, r.cookie, r.total));
+        short.collect()
     }
 
     /// `n` flows of the bucket of flow 0.
@@ -516,6 +528,71 @@ fn the_idlest_flow_makes_room() {
     assert!(usize::from(b.table.find(A, 1).unwrap()) < SLOTS);
     let t = b.table.table_stats();
     assert_eq!((t.evictions, t.parked, t.flows, t.bound), (2, 1, 5, 4));
+}
+
+#[test]
+fn each_bind_and_each_end_is_told() {
+    use Event::{
+        Bound,
+        Evicted, //
+    };
+    let mut b = Bench::with_spares(4);
+    let flows = b.bucket(5);
+    b.replace(A, 0, &flows[0]).unwrap();
+    b.replace(A, 0, &flows[0]).unwrap();
+    let bound = |cookie| (Bound(Replaced::Bound), cookie, count(0));
+    assert_eq!(b.events(), [bound(0)], "a refresh is none");
+
+    // With all that was counted until then.
+    b.hw.frame(&flows[0], 100);
+    let mut moved = flows[0];
+    moved.dmac[5] ^= 1;
+    b.replace(A, 0, &moved).unwrap();
+    let changed = Event::Unbound(Unbound::Changed);
+    let updated = (Bound(Replaced::Updated), 0, count(1));
+    assert_eq!(b.events(), [(changed, 0, count(1)), updated]);
+
+    // The engine lets it go: said when that is seen, and not again when it ends.
+    let slot = b.table.find(A, 0).unwrap();
+    let aged = (Event::Unbound(Unbound::Aged), 0, count(1));
+    b.hw.age_out(slot);
+    b.stats(A, 0);
+    assert_eq!(b.events(), [aged]);
+    b.replace(A, 0, &moved).unwrap();
+    assert_eq!(b.events(), [(Bound(Replaced::Rebound), 0, count(1))]);
+    b.hw.age_out(slot);
+    b.replace(A, 0, &flows[0]).unwrap();
+    assert_eq!(b.events(), [aged, updated]);
+    b.hw.age_out(slot);
+    b.stats(A, 0);
+    b.destroy(A, 0);
+    assert_eq!(b.events(), [aged]);
+
+    for (cookie, f) in (1..).zip(&flows[1..]) {
+        b.replace(A, cookie, f).unwrap();
+        assert_eq!(b.events(), [bound(cookie)]);
+    }
+    b.hw.frame(&flows[1], 100);
+    b.hw.now_ms += EVICT_IDLE_MS;
+    b.replace(A, 5, &flows[0]).unwrap();
+    let evicted = (Event::Unbound(Unbound::Evicted), 1, count(1));
+    assert_eq!(b.events(), [evicted, (Evicted, 1, count(1)), bound(5)]);
+
+    b.destroy(A, 1);
+    assert_eq!(b.events(), [], "it was not bound");
+    b.destroy(A, 2);
+    let unbound = |why, cookie| (Event::Unbound(why), cookie, count(0));
+    assert_eq!(b.events(), [unbound(Unbound::Ended, 2)]);
+    b.table.refuse(&mut b.hw, b.chip, A, &flows[3].key());
+    assert_eq!(b.events(), [unbound(Unbound::Refused, 3)]);
+    b.table
+        .remove_where(&mut b.hw, b.chip, |r| r.cookie < 5, |_| ());
+    assert_eq!(b.events(), [unbound(Unbound::Flushed, 4)]);
+
+    // An engine that does not answer changes nothing of that.
+    b.hw.dies_in = Some(0);
+    b.destroy(A, 5);
+    assert_eq!(b.events(), [unbound(Unbound::Ended, 5)]);
 }
 
 #[test]
