@@ -20,7 +20,10 @@
     unsafe_op_in_unsafe_fn
 )]
 
-use kernel::ffi;
+use kernel::{
+    bindings::tracepoint,
+    ffi, //
+};
 
 // bindgen would make these `unsigned long`; the `kernel` crate has them this way.
 type __kernel_size_t = usize;

@@ -146,6 +146,62 @@ struct dentry *nft_offload_helper_file_create(const char *name, bool readable,
 					      struct nft_offload_file *file);
 const struct nft_offload_file *nft_offload_helper_seq_file(const struct seq_file *seq);
 
+/* Sizes of texts in tracepoints, their end included. */
+#define NFT_OFFLOAD_TRACE_NAME 32
+#define NFT_OFFLOAD_TRACE_WORD 16
+#define NFT_OFFLOAD_TRACE_TUPLE 104
+
+/**
+ * struct nft_offload_trace_tuple - addresses and ports in a tracepoint
+ * @text: all of it, as debugfs shows it; "-" if it is not known
+ * @saddr: source address; an IPv4 address is in the first four bytes
+ * @daddr: destination address, likewise
+ * @family: AF_INET, AF_INET6, or 0 if nothing is known
+ * @sport: source port, in host byte order like @dport
+ * @dport: destination port
+ * @protocol: IPPROTO_*
+ */
+struct nft_offload_trace_tuple {
+	char text[NFT_OFFLOAD_TRACE_TUPLE];
+	u8 saddr[16];
+	u8 daddr[16];
+	u16 family;
+	u16 sport;
+	u16 dport;
+	u8 protocol;
+};
+
+/* What happened to a flow that has a slot. */
+struct nft_offload_trace_flow {
+	char device[NFT_OFFLOAD_TRACE_NAME];
+	char why[NFT_OFFLOAD_TRACE_WORD];
+	struct nft_offload_trace_tuple orig;
+	struct nft_offload_trace_tuple new;
+	u64 packets;
+	u64 bytes;
+	u64 idle_ms;
+	u32 slot;
+	u32 owner;
+	u8 in_port;
+	u8 out_port;
+};
+
+/* What was refused. */
+struct nft_offload_trace_reject {
+	char device[NFT_OFFLOAD_TRACE_NAME];
+	char reason[NFT_OFFLOAD_TRACE_NAME];
+	char in_dev[NFT_OFFLOAD_TRACE_WORD];
+	char out_dev[NFT_OFFLOAD_TRACE_WORD];
+	struct nft_offload_trace_tuple orig;
+	u32 owner;
+};
+
+/* An engine that was given up. */
+struct nft_offload_trace_quarantine {
+	char device[NFT_OFFLOAD_TRACE_NAME];
+	char chip[NFT_OFFLOAD_TRACE_WORD];
+};
+
 u64 nft_offload_helper_now_ms(void);
 u64 nft_offload_helper_jiffies_ago(u64 ms);
 void nft_offload_helper_dma_wmb(void);

@@ -28,4 +28,5 @@ pub mod softirq;
 pub mod stack;
 pub mod tap;
 pub mod time;
+pub mod trace;
 pub mod work;

@@ -43,6 +43,7 @@ use crate::{
             Mac,
             PsePort, //
         },
+        refusals::Refused,
         reject::Reject,
         rule::{
             ETH_P_8021Q,
@@ -349,6 +350,13 @@ impl State {
                 .bind(&mut self.table, &mut self.ppe, chip, &seen, check);
             if let Err(reject) = bound {
                 self.count_reject(reject);
+                self.ppe.trace.reject(None, || Refused {
+                    reject,
+                    ip_proto: seen.l4.ip_proto(),
+                    tuple: Some(seen.tuple),
+                    ingress: None,
+                    egress: None,
+                });
             }
         }
     }

@@ -40,6 +40,7 @@ use crate::{
             index_len,
             spares,
             Count,
+            Event as TableEvent,
             Hw,
             HwError,
             Owner,
@@ -89,7 +90,8 @@ use crate::{
     shaped::{
         Looking,
         Shaped, //
-    }, //
+    },
+    trace::Trace, //
 };
 use kernel::{
     device::{
@@ -339,6 +341,7 @@ pub(crate) struct Ppe {
     /// No register is accessed any more, as the engine did not answer. Its tables in memory still
     /// are: a word of them can always be made invalid.
     dead: bool,
+    pub(crate) trace: Trace,
 }
 
 impl Ppe {
@@ -359,6 +362,7 @@ impl Ppe {
             directed: KVec::with_capacity(ports, GFP_KERNEL)?,
             entry_words: chip.format().entry_words(),
             dead: false,
+            trace: Trace::new(dev.name()),
         })
     }
 
@@ -487,6 +491,11 @@ impl Hw for Ppe {
 
     fn now_ms(&self) -> u64 {
         time::now_ms()
+    }
+
+    #[inline(always)]
+    fn event(&mut self, event: TableEvent, slot: u16, record: &Record) {
+        self.trace.table(event, slot, record);
     }
 }
 
@@ -770,6 +779,7 @@ impl Engine {
         let result = f(&mut state);
         if alive && !state.alive() {
             state.counters.quarantined += 1;
+            state.ppe.trace.quarantine(self.chip.name());
             dev_err!(
                 self.dev,
                 "the {} engine does not answer any more: its flows go on in software\n",
@@ -941,6 +951,8 @@ impl BlockOps for Engine {
             state.counters.rejected += 1;
             let refused = refused::describe(rule, net, reject);
             state.refusals.add(&refused, time::now_ms());
+            let trace = &state.ppe.trace;
+            trace.reject(Some(binding.owner), || refused);
             Err(errno(reject))
         })
     }
@@ -953,6 +965,7 @@ impl BlockOps for Engine {
     ) -> Result<(), Refused> {
         self.with(|state| {
             state.counters.offered += 1;
+            let rule = filter.rule;
             let Err(refusal) = state.add_rule(binding, dev, filter) else {
                 return Ok(());
             };
@@ -962,6 +975,8 @@ impl BlockOps for Engine {
                 message: c"nft_offload: no memory",
             })?;
             state.count_reject(reject);
+            let trace = &state.ppe.trace;
+            trace.reject(Some(binding.owner), || refused::describe(rule, dev.net(), reject));
             Err(Refused {
                 error: errno(reject),
                 message: reject.message(),

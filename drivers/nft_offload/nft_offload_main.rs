@@ -16,6 +16,7 @@
 //! policy      what is kept in software though the hardware could do it
 //! steer       what a user has an engine do
 //! debugfs     what is going on
+//! trace       what happens, as tracepoints
 //! ```
 
 use kernel::{
@@ -37,6 +38,7 @@ mod refused;
 mod rust;
 mod shaped;
 mod steer;
+mod trace;
 
 /// The module's version, as `modinfo` and debugfs show it.
 const VERSION: &str = "0.1.0";

@@ -18,3 +18,4 @@
 #include <net/netfilter/nf_conntrack_tuple.h>
 
 #include "../helpers.h"
+#include "../tracepoints.h"

@@ -29,13 +29,16 @@ mod nft_offload {
     #[allow(dead_code)]
     pub(crate) mod parse;
     pub(crate) mod ppe;
+    #[allow(dead_code)]
+    pub(crate) mod trace;
 }
 
 // Its sources call each other by these names.
 use nft_offload::{
     chip,
     parse,
-    ppe, //
+    ppe,
+    trace, //
 };
 
 use chip::Chip;
@@ -56,6 +59,7 @@ use ppe::{
         index_len,
         spares,
         Count,
+        Event,
         Hw,
         HwError,
         Owner,
@@ -70,6 +74,7 @@ use rust::{
     netdev::NetDevice,
     time, //
 };
+use trace::Trace;
 
 const MAX_WORDS: usize = 32;
 const MAX_PORTS: usize = 3;
@@ -200,6 +205,7 @@ struct Memory {
     regs: Registers,
     entries: VVec<u32>,
     entry_words: usize,
+    trace: Trace,
 }
 
 impl Memory {
@@ -270,6 +276,11 @@ impl Hw for Memory {
     fn now_ms(&self) -> u64 {
         time::now_ms()
     }
+
+    #[inline(always)]
+    fn event(&mut self, event: Event, slot: u16, record: &Record) {
+        self.trace.table(event, slot, record);
+    }
 }
 
 /// A table and what it works on.
@@ -297,6 +308,7 @@ impl Bench {
                     regs,
                     entries: VVec::from_elem(0, slots * entry_words, GFP_KERNEL)?,
                     entry_words,
+                    trace: Trace::new(c"bench"),
                 },
                 chip: table::Chip {
                     format: chip.format(),

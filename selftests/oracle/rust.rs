@@ -15,6 +15,8 @@ pub(crate) mod flow_rule;
 pub(crate) mod netdev;
 #[path = "../../rust/time.rs"]
 pub(crate) mod time;
+#[path = "../../rust/trace.rs"]
+pub(crate) mod trace;
 
 /// Registers that are memory, in the place of the module's, for the code of its chips.
 pub(crate) mod mmio {

@@ -1,0 +1,123 @@
+// SPDX-License-Identifier: GPL-2.0-only
+
+//! What happens in an engine, for the tracepoints.
+
+use crate::{
+    ppe::{
+        flow::Tuple,
+        refusals::Refused,
+        table::{
+            Event,
+            Owner,
+            Record,
+            Replaced,
+            Unbound, //
+        }, //
+    },
+    rust::{
+        netdev::Name,
+        time,
+        trace::{
+            Flow,
+            Pair,
+            Rejected,
+            Source, //
+        }, //
+    }, //
+};
+use kernel::prelude::*;
+
+/// The tracepoints of one engine.
+pub(crate) struct Trace(Source);
+
+impl Trace {
+    /// Of the engine that was found on `device`.
+    pub(crate) fn new(device: &CStr) -> Self {
+        Self(Source::new(device))
+    }
+
+    /// What the table did, see [`Hw::event`](crate::ppe::table::Hw::event).
+    #[inline(always)]
+    pub(crate) fn table(&self, event: Event, slot: u16, record: &Record) {
+        match event {
+            Event::Bound(how) => self.0.bind(|| flow(bound(how), slot, record)),
+            Event::Unbound(why) => self.0.unbind(|| flow(unbound(why), slot, record)),
+            Event::Evicted => self.0.evict(|| flow("bucket-full", slot, record)),
+        }
+    }
+
+    /// Something got no entry: of `owner`, if that is known.
+    #[inline(always)]
+    pub(crate) fn reject(&self, owner: Option<Owner>, refused: impl FnOnce() -> Refused<Name>) {
+        self.0.reject(|| {
+            let refused = refused();
+            Rejected {
+                reason: refused.reject.name(),
+                owner: owner.map_or(0, |owner| owner.0),
+                protocol: refused.ip_proto,
+                orig: refused.tuple.map(pair),
+                ingress: refused.ingress,
+                egress: refused.egress,
+            }
+        });
+    }
+
+    /// The engine does not answer any more.
+    pub(crate) fn quarantine(&self, chip: &str) {
+        self.0.quarantine(chip);
+    }
+}
+
+fn bound(how: Replaced) -> &'static str {
+    match how {
+        Replaced::Bound => "new",
+        Replaced::Refreshed => "refreshed",
+        Replaced::Updated => "updated",
+        Replaced::Rebound => "rebound",
+    }
+}
+
+fn unbound(why: Unbound) -> &'static str {
+    match why {
+        Unbound::Ended => "ended",
+        Unbound::Flushed => "flushed",
+        Unbound::Aged => "aged",
+        Unbound::Changed => "changed",
+        Unbound::Evicted => "evicted",
+        Unbound::Refused => "refused",
+    }
+}
+
+fn flow(why: &'static str, slot: u16, record: &Record) -> Flow {
+    let flow = &record.flow;
+    Flow {
+        slot: slot.into(),
+        owner: record.owner.0,
+        protocol: flow.l4.ip_proto(),
+        orig: pair(flow.tuple),
+        new: pair(flow.new),
+        in_port: flow.ingress.port.0,
+        out_port: flow.egress.port.0,
+        packets: record.total.packets,
+        bytes: record.total.bytes,
+        idle_ms: time::now_ms().saturating_sub(record.last_used_ms),
+        why,
+    }
+}
+
+fn pair(tuple: Tuple) -> Pair {
+    match tuple {
+        Tuple::V4 {
+            src,
+            dst,
+            sport,
+            dport,
+        } => ((src, sport).into(), (dst, dport).into()),
+        Tuple::V6 {
+            src,
+            dst,
+            sport,
+            dport,
+        } => ((src, sport).into(), (dst, dport).into()),
+    }
+}
