@@ -45,6 +45,17 @@ WHERE = {"sh": "router", "sh lan": "lan", "sh wan": "wan", "nft": "router"}
 KINDS = (*WHERE, "sh openwrt", "text")
 ONLY_OPENWRT = "only OpenWrt has these programs"
 SOON, BLOCK_TIMEOUT = 10.0, 60.0
+# What is there before somebody begins with a page: (where, script). The provider whose
+# router is the lab's second guest has customers in sessions of PPPoE.
+THERE = {"pppoe.md": ("isp", r"""
+    mkdir -p /etc/ppp && cd /etc/ppp
+    printf '%s\n' require-chap 'name isp' +ipv6 'mtu 1492' 'mru 1492' >options.isp
+    echo 'lab isp secret *' >chap-secrets
+    chmod 600 chap-secrets
+    modprobe pppoe
+    pppoe-server -I access -L 100.64.0.1 -R 100.64.0.10 -N 16 -k -g "$(echo /usr/lib/pppd/*/pppoe.so)" \
+        -q "$(command -v pppd)" -O /etc/ppp/options.isp
+"""), "*": ("wan", "ip route replace 100.64.0.0/24 via 198.51.100.129")}
 
 
 @dataclass
@@ -182,6 +193,10 @@ class Guide:
             code, output = self.once(self.ruleset)
             if code:
                 raise LabError(f"the ruleset of nft.md: {output.strip()}")
+        for name in (page.name, "*"):
+            if name in THERE:
+                where, script = THERE[name]
+                self.lab.check(where, "sh", "-ec", script)
 
     def once(self, block: Block) -> tuple[int, str]:
         """Exit status and what a terminal would show."""
