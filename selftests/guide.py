@@ -173,9 +173,7 @@ class Guide:
         if command.exists():
             items["/usr/bin/nft-offload"] = command
         self.lab.push(items)
-        # What is idle ends after 3 s here; by default it takes half a minute.
-        self.router("depmod -a && modprobe -a nf_conntrack nf_flow_table && sysctl -qw "
-                    "net.netfilter.nf_flowtable_tcp_timeout=3 net.netfilter.nf_flowtable_udp_timeout=3")
+        self.router("depmod -a && modprobe -a nf_conntrack nf_flow_table")
 
     def begin(self, page: Path) -> None:
         """As after a boot, but for what FROM_NOTHING does."""
