@@ -976,7 +976,9 @@ impl BlockOps for Engine {
             })?;
             state.count_reject(reject);
             let trace = &state.ppe.trace;
-            trace.reject(Some(binding.owner), || refused::describe(rule, dev.net(), reject));
+            trace.reject(Some(binding.owner), || {
+                refused::describe(rule, dev.net(), reject)
+            });
             Err(Refused {
                 error: errno(reject),
                 message: reject.message(),
