@@ -192,7 +192,7 @@ static void run_child(char **argv)
 
 static void serve_one(int conn)
 {
-	char *argv[MAX_ARGS + 1], *data, *p, *tty, type;
+	char *argv[MAX_ARGS + 1], buf[4096], *data, *p, *tty, type;
 	int in[2], out[2], err[2], argc = 0, pidfd, status;
 	struct pollfd pfd[4];
 	uint32_t len, be;
@@ -294,6 +294,10 @@ static void serve_one(int conn)
 	waitpid(pid, &status, 0);
 	be = htonl(WIFEXITED(status) ? WEXITSTATUS(status) : 128 + WTERMSIG(status));
 	send_frame(conn, 'X', &be, 4);
+	/* Closed with something unread, TCP would reset what is still on its way. */
+	shutdown(conn, SHUT_WR);
+	while (read(conn, buf, sizeof(buf)) > 0)
+		;
 }
 
 static int serve(const char *netns, const char *addr, const char *port)
