@@ -52,7 +52,7 @@ help:
 ## make bench         instructions per flow, beside the kernel's own driver; report.json
 ## make bench-host    times the pure core and the engine's model on this machine
 ## make lab-shell     boots a router between two hosts and gives a shell in it
-## make install       puts the built module below /lib/modules (sudo)
+## make install       puts the built module below /lib/modules, and nft-offload into /usr/sbin (sudo)
 ## make uninstall     takes it away again
 ## make clean         removes build/
 ## make distclean     removes the cached tool root and kernel trees as well

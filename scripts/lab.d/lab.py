@@ -878,6 +878,7 @@ def push_tests(lab: Lab) -> None:
     if (TOP / "selftests").is_dir():
         items[GUEST_TESTS] = TOP / "selftests"
         items[f"{GUEST_TESTS}/topology.sh"] = "".join(f"{k}={v}\n" for k, v in topology().items()).encode()
+    items["/usr/bin/nft-offload"] = TOP / "tools/nft-offload/nft-offload"
     helpers, module, oracle = ktap_helpers(), module_file(), oracle_file()
     if helpers:
         items[f"{GUEST_TESTS}/ktap_helpers.sh"] = helpers
