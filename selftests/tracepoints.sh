@@ -111,7 +111,7 @@ nft add chain inet fw4 six '{ type nat hook postrouting priority srcnat; }'
 nft add rule inet fw4 six meta nfproto ipv6 udp dport 5206 masquerade
 peer open g udp lan "$WAN_HOST6" 5206 sport=40006 >/dev/null
 check "a refusal is said, with its reason" wait_for 3 says \
-	" reject: device=$DEVICE reason=nat66 proto=udp orig=\\[$LAN_HOST6\\]:40006->\\[$WAN_HOST6\\]:5206 owner=[0-9]+$"
+	" reject: device=$DEVICE reason=nat66 proto=udp orig=\\[$LAN_HOST6\\]:40006->\\[$WAN_HOST6\\]:5206 in=lan out=wan owner=[0-9]+$"
 peer close g >/dev/null
 
 # --- filters -------------------------------------------------------------------------
