@@ -93,7 +93,7 @@ def read(page: Path) -> tuple[list[Block], list[str]]:
         elif fence:
             at = f"{page.name}:{begun}"
             if kind == "text" and blocks and blocks[-1].prints is None and blocks[-1].kind != "sh openwrt":
-                blocks[-1].prints = "\n".join(text) + "\n"
+                blocks[-1].prints = "".join(f"{t}\n" for t in text)
             elif kind == "text" and not (blocks and blocks[-1].kind == "sh openwrt"):
                 wrong.append(f"{at}: no block before that prints this")
             elif kind in KINDS:

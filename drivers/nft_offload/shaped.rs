@@ -238,14 +238,14 @@ fn warn(dev: &Device, name: Name, is_port: bool, ifb: Option<Name>, kind: Name) 
             dev,
             "{}\n",
             format_args!(
-                "{name} has a shaping qdisc ({kind}), which hardware would bypass: flows that leave by it stay in software{more}; see Documentation/sqm.md"
+                "{name} has a shaping qdisc ({kind}), which hardware would bypass: flows that leave by it stay in software{more}; see Documentation/guide/sqm.md"
             )
         ),
         Some(ifb) => dev_warn!(
             dev,
             "{}\n",
             format_args!(
-                "{name} has filters for what arrives and {ifb} a shaping qdisc ({kind}), which hardware would bypass: flows that arrive by {name} stay in software{more}; see Documentation/sqm.md"
+                "{name} has filters for what arrives and {ifb} a shaping qdisc ({kind}), which hardware would bypass: flows that arrive by {name} stay in software{more}; see Documentation/guide/sqm.md"
             )
         ),
     }

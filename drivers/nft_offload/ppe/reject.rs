@@ -153,7 +153,7 @@ rejects! {
     TwoRedirects "two-redirects" Unsupported
         "The rule sends frames to more than one device; entries have one port.",
     ShapedEgress "shaped-egress" Unsupported
-        "The flow passes a device whose traffic is shaped (CAKE, HTB and the like), which the engine would bypass; the kernel's log names the device, and Documentation/sqm.md says how to choose.",
+        "The flow passes a device whose traffic is shaped (CAKE, HTB and the like), which the engine would bypass; the kernel's log names the device, and Documentation/guide/sqm.md says how to choose.",
     KeyInUse "key-in-use" Unsupported
         "Another flow with the same protocol, addresses and ports has an entry, and the engine cannot tell the two apart.",
     BucketFull "bucket-full" NoSpace
