@@ -14,6 +14,7 @@ sysctl -qw net.netfilter.nf_conntrack_max=65536
 # flood PORT: a few packets to it from each of thousands of ports
 flood()
 {
+	# shellcheck disable=SC2016 # the other shell's
 	lan sh -c 'ulimit -n 20000; exec python3 -c "$0" "$@"' '
 import socket, sys, time
 dst, base, count = sys.argv[1], int(sys.argv[2]), int(sys.argv[3])
