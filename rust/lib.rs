@@ -23,6 +23,7 @@ pub mod flow_offload;
 pub mod flow_rule;
 pub mod mmio;
 pub mod netdev;
+pub mod params;
 pub mod pci;
 pub mod softirq;
 pub mod stack;

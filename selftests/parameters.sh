@@ -42,7 +42,7 @@ check "loads without IPv4" again ipv4=0
 check "policy says so" grep -x "ipv4 0" "$ENGINE/policy"
 check "IPv4 stays in software" refused family-off "$WAN_HOST4"
 check "IPv6 does not" taken "$WAN_HOST6"
-check "loads without IPv6" again ipv6=n
+check "loads without IPv6" again ipv6=0
 check "IPv6 stays in software" refused family-off "$WAN_HOST6"
 check "IPv4 does not" taken "$WAN_HOST4"
 entries=$(awk '$1 == "entries:" { print $2 }' "$ENGINE/status")
@@ -52,7 +52,7 @@ check "fewer by the file" sh -c "echo reserve 1 >$ENGINE/policy"
 check "and there is room" taken "$WAN_HOST4"
 nft flush ruleset
 rmmod nft_offload
-check "a value that is none is refused" not insmod "$MODULE" ipv4=7
+check "a value that is none is refused" not insmod "$MODULE" ipv4=off
 check "loads as it is" again
 check "an open file keeps the module" no_rmmod
 check "the log is clean" log_clean

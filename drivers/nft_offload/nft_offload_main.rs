@@ -70,17 +70,18 @@ module! {
     description: "nf_flowtable hardware offload to packet processing engines",
     license: "GPL v2",
     params: {
-        refuse_shaped: bool {
-            default: true,
-            description: "Leave flows to software that leave by a device with a shaping qdisc (default: Y)",
+        // No booleans: the macro of 7.2 has none.
+        refuse_shaped: u8 {
+            default: 1,
+            description: "Leave flows to software that leave by a device with a shaping qdisc (default: 1)",
         },
-        ipv4: bool {
-            default: true,
-            description: "Offload IPv4 (default: Y)",
+        ipv4: u8 {
+            default: 1,
+            description: "Offload IPv4 (default: 1)",
         },
-        ipv6: bool {
-            default: true,
-            description: "Offload IPv6 (default: Y)",
+        ipv6: u8 {
+            default: 1,
+            description: "Offload IPv6 (default: 1)",
         },
         reserve: u32 {
             default: 0,

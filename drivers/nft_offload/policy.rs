@@ -7,7 +7,8 @@ use crate::{
     ppe::{
         flow::Flow,
         reject::Reject, //
-    }, //
+    },
+    rust::params, //
 };
 use core::{
     fmt,
@@ -30,10 +31,10 @@ impl Policy {
     /// That of the module's parameters.
     pub(crate) fn of_parameters() -> Self {
         Self {
-            refuse_shaped: *module_parameters::refuse_shaped.value_ref(),
-            ipv4: *module_parameters::ipv4.value_ref(),
-            ipv6: *module_parameters::ipv6.value_ref(),
-            reserve: *module_parameters::reserve.value_ref(),
+            refuse_shaped: params::value(&module_parameters::refuse_shaped) != 0,
+            ipv4: params::value(&module_parameters::ipv4) != 0,
+            ipv6: params::value(&module_parameters::ipv6) != 0,
+            reserve: params::value(&module_parameters::reserve),
         }
     }
 
