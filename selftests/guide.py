@@ -210,6 +210,9 @@ class Guide:
                                          timeout=BLOCK_TIMEOUT)
         if shell.strip().isdigit():
             self.groups["router" if where == "router" else "hosts"].append(int(shell))
+        if block.kind == "sh wan":
+            # Who goes to another host takes longer than a server that goes into the background.
+            time.sleep(1)
         said = self.lab.call(where, ["cat", out], timeout=20)[1].decode(errors="replace")
         return code, said + err.decode(errors="replace")
 
