@@ -4,6 +4,9 @@
 . "$(dirname "$0")/lib.sh"
 begin 63
 
+# So that no flow ends here by itself.
+flowtable_timeout 30
+
 # key_is KEY VALUE PATTERN: of the one line of flows with PATTERN
 key_is()
 {
