@@ -1,5 +1,6 @@
 #!/bin/bash
 # SPDX-License-Identifier: GPL-2.0-only
+# lab: own
 # Hosts at a bridge with 802.1Q tags: passed on, taken off and put on, and changed for
 # another one, by rules of tc's flower as a bridge with VLANs does it.
 . "$(dirname "$0")/lib.sh"
