@@ -3,7 +3,8 @@
 //! One engine: its ports, its flows, and the flowtables that brought them.
 //!
 //! Locking: everything that changes is behind [`Engine::state`], a mutex that nests inside `RTNL`,
-//! `flow_indr_block_lock` and `flow_block_lock`. Conntrack is called with it held.
+//! `flow_indr_block_lock`, `flow_block_lock` and the list of [`Engine::devices`]. Conntrack is called
+//! with it held.
 
 use crate::{
     bridge::{
