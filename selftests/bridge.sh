@@ -1,6 +1,5 @@
 #!/bin/bash
 # SPDX-License-Identifier: GPL-2.0-only
-# lab: own
 # Hosts at the two ports of a bridge: with rules of tc's flower for their Ethernet
 # addresses, hardware forwards their frames as the bridge does, and as long as there is a
 # rule.

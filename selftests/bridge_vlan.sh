@@ -1,6 +1,5 @@
 #!/bin/bash
 # SPDX-License-Identifier: GPL-2.0-only
-# lab: own
 # Hosts at a bridge with 802.1Q tags: passed on, taken off and put on, and changed for
 # another one, by rules of tc's flower as a bridge with VLANs does it.
 . "$(dirname "$0")/lib.sh"
@@ -61,7 +60,7 @@ apart()
 	else
 		peer unplug "wan.$2"
 	fi
-	ip link del br0
+	no_bridge
 }
 
 # tags LAN_TAG WAN_TAG LAN_ACTION WAN_ACTION DPORT

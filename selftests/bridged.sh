@@ -33,11 +33,20 @@ bridge_up()
 	bridge_works
 }
 
+# no_bridge: without what the hosts learned by it. Who asked for an address of the router
+# meanwhile was given the bridge's own, and the other port drops frames to that.
+no_bridge()
+{
+	ip link del br0
+	lan sh -c "ip neigh flush dev eth0 nud permanent; ip neigh flush dev eth0"
+	wan sh -c "ip neigh flush dev eth0 nud permanent; ip neigh flush dev eth0"
+}
+
 bridge_down()
 {
 	lan sh -c "ip addr del $HERE4/15 dev eth0; ip addr del $HERE6/64 dev eth0"
 	wan sh -c "ip addr del $THERE4/15 dev eth0; ip addr del $THERE6/64 dev eth0"
-	ip link del br0
+	no_bridge
 	# A port that was down has lost it.
 	ip -6 addr replace "$WAN_ROUTER6/64" dev wan
 }
