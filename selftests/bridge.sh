@@ -5,7 +5,7 @@
 # rule.
 . "$(dirname "$0")/lib.sh"
 . "$(dirname "$0")/bridged.sh"
-begin $((2 + 5 + 4 * BRIDGED_POINTS + 4 + 4 + 3 + 4 + 3 + 5 + 1))
+begin $((2 + 5 + 4 * BRIDGED_POINTS + 4 + 4 + 4 + 3 + 4 + 3 + 5 + 1))
 
 check "the hosts reach each other by the bridge" bridge_up
 check "no frames are looked at" looked_at 0
@@ -57,6 +57,27 @@ down_and_up()
 }
 check "a port that goes down takes the entries with it, and not the rules" down_and_up
 check "they come back with the port" busy f 2
+
+# --- pause and policy ---------------------------------------------------------------------
+put()
+{
+	echo "${*:2}" >"$ENGINE/$1"
+}
+# kept_out REASON: traffic of the connection over IPv4 goes by software, for that
+kept_out()
+{
+	local before
+	before=$(reject_of "$1")
+	wait_for 5 refused_again "$1" "$before" && bound_is 0 && engine_bound_is 0
+}
+refused_again()
+{
+	peer send f both 20 100 gap=2 && [ "$(reject_of "$1")" -gt "$2" ]
+}
+check "pause keeps new ones in software" eval 'put pause 1 && put flush all && kept_out paused'
+check "until it ends" eval 'put pause 0 && busy f 2'
+check "so does a family that is switched off, at once" eval 'put policy ipv4 0 && bound_is 0 && kept_out family-off'
+check "until it is switched on" eval 'put policy ipv4 1 && busy f 2'
 
 # What the rules say is done, whatever was bound before.
 replaced()

@@ -335,14 +335,19 @@ impl State {
                 break;
             };
             let (ports, switch_ports) = (&self.ports, &self.switch_ports);
-            let shaped = &self.shaped;
+            let (policy, paused, shaped) = (&self.policy, self.paused, &self.shaped);
             let check = |flow: &Flow| {
                 if !is_up(ports, switch_ports, flow.ingress)
                     || !is_up(ports, switch_ports, flow.egress)
                 {
                     return Err(Reject::PortDown);
                 }
-                shaped.check(flow)
+                policy.admit(flow)?;
+                shaped.check(flow)?;
+                if paused {
+                    return Err(Reject::Paused);
+                }
+                Ok(())
             };
             let bound = self
                 .bridge

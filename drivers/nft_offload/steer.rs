@@ -109,7 +109,9 @@ impl Engine {
             state.look_for_shapers(&self.dev);
             Ok::<_, Error>(state.policy)
         })?;
-        self.take_out(|record| policy.admit(&record.flow).is_err());
+        let refused = |record: &Record| policy.admit(&record.flow).is_err();
+        self.take_out(refused);
+        self.with(|state| state.flush_subflows(refused));
         Ok(())
     }
 
