@@ -197,6 +197,15 @@ def kernel_paths() -> dict[str, str]:
     return found
 
 
+def not_for_router(programs: Sequence[str]) -> list[str]:
+    """Those that only a router of this machine's architecture can have: the tool root
+    has few programs of another one (ROUTER in scripts/tool-root)."""
+    foreign = Path("/opt") / re.sub(r"-gcc.*", "", kernel_paths()["cc"])
+    folders = ("usr/sbin", "usr/bin", "sbin", "bin")
+    return [name for name in programs
+            if foreign.is_dir() and not any(os.path.lexists(foreign / folder / name) for folder in folders)]
+
+
 def vppe_program() -> Path:
     override = os.environ.get("LAB_VPPE")
     paths = [Path(override)] if override else [

@@ -195,8 +195,12 @@ class Runner:
     def alone(self, test: Test) -> None:
         """In a lab of its own, or in none."""
         begun, lab = time.monotonic(), None
+        missing = lablib.not_for_router(lablib.parser().parse_args(["up", *test.options]).program)
         try:
-            if test.outside:
+            if missing:
+                reason = f"the tool root has no {', '.join(missing)} for {lablib.kernel_paths()['karch']}"
+                why, totals, text = [], Totals(skipped=1), f"1..1\nok 1 {reason} # SKIP"
+            elif test.outside:
                 why, totals, text = self.run_outside(test)
             else:
                 lab = self.start(test.options, test.oracle)
