@@ -332,7 +332,7 @@ def run(chip: str, seconds: int) -> int:
     demo = Demo(lab, seconds)
     demo.where = "preparing"
     busy = os.getloadavg()[0]
-    if busy > 1:
+    if demo_report.is_busy(busy):
         demo.say(f"this machine is busy (load {busy:.1f}): rates and times will be worse than they could be")
     demo.say(f"booting Debian's kernel {lablib.kernel_paths()['release']} as a router, with an emulated {chip.upper()}")
     try:
@@ -354,6 +354,7 @@ def run(chip: str, seconds: int) -> int:
     report = {
         "kernel": settings.kernel["release"],
         "arch": lablib.kernel_paths()["karch"],
+        "cpu": settings.machine.cpu.split(",")[0],
         "chip": chip,
         "engine": "emulated",
         "modes": {mode: asdict(result) for mode, result in modes.items()},

@@ -16,6 +16,11 @@ CAVEAT = (
 )
 
 
+def is_busy(load: float) -> bool:
+    """Whether a load average says that something else kept the machine from measuring."""
+    return load > 1
+
+
 def rows(load: int) -> list[tuple[str, str, Callable[[float], str]]]:
     whole: Callable[[float], str] = lambda v: f"{v:,.0f}"
     return [
@@ -39,6 +44,8 @@ def share(report: dict[str, Any]) -> str:
 def closing(report: dict[str, Any]) -> list[str]:
     modes, flows, a = report["modes"], report["flows"], report["accounting"]
     times = modes["hardware"]["udp64_pps"] / max(1, modes["software"]["udp64_pps"])
+    busy = [f"This machine was busy when it began (load {report['load_before']:.1f}): rates and times are worse than they "
+            "could be."] if is_busy(report["load_before"]) else []
     same = all(a[f"conntrack_{unit}"] == a[f"wire_{unit}"] for unit in ("bytes", "packets"))
     return [
         f"With the hardware flowtable {share(report)} of the frames of running flows came to the router's processor "
@@ -49,6 +56,7 @@ def closing(report: dict[str, Any]) -> list[str]:
         f"{a['conntrack_bytes']:,} bytes; wire {a['wire_packets']:,} packets, {a['wire_bytes']:,} bytes: "
         f"{'the same' if same else 'NOT the same'}.",
         f"Router's log: {'clean' if report['log_clean'] else 'NOT clean'}.",
+        *busy,
     ]
 
 
@@ -72,7 +80,7 @@ def wrapped(text: str, width: int = 98) -> list[str]:
 def table(report: dict[str, Any], names: dict[str, str], load: int) -> str:
     grid = cells(report, names, load)
     widths = [max(len(row[n]) for row in grid) for n in range(len(grid[0]))]
-    lines = [f"{report['chip'].upper()} (emulated), kernel {report['kernel']}, {report['arch']}", ""]
+    lines = [f"{report['chip'].upper()} (emulated), kernel {report['kernel']}, {report['arch']} (QEMU's CPU {report['cpu']})", ""]
     for n, row in enumerate(grid):
         lines.append("  ".join([row[0].ljust(widths[0]), *(c.rjust(w) for c, w in zip(row[1:], widths[1:]))]))
         if not n:
@@ -87,7 +95,7 @@ def markdown(report: dict[str, Any], names: dict[str, str], load: int) -> str:
     grid = cells(report, names, load)
     lines = ["# What the offload gained", "",
              f"Chip: {report['chip'].upper()}, **emulated**. Kernel: Debian's stock {report['kernel']} ({report['arch']}), "
-             "run as a router in QEMU without hardware virtualisation.", "",
+             f"run as a router in QEMU without hardware virtualisation, on its CPU `{report['cpu']}`.", "",
              "![chart](report.svg)", "",
              "| " + " | ".join(grid[0]) + " |", "|---|" + "---:|" * (len(grid[0]) - 1)]
     lines += ["| " + " | ".join(row) + " |" for row in grid[1:]]
