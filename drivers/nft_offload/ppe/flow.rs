@@ -115,6 +115,9 @@ impl fmt::Display for L4 {
 /// wire; ports are numbers.
 ///
 /// Displayed as `192.0.2.1:1234->198.51.100.1:80`, with IPv6 addresses in brackets.
+// Addresses stand at multiples of 4: a kernel may want each access aligned, as that of
+// arm64 does, and then they would be read in pieces.
+#[repr(C, align(4))]
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Tuple {
     /// IPv4.
