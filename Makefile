@@ -7,7 +7,7 @@
 # error that would otherwise pass unnoticed.
 KNOWN := KDIR KERNEL CHIP TESTS JOBS V W CLIPPY ARCH CROSS_COMPILE LLVM CC HOSTCC \
 	RUSTC BINDGEN INSTALL_MOD_PATH INSTALL_MOD_STRIP NFT_OFFLOAD_CACHE LAB_% DEMO_% \
-	SEED COUNT
+	SEED COUNT VERMAGIC VERMAGIC_FILE PKGARCH LINUX_RELEASE
 given := $(strip $(foreach v,$(.VARIABLES),$(if $(findstring command,$(origin $v)),$v)))
 unknown := $(filter-out $(KNOWN),$(given))
 ifneq ($(unknown),)
@@ -34,7 +34,7 @@ jobs = $(patsubst -j%,%,$(filter -j%,$(MAKEFLAGS)))
 .NOTPARALLEL:
 
 .PHONY: all modules vppe demo check check-host lint selftests oracle bench bench-host lab-shell \
-	install uninstall clean distclean help
+	ipk install uninstall clean distclean help
 all: modules
 
 help:
@@ -52,6 +52,7 @@ help:
 ## make bench         instructions per flow, beside the kernel's own driver; report.json
 ## make bench-host    times the pure core and the engine's model on this machine
 ## make lab-shell     boots a router between two hosts and gives a shell in it
+## make ipk           packages for OpenWrt, in build/ipk/
 ## make install       puts the built module below /lib/modules, and nft-offload into /usr/sbin (sudo)
 ## make uninstall     takes it away again
 ## make clean         removes build/
@@ -62,6 +63,7 @@ help:
 ## KDIR=/path         builds with this machine's tools against that prepared tree
 ## CHIP=mt7621        the chip that is emulated: mt7986 (default), mt7981, mt7988,
 ##                    mt7621, mt7622 or mt7623
+## VERMAGIC=HASH      the kernel that ipk is for; PKGARCH= LINUX_RELEASE= as scripts/ipk says
 ## SEED=1 COUNT=N      the oracle's rules: which, and how many per chip (20000)
 ## CLIPPY=1           lints the module instead of building it
 ## W=1 V=1            as in the kernel's own build
@@ -100,6 +102,9 @@ bench-host:
 
 lab-shell: modules vppe
 	@scripts/lab up && { scripts/lab shell; scripts/lab down; }
+
+ipk:
+	@JOBS="$(or $(JOBS),$(jobs))" scripts/ipk
 
 install:
 	@scripts/module install
