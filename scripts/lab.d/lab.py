@@ -177,6 +177,7 @@ class Settings:
     append: str = ""
     switch: str = ""
     programs: list[str] = field(default_factory=list)
+    overlay: str = ""
     kernel: dict[str, str] = field(default_factory=dict)
 
     @property
@@ -314,8 +315,8 @@ class Supervisor:
         must("ip", "-n", port, "-6", "route", "add", "default", "via", ADDR6[port][0])
 
     def initramfs(self, name: str, nics: dict[str, str], addresses: Sequence[tuple[str, str]],
-                  programs: Sequence[str] = ()) -> str:
-        """Of the guest `name`, with MAC addresses of its ports, addresses, and more programs."""
+                  programs: Sequence[str] = (), overlay: str = "") -> str:
+        """Of the guest `name`, with MAC addresses of its ports, addresses, more programs and files."""
         s = self.s
         (self.run / f"{name}.nics").write_text("".join(f"{mac} {port}\n" for port, mac in nics.items()))
         (self.run / f"{name}.addresses").write_text("".join(f"{port} {address}\n" for port, address in addresses))
@@ -323,7 +324,7 @@ class Supervisor:
             [SCRIPTS / "initramfs", "--release", s.kernel["release"], "--modules", s.kernel["modules"],
              "--cc", s.kernel["cc"],
              "--nics", self.run / f"{name}.nics", "--addresses", self.run / f"{name}.addresses",
-             *(f"--program={program}" for program in programs)],
+             *(f"--program={program}" for program in programs), *([f"--overlay={overlay}"] if overlay else [])],
             stdout=subprocess.PIPE, stderr=open(s.dir / "initramfs.log", "wb"), text=True)
         if done.returncode:
             log = (s.dir / "initramfs.log").read_text(errors="replace").strip()
@@ -365,7 +366,7 @@ class Supervisor:
         initrd = self.initramfs("router", {**PORT_MAC, "mgmt": MGMT_MAC}, [
             ("mgmt", f"{MGMT_GUEST}/30"),
             *((port, address) for port in PORTS for address in (f"{ADDR4[port][0]}/24", f"{ADDR6[port][0]}/64"))],
-            s.programs)
+            s.programs, s.overlay)
         if s.engine:
             self.start_engine()
         fds = [self.open_mgmt("mgmt", (MGMT_HOST, MGMT_GUEST))]
@@ -1055,7 +1056,7 @@ def cmd_status(args: argparse.Namespace) -> int:
 def settings_of(args: argparse.Namespace, name: str) -> Settings:
     return Settings(name=name, chip=args.chip, engine=not args.no_engine, isp=args.isp, vcpus=args.vcpus,
                     memory=args.memory, boot_timeout=args.boot_timeout, vppe_args=args.vppe_arg, append=args.append,
-                    switch=args.switch, programs=args.program)
+                    switch=args.switch, programs=args.program, overlay=str(resolve(args.overlay)) if args.overlay else "")
 
 
 def add_lab_options(parser: argparse.ArgumentParser) -> None:
@@ -1069,6 +1070,7 @@ def add_lab_options(parser: argparse.ArgumentParser) -> None:
                         help="the engine expects the special tags of a switch at this port")
     parser.add_argument("--program", action="append", default=[], metavar="NAME",
                         help="one more program of the tool root for the router, which may need more --memory")
+    parser.add_argument("--overlay", metavar="DIR", help="files of this folder go over those of the router")
     parser.add_argument("--boot-timeout", type=int, default=90, metavar="S", help="default: %(default)s")
     parser.add_argument("--vppe-arg", action="append", default=[], metavar="ARG",
                         help="one more argument for `vppe run`, e.g. --vppe-arg=--board-magic=0")
