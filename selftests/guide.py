@@ -8,6 +8,8 @@ behind a fence say what its block is:
 
   sh            for a shell in the router; `sh lan`, `sh wan`: on that host
   sh openwrt    needs what only OpenWrt has: a skipped point
+  sh buildroot  for the machine that builds OpenWrt: a skipped point
+  sh image      for a router with OpenWrt's programs: ipk.py runs it
   nft           a ruleset, for `nft -f`
   text          what the block before prints. … stands for anything; in a line of its own
                 for any number of lines
@@ -41,9 +43,9 @@ INDEX = GUIDE / "index.md"
 README = TOP / "README.md"
 # Pages that say how to come to the state that all others begin with.
 FROM_NOTHING = ("README.md", "nft.md")
-WHERE = {"sh": "router", "sh lan": "lan", "sh wan": "wan", "nft": "router"}
-KINDS = (*WHERE, "sh openwrt", "text")
-ONLY_OPENWRT = "only OpenWrt has these programs"
+WHERE = {"sh": "router", "sh lan": "lan", "sh wan": "wan", "nft": "router", "sh image": "router"}
+NOT_RUN = {"sh openwrt": "only OpenWrt has these programs", "sh buildroot": "it takes a tree of OpenWrt's source"}
+KINDS = (*WHERE, *NOT_RUN, "text")
 SOON, BLOCK_TIMEOUT = 10.0, 60.0
 # What is there before somebody begins with a page: (where, script). The provider whose
 # router is the lab's second guest has customers in sessions of PPPoE.
@@ -92,9 +94,9 @@ def read(page: Path) -> tuple[list[Block], list[str]]:
                 wrong.append(f"{page.name}:{number}: a block by indentation has no word that says what it is")
         elif fence:
             at = f"{page.name}:{begun}"
-            if kind == "text" and blocks and blocks[-1].prints is None and blocks[-1].kind != "sh openwrt":
+            if kind == "text" and blocks and blocks[-1].prints is None and blocks[-1].kind not in NOT_RUN:
                 blocks[-1].prints = "".join(f"{t}\n" for t in text)
-            elif kind == "text" and not (blocks and blocks[-1].kind == "sh openwrt"):
+            elif kind == "text" and not (blocks and blocks[-1].kind in NOT_RUN):
                 wrong.append(f"{at}: no block before that prints this")
             elif kind in KINDS:
                 if kind != "text":
@@ -123,7 +125,7 @@ def lint() -> list[str]:
     for page in pages():
         blocks, faults = read(page)
         wrong += faults
-        count = sum(b.kind == "sh openwrt" for b in blocks)
+        count = sum(b.kind in NOT_RUN for b in blocks)
         if count:
             openwrt[page.name] = count
     wrong += [f"index.md does not link to {p.name}" for p in sorted(GUIDE.glob("*.md")) if p not in pages()]
@@ -218,8 +220,8 @@ class Guide:
 
     def point(self, block: Block) -> None:
         self.number += 1
-        if block.kind == "sh openwrt":
-            print(f"ok {self.number} {block.name} # SKIP {ONLY_OPENWRT}", flush=True)
+        if block.kind in NOT_RUN:
+            print(f"ok {self.number} {block.name} # SKIP {NOT_RUN[block.kind]}", flush=True)
             return
         begun = time.monotonic()
         while True:
@@ -260,7 +262,7 @@ def main() -> int:
         return 1 if wrong else 0
 
     chosen = [p for p in pages() if not args.pages or p.name in args.pages or p.stem in args.pages]
-    found = {page: read(page)[0] for page in chosen}
+    found = {page: [b for b in read(page)[0] if b.kind != "sh image"] for page in chosen}
     print(f"TAP version 13\n1..{sum(map(len, found.values())) + 1}", flush=True)
     lab = Lab(f"run-guide-{os.getpid()}")
     good = False
