@@ -34,7 +34,7 @@ jobs = $(patsubst -j%,%,$(filter -j%,$(MAKEFLAGS)))
 .NOTPARALLEL:
 
 .PHONY: all modules vppe demo check check-host lint selftests oracle bench bench-host lab-shell \
-	ipk install uninstall clean distclean help
+	ipk deb install uninstall clean distclean help
 all: modules
 
 help:
@@ -53,6 +53,7 @@ help:
 ## make bench-host    times the pure core and the engine's model on this machine
 ## make lab-shell     boots a router between two hosts and gives a shell in it
 ## make ipk           packages for OpenWrt, in build/ipk/
+## make deb           builds Debian packages, build/deb/<release>/*.deb
 ## make install       puts the built module below /lib/modules, and nft-offload into /usr/sbin (sudo)
 ## make uninstall     takes it away again
 ## make clean         removes build/
@@ -105,6 +106,9 @@ lab-shell: modules vppe
 
 ipk:
 	@JOBS="$(or $(JOBS),$(jobs))" scripts/ipk
+
+deb:
+	@JOBS="$(or $(JOBS),$(jobs))" scripts/deb
 
 install:
 	@scripts/module install
