@@ -881,6 +881,12 @@ def oracle_file() -> Path | None:
     return path if path.exists() else None
 
 
+def packages() -> Path | None:
+    """The Debian packages built for that kernel."""
+    path = TOP / "build/deb" / kernel_paths()["release"]
+    return path if path.exists() else None
+
+
 def ktap_helpers() -> Path | None:
     """The kernel's own TAP helpers, from the tree the module is built against."""
     path = Path(kernel_paths()["kdir"]) / "tools/testing/selftests/kselftest/ktap_helpers.sh"
@@ -891,15 +897,18 @@ def push_tests(lab: Lab) -> None:
     items: dict[str, Path | bytes] = {}
     if (TOP / "selftests").is_dir():
         items[GUEST_TESTS] = TOP / "selftests"
-        items[f"{GUEST_TESTS}/topology.sh"] = "".join(f"{k}={v}\n" for k, v in topology().items()).encode()
+        names = topology() | {"KERNEL_VERSION": kernel_paths().get("debversion", "")}
+        items[f"{GUEST_TESTS}/topology.sh"] = "".join(f"{k}={v}\n" for k, v in names.items()).encode()
     items["/usr/bin/nft-offload"] = TOP / "tools/nft-offload/nft-offload"
-    helpers, module, oracle = ktap_helpers(), module_file(), oracle_file()
+    helpers, module, oracle, debs = ktap_helpers(), module_file(), oracle_file(), packages()
     if helpers:
         items[f"{GUEST_TESTS}/ktap_helpers.sh"] = helpers
     if module:
         items["/root/nft_offload.ko"] = module
     if oracle:
         items[GUEST_ORACLE] = oracle
+    if debs:
+        items["/root/debs"] = debs
     switch = TOP / "build/switch" / kernel_paths()["release"] / "nft_offload_switch.ko"
     if switch.exists():
         items["/root/nft_offload_switch.ko"] = switch
