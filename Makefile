@@ -34,7 +34,7 @@ jobs = $(patsubst -j%,%,$(filter -j%,$(MAKEFLAGS)))
 .NOTPARALLEL:
 
 .PHONY: all modules vppe demo check check-host lint selftests oracle bench bench-host lab-shell \
-	ipk deb install uninstall clean distclean help
+	ipk deb check-dkms install uninstall clean distclean help
 all: modules
 
 help:
@@ -54,6 +54,7 @@ help:
 ## make lab-shell     boots a router between two hosts and gives a shell in it
 ## make ipk           packages for OpenWrt, in build/ipk/
 ## make deb           builds Debian packages, build/deb/<release>/*.deb
+## make check-dkms    installs them in a Debian that is thrown away, DKMS's too
 ## make install       puts the built module below /lib/modules, and nft-offload into /usr/sbin (sudo)
 ## make uninstall     takes it away again
 ## make clean         removes build/
@@ -109,6 +110,9 @@ ipk:
 
 deb:
 	@JOBS="$(or $(JOBS),$(jobs))" scripts/deb
+
+check-dkms:
+	@scripts/check-dkms
 
 install:
 	@scripts/module install

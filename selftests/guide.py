@@ -10,6 +10,7 @@ behind a fence say what its block is:
   sh openwrt    needs what only OpenWrt has: a skipped point
   sh buildroot  for the machine that builds OpenWrt: a skipped point
   sh image      for a router with OpenWrt's programs: ipk.py runs it
+  sh debian     for a Debian with apt: scripts/check-dkms runs it
   nft           a ruleset, for `nft -f`
   text          what the block before prints. … stands for anything; in a line of its own
                 for any number of lines
@@ -42,10 +43,12 @@ GUIDE = TOP / "Documentation/guide"
 INDEX = GUIDE / "index.md"
 README = TOP / "README.md"
 # Pages that say how to come to the state that all others begin with.
-FROM_NOTHING = ("README.md", "nft.md")
-WHERE = {"sh": "router", "sh lan": "lan", "sh wan": "wan", "nft": "router", "sh image": "router"}
+FROM_NOTHING = ("README.md", "install-debian.md", "nft.md")
+WHERE = {"sh": "router", "sh lan": "lan", "sh wan": "wan", "nft": "router"}
+# Others run these.
+ELSEWHERE = ("sh image", "sh debian")
 NOT_RUN = {"sh openwrt": "only OpenWrt has these programs", "sh buildroot": "it takes a tree of OpenWrt's source"}
-KINDS = (*WHERE, *NOT_RUN, "text")
+KINDS = (*WHERE, *NOT_RUN, *ELSEWHERE, "text")
 SOON, BLOCK_TIMEOUT = 10.0, 60.0
 # What is there before somebody begins with a page: (where, script). The provider whose
 # router is the lab's second guest has customers in sessions of PPPoE.
@@ -262,7 +265,7 @@ def main() -> int:
         return 1 if wrong else 0
 
     chosen = [p for p in pages() if not args.pages or p.name in args.pages or p.stem in args.pages]
-    found = {page: [b for b in read(page)[0] if b.kind != "sh image"] for page in chosen}
+    found = {page: [b for b in read(page)[0] if b.kind not in ELSEWHERE] for page in chosen}
     print(f"TAP version 13\n1..{sum(map(len, found.values())) + 1}", flush=True)
     lab = Lab(f"run-guide-{os.getpid()}")
     good = False
