@@ -117,7 +117,9 @@ def svg(report: dict[str, Any], names: dict[str, str], load: int) -> str:
     panels = [r for r in rows(load) if r[1] not in ("wire_frames", "load_mbps")]
     width, bar, head = 760, 20, 64
     block = 24 + 3 * (bar + 4) + 18
-    height = head + block * len(panels) + 44
+    # In the widest of the fonts that are usual, as a text in SVG does not wrap.
+    last = wrapped(closing(report)[0], 88)
+    height = head + block * len(panels) + 12 + 18 * len(last)
     out = [f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {width} {height}" width="{width}" height="{height}" '
            'font-family="sans-serif" font-size="13">',
            f'<rect width="{width}" height="{height}" fill="#ffffff"/>',
@@ -137,7 +139,7 @@ def svg(report: dict[str, Any], names: dict[str, str], load: int) -> str:
             out.append(f'<text x="{166 + length:.1f}" y="{at + 15}">{escape(form(value))}</text>')
             at += bar + 4
         y += block
-    out.append(f'<text x="20" y="{height - 18}" fill="#555">{escape(closing(report)[0])}</text>')
+    out += [f'<text x="20" y="{y + 12 + 18 * n}" fill="#555">{escape(line)}</text>' for n, line in enumerate(last)]
     return "\n".join([*out, "</svg>", ""])
 
 
