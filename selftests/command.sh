@@ -5,7 +5,7 @@
 # The flow is looked at for longer than the usual time.
 # shellcheck disable=SC2034 # used by begin
 FLOWTABLE_TIMEOUT=30
-begin 39
+begin 42
 
 cli()
 {
@@ -69,6 +69,8 @@ check "flows" says 0 "^bound +[0-9a-f]{5} +lan +wan .* udp $LAN_HOST4:40001->$WA
 	"^bound +[0-9a-f]{5} +wan +lan " -- flows
 check "flows of an address behind NAT" says 0 "$LAN_HOST4:40001" -- flows --addr "$WAN_ROUTER4:40001" --limit 1
 check "flows --json" json "len(j['flows']) == 2 and {f['dir'] for f in j['flows']} == {'original', 'reply'}" flows --json
+check_counts "flows --json: the sum" json "j['total']['flows'] == 2 and len(j['flows']) == 1 and
+	j['total']['packets'] > j['flows'][0]['packets']" flows --json --limit 1
 for address in "$LAN_HOST4" "$WAN_HOST4:5201" "$WAN_ROUTER4:40001"; do
 	check "why: $address is in hardware" says 0 "^udp $LAN_HOST4:40001 -> $WAN_HOST4:5201, answered" \
 		'original: bound in hardware, slot [0-9a-f]{5} ' 'reply: bound' 'in hardware, both directions' -- why "$address"
@@ -109,6 +111,10 @@ nft add chain inet fw4 six '{ type nat hook postrouting priority srcnat; }'
 nft add rule inet fw4 six meta nfproto ipv6 udp dport 5206 masquerade
 opened g udp lan "$WAN_HOST6" 5206 >"$OUT"
 check "why: NAT of IPv6" says 1 'NOT in hardware' 'refused, nat66' 'why: .*route IPv6 without NAT' -- why "[$WAN_HOST6]:5206"
+check "refused" says 0 ' nat66 +lan +wan +udp .*:5206$' ' paused +lan +wan +udp .*:5201$' -- refused
+check "refused --json" json "{'nat66', 'paused'} <= {r['reason'] for r in j['reasons']} and
+	all(r['count'] > 0 and ' ' in r['says'] for r in j['reasons']) and
+	['5206' in f['orig'] for f in j['flows'] if f['reason'] == 'nat66'] == [True, True]" refused --json
 peer close g >/dev/null
 
 lacking()
