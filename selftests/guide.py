@@ -44,11 +44,11 @@ INDEX = GUIDE / "index.md"
 README = TOP / "README.md"
 # Pages that say how to come to the state that all others begin with.
 FROM_NOTHING = ("README.md", "install-debian.md", "nft.md")
-WHERE = {"sh": "router", "sh lan": "lan", "sh wan": "wan", "nft": "router"}
+WHERE = {"sh": "router", "sh lan": "lan", "sh wan": "wan", "nft": "router", "sh image": "router"}
 # Others run these.
 ELSEWHERE = ("sh image", "sh debian")
 NOT_RUN = {"sh openwrt": "only OpenWrt has these programs", "sh buildroot": "it takes a tree of OpenWrt's source"}
-KINDS = (*WHERE, *NOT_RUN, *ELSEWHERE, "text")
+KINDS = (*WHERE, *NOT_RUN, "sh debian", "text")
 SOON, BLOCK_TIMEOUT = 10.0, 60.0
 # What is there before somebody begins with a page: (where, script). The provider whose
 # router is the lab's second guest has customers in sessions of PPPoE.
