@@ -22,6 +22,7 @@ pub mod dsa;
 pub mod flow_offload;
 pub mod flow_rule;
 pub mod mmio;
+pub mod moves;
 pub mod netdev;
 pub mod params;
 pub mod pci;

@@ -56,10 +56,15 @@ impl Net {
 }
 
 /// Tells namespaces apart. Not a reference: it keeps nothing alive.
-#[derive(Clone, Copy, PartialEq, Eq)]
+#[derive(Clone, Copy, PartialEq, Eq, Hash)]
 pub struct NetId(usize);
 
 impl NetId {
+    /// Of the namespace at `net`, which is only compared.
+    pub(super) fn of(net: *const c_void) -> Self {
+        Self(net as usize)
+    }
+
     /// The namespace, unless it is gone.
     pub fn get(self) -> Option<NetRef> {
         // SAFETY: The address is only compared with those of namespaces.

@@ -18,4 +18,5 @@
 #include <net/netfilter/nf_conntrack_tuple.h>
 
 #include "../helpers.h"
+#include "../moves.h"
 #include "../tracepoints.h"

@@ -1,0 +1,221 @@
+// SPDX-License-Identifier: GPL-2.0-only
+
+#include <linux/etherdevice.h>
+#include <linux/if_vlan.h>
+#include <linux/netdevice.h>
+#include <linux/notifier.h>
+#include <linux/string.h>
+#include <net/arp.h>
+#include <net/fib_notifier.h>
+#include <net/ip6_fib.h>
+#include <net/ip_fib.h>
+#include <net/ndisc.h>
+#include <net/neighbour.h>
+#include <net/net_namespace.h>
+#include <net/netevent.h>
+#include <net/netns/generic.h>
+#include <net/switchdev.h>
+
+#include "moves.h"
+
+static ATOMIC_NOTIFIER_HEAD(moves);
+
+static void tell(const struct nft_offload_move *move)
+{
+	atomic_notifier_call_chain(&moves, 0, (void *)move);
+}
+
+static void set_device(struct nft_offload_move *move, const struct net_device *dev)
+{
+	while (is_vlan_dev(dev))
+		dev = vlan_dev_real_dev(dev);
+	move->net = dev_net(dev);
+	move->ifindex = READ_ONCE(dev->ifindex);
+}
+
+/* Whether the neighbour is one whose Ethernet address is known. */
+static bool neighbour_move(struct neighbour *neigh, struct nft_offload_move *move)
+{
+	int family = neigh->tbl->family;
+
+	if (family != AF_INET && family != AF_INET6)
+		return false;
+	if (neigh->dev->addr_len != ETH_ALEN || !(READ_ONCE(neigh->nud_state) & NUD_VALID))
+		return false;
+
+	move->kind = NFT_OFFLOAD_MOVE_NEIGHBOUR;
+	move->v6 = family == AF_INET6;
+	set_device(move, neigh->dev);
+	memcpy(move->addr, neigh->primary_key, neigh->tbl->key_len);
+	neigh_ha_snapshot((char *)move->mac, neigh, neigh->dev);
+	return true;
+}
+
+static int netevent(struct notifier_block *nb, unsigned long event, void *data)
+{
+	struct nft_offload_move move = {};
+
+	if (event == NETEVENT_NEIGH_UPDATE && neighbour_move(data, &move))
+		tell(&move);
+	return NOTIFY_DONE;
+}
+
+static struct notifier_block netevent_nb = { .notifier_call = netevent };
+
+static int switchdev_event(struct notifier_block *nb, unsigned long event, void *data)
+{
+	struct nft_offload_move move = { .kind = NFT_OFFLOAD_MOVE_STATION };
+	struct switchdev_notifier_fdb_info *fdb = data;
+
+	/* Without CONFIG_NET_SWITCHDEV nobody calls this. */
+	if (event != SWITCHDEV_FDB_ADD_TO_DEVICE || fdb->is_local)
+		return NOTIFY_DONE;
+
+	set_device(&move, switchdev_notifier_info_to_dev(data));
+	ether_addr_copy(move.mac, fdb->addr);
+	tell(&move);
+	return NOTIFY_DONE;
+}
+
+static struct notifier_block switchdev_nb = { .notifier_call = switchdev_event };
+
+struct moves_net {
+	struct notifier_block fib;
+	struct net *net;
+	/* The routes there are already are told first, and are no news. */
+	bool ready;
+	bool registered;
+};
+
+static unsigned int moves_net_id;
+
+static int fib_event(struct notifier_block *nb, unsigned long event, void *data)
+{
+	struct moves_net *here = container_of(nb, struct moves_net, fib);
+	struct nft_offload_move move = { .kind = NFT_OFFLOAD_MOVE_ROUTE };
+	struct fib_notifier_info *info = data;
+
+	if (!READ_ONCE(here->ready))
+		return NOTIFY_DONE;
+	if (info->family != AF_INET && info->family != AF_INET6)
+		return NOTIFY_DONE;
+
+	move.net = here->net;
+	move.v6 = info->family == AF_INET6;
+	switch (event) {
+	case FIB_EVENT_ENTRY_REPLACE:
+	case FIB_EVENT_ENTRY_APPEND:
+	case FIB_EVENT_ENTRY_ADD:
+	case FIB_EVENT_ENTRY_DEL:
+		if (move.v6) {
+			struct fib6_entry_notifier_info *entry = data;
+
+			memcpy(move.addr, &entry->rt->fib6_dst.addr, sizeof(struct in6_addr));
+			move.len = entry->rt->fib6_dst.plen;
+		} else {
+			struct fib_entry_notifier_info *entry = data;
+			__be32 dst = htonl(entry->dst);
+
+			memcpy(move.addr, &dst, sizeof(dst));
+			move.len = entry->dst_len;
+		}
+		break;
+	case FIB_EVENT_RULE_ADD:
+	case FIB_EVENT_RULE_DEL:
+		/* Which packets a rule is for may depend on more than their addresses. */
+		break;
+	default:
+		return NOTIFY_DONE;
+	}
+	tell(&move);
+	return NOTIFY_DONE;
+}
+
+static int __net_init moves_net_init(struct net *net)
+{
+	struct moves_net *here = net_generic(net, moves_net_id);
+
+	here->net = net;
+	here->fib.notifier_call = fib_event;
+	/* Fails only while routes change without end; no reason to have no namespace. */
+	here->registered = !register_fib_notifier(net, &here->fib, NULL, NULL);
+	if (!here->registered)
+		pr_warn_once("nft_offload: changes of routes go unnoticed: load the module again when they are fewer\n");
+	WRITE_ONCE(here->ready, true);
+	return 0;
+}
+
+static void __net_exit moves_net_exit(struct net *net)
+{
+	struct moves_net *here = net_generic(net, moves_net_id);
+
+	if (here->registered)
+		unregister_fib_notifier(net, &here->fib);
+}
+
+static struct pernet_operations moves_net_ops = {
+	.init = moves_net_init,
+	.exit = moves_net_exit,
+	.id = &moves_net_id,
+	.size = sizeof(struct moves_net),
+};
+
+int nft_offload_helper_moves_start(void)
+{
+	int err;
+
+	err = register_netevent_notifier(&netevent_nb);
+	if (err)
+		return err;
+	err = register_switchdev_notifier(&switchdev_nb);
+	if (err)
+		goto no_switchdev;
+	err = register_pernet_subsys(&moves_net_ops);
+	if (err)
+		goto no_pernet;
+	return 0;
+
+no_pernet:
+	unregister_switchdev_notifier(&switchdev_nb);
+no_switchdev:
+	unregister_netevent_notifier(&netevent_nb);
+	return err;
+}
+
+void nft_offload_helper_moves_stop(void)
+{
+	unregister_pernet_subsys(&moves_net_ops);
+	unregister_switchdev_notifier(&switchdev_nb);
+	unregister_netevent_notifier(&netevent_nb);
+}
+
+static void tell_neighbour(struct neighbour *neigh, void *data)
+{
+	struct notifier_block *nb = data;
+	struct nft_offload_move move = {};
+
+	if (neighbour_move(neigh, &move))
+		nb->notifier_call(nb, 0, &move);
+}
+
+/* Every neighbour there is already is told first. */
+int nft_offload_helper_moves_register(struct notifier_block *nb)
+{
+	int err;
+
+	err = atomic_notifier_chain_register(&moves, nb);
+	if (err)
+		return err;
+	neigh_for_each(&arp_tbl, tell_neighbour, nb);
+#if IS_BUILTIN(CONFIG_IPV6)
+	/* Were it a module, it could not be unloaded as long as this one is there. */
+	neigh_for_each(&nd_tbl, tell_neighbour, nb);
+#endif
+	return 0;
+}
+
+/* Nobody is told any more when it returns. */
+void nft_offload_helper_moves_unregister(struct notifier_block *nb)
+{
+	atomic_notifier_chain_unregister(&moves, nb);
+}
