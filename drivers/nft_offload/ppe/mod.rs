@@ -42,6 +42,7 @@ pub mod bridge;
 pub mod caps;
 pub mod flow;
 pub mod format;
+pub mod moved;
 pub mod refusals;
 pub mod reject;
 pub mod rule;

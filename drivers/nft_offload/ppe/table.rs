@@ -106,13 +106,26 @@ pub enum Event {
     Evicted,
 }
 
+/// What is removed at once.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Removal {
+    /// Flows.
+    Flows,
+    /// Flows, each with the opposite direction of its connection, if that has the same owner.
+    Connections,
+    /// The same, as their way has changed.
+    Moved,
+}
+
 /// Why a flow is no longer bound.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Unbound {
     /// By [`Table::destroy`].
     Ended,
-    /// By [`Table::remove_where`].
+    /// By [`Table::remove`].
     Flushed,
+    /// By [`Table::remove`], as it might have gone the wrong way.
+    Moved,
     /// The engine let it go.
     Aged,
     /// It was offered again in another form.
@@ -629,6 +642,18 @@ where
         &mut self,
         hw: &mut H,
         chip: Chip<'_>,
+        pred: impl FnMut(&Record) -> bool,
+        on_removed: impl FnMut(&Record),
+    ) {
+        self.remove(hw, chip, Removal::Flows, pred, on_removed);
+    }
+
+    /// As [`Table::remove_where`], with what `removal` says.
+    pub fn remove<H: Hw + ?Sized>(
+        &mut self,
+        hw: &mut H,
+        chip: Chip<'_>,
+        removal: Removal,
         mut pred: impl FnMut(&Record) -> bool,
         mut on_removed: impl FnMut(&Record),
     ) {
@@ -650,13 +675,36 @@ where
         if !any {
             return;
         }
+        let (whole, why) = match removal {
+            Removal::Flows => (false, Unbound::Flushed),
+            Removal::Connections => (true, Unbound::Flushed),
+            Removal::Moved => (true, Unbound::Moved),
+        };
+        for slot in (0..=u16::MAX).take(if whole { self.records.len() } else { 0 }) {
+            let leaving = self.get(slot).filter(|record| record.leaving);
+            let Some((owner, key)) = leaving.map(|record| (record.owner, record.flow.opposite()))
+            else {
+                continue;
+            };
+            for part in 0..chip.caps.parts() {
+                let Some(other) = self.slot_in(chip, owner, &key, part) else {
+                    continue;
+                };
+                if let Some(record) = self.record(other).filter(|record| !record.leaving) {
+                    record.leaving = true;
+                    cached = true;
+                    let answer = hw.invalidate(other);
+                    gone &= self.answer(answer).is_ok();
+                }
+            }
+        }
         if cached {
             let cleared = hw.clear_caches();
             gone &= self.answer(cleared).is_ok();
         }
         for slot in (0..=u16::MAX).take(self.records.len()) {
             if self.get(slot).is_some_and(|record| record.leaving) {
-                if let Some(removed) = self.take(hw, chip, slot, gone, Unbound::Flushed) {
+                if let Some(removed) = self.take(hw, chip, slot, gone, why) {
                     on_removed(removed);
                 }
             }
@@ -678,18 +726,9 @@ where
             }
             *refused = name;
         }
-        let flow = Flow {
-            l4: key.l4,
-            tuple: key.tuple,
-            ..Flow::NONE
-        };
         // It is not known where its frames arrive.
         for part in 0..chip.caps.parts() {
-            let found = self.bucket_in(chip, &flow, part).find(|slot| {
-                self.get(*slot)
-                    .is_some_and(|record| record.owner == owner && record.flow.same_key(&flow))
-            });
-            let Some(slot) = found else {
+            let Some(slot) = self.slot_in(chip, owner, key, part) else {
                 continue;
             };
             let word0 = hw.read_word0(slot);
@@ -697,6 +736,19 @@ where
                 let _ = self.let_go(hw, chip, slot, word0, Unbound::Refused);
             }
         }
+    }
+
+    /// The slot in a part of the flow with this owner and key.
+    fn slot_in(&self, chip: Chip<'_>, owner: Owner, key: &Key, part: usize) -> Option<u16> {
+        let flow = Flow {
+            l4: key.l4,
+            tuple: key.tuple,
+            ..Flow::NONE
+        };
+        self.bucket_in(chip, &flow, part).find(|slot| {
+            self.get(*slot)
+                .is_some_and(|record| record.owner == owner && record.flow.same_key(&flow))
+        })
     }
 
     fn is_refused(&self, owner: Owner, flow: &Flow) -> bool {

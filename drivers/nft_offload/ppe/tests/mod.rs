@@ -16,6 +16,7 @@ mod bridge;
 mod hw;
 mod kernel;
 mod model;
+mod moved;
 mod netsys;
 mod refusals;
 mod rule;

@@ -32,6 +32,7 @@ use super::{
             Event,
             Owner,
             Record,
+            Removal,
             Replaced,
             Stats,
             Table,
@@ -1139,6 +1140,46 @@ fn an_owner_is_flushed() {
     };
     b.table.remove_where(&mut b.hw, CHIP, all, |_| ());
     assert_eq!(asked, 5);
+}
+
+#[test]
+fn a_connection_goes_with_both_directions() {
+    for (removal, whole) in [
+        (Removal::Flows, false),
+        (Removal::Connections, true),
+        (Removal::Moved, true),
+    ] {
+        let mut b = Bench::new();
+        for n in 0..6u16 {
+            let up = routed(n);
+            let down = Flow {
+                tuple: up.new.reversed(),
+                new: up.tuple.reversed(),
+                ingress: up.egress,
+                egress: up.ingress,
+                ..up
+            };
+            b.replace(A, n.into(), &up).unwrap();
+            // The last one's other direction is of somebody else.
+            let owner = if n == 5 { B } else { A };
+            b.replace(owner, (100 + n).into(), &down).unwrap();
+        }
+        let mut removed = Vec::new();
+        let pred = |r: &Record| matches!(r.cookie, 1 | 103 | 5);
+        b.table
+            .remove(&mut b.hw, CHIP, removal, pred, |r| removed.push(r.cookie));
+        removed.sort_unstable();
+        if whole {
+            assert_eq!(removed, [1, 3, 5, 101, 103]);
+        } else {
+            assert_eq!(removed, [1, 5, 103]);
+        }
+        assert!(b.table.find(B, 105).is_some());
+        for (_, record) in b.table.iter() {
+            assert!(b.hw.frame(&record.flow, 100).is_some());
+        }
+        assert_eq!(b.hw.forwarding().len(), 12 - removed.len());
+    }
 }
 
 #[test]

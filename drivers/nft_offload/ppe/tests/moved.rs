@@ -1,0 +1,217 @@
+// SPDX-License-Identifier: GPL-2.0-only
+
+//! Which flows a change concerns, and what is known of neighbours.
+
+use std::{
+    collections::HashMap,
+    net::IpAddr,
+    vec,
+    vec::Vec, //
+};
+
+use super::{
+    super::{
+        flow::{
+            Encap,
+            Flow,
+            PsePort,
+            L4, //
+        },
+        moved::{
+            Change,
+            Neighbour,
+            Neighbours,
+            News, //
+        }, //
+    },
+    dsa,
+    flow,
+    v4,
+    v6, //
+};
+
+const MAC: [u8; 6] = [2, 0, 0, 0, 0, 1];
+const OTHER: [u8; 6] = [2, 0, 0, 0, 0, 2];
+
+fn ip(text: &str) -> IpAddr {
+    text.parse().unwrap()
+}
+
+/// From 192.168.1.1 to 198.51.100.2, masqueraded as 203.0.113.1.
+fn up() -> Flow {
+    let mut flow = flow(L4::Udp, v4(1, 1000, 2, 53));
+    if let super::super::flow::Tuple::V4 { src, .. } = &mut flow.new {
+        *src = [203, 0, 113, 1];
+    }
+    flow
+}
+
+/// The opposite direction.
+fn down() -> Flow {
+    let up = up();
+    Flow {
+        tuple: up.new.reversed(),
+        new: up.tuple.reversed(),
+        ingress: up.egress,
+        egress: up.ingress,
+        dmac: MAC,
+        ..up
+    }
+}
+
+#[test]
+fn a_next_hop_concerns_those_that_send_there() {
+    assert!(Change::NextHop(up().dmac).concerns(&up()));
+    assert!(!Change::NextHop(MAC).concerns(&up()));
+}
+
+#[test]
+fn a_neighbour_concerns_flows_to_it_with_another_address() {
+    assert!(Change::Neighbour(ip("198.51.100.2"), MAC).concerns(&up()));
+    assert!(!Change::Neighbour(ip("198.51.100.2"), up().dmac).concerns(&up()));
+    assert!(!Change::Neighbour(ip("198.51.100.3"), MAC).concerns(&up()));
+    // Where it leaves, not as it came: NAT.
+    assert!(Change::Neighbour(ip("192.168.1.1"), OTHER).concerns(&down()));
+    assert!(!Change::Neighbour(ip("203.0.113.1"), OTHER).concerns(&down()));
+    let six = flow(L4::Tcp, v6(1, 1, 9, 2));
+    assert!(Change::Neighbour(ip("2001:db8:2::9"), MAC).concerns(&six));
+    assert!(!Change::Neighbour(ip("2001:db8:2::8"), MAC).concerns(&six));
+}
+
+#[test]
+fn the_end_of_a_pppoe_session_is_no_neighbour() {
+    let mut flow = up();
+    flow.out_encap = Encap {
+        pppoe: Some(7),
+        ..Encap::NONE
+    };
+    assert!(!Change::Neighbour(ip("198.51.100.2"), MAC).concerns(&flow));
+}
+
+#[test]
+fn a_station_concerns_flows_to_it_by_another_port() {
+    let mac = up().dmac;
+    assert!(!Change::Station(mac, Some(up().egress)).concerns(&up()));
+    assert!(Change::Station(mac, Some(up().ingress)).concerns(&up()));
+    assert!(Change::Station(mac, None).concerns(&up()));
+    assert!(!Change::Station(MAC, None).concerns(&up()));
+    // Ports of one switch are behind the same port of the engine.
+    let mut behind = up();
+    behind.egress.dsa = dsa(1);
+    let mut moved = behind.egress;
+    assert!(!Change::Station(mac, Some(moved)).concerns(&behind));
+    moved.dsa = dsa(2);
+    assert!(Change::Station(mac, Some(moved)).concerns(&behind));
+}
+
+#[test]
+fn a_route_concerns_flows_to_its_prefix() {
+    for (prefix, len, concerned) in [
+        ("0.0.0.0", 0, true),
+        ("198.51.100.0", 24, true),
+        ("198.51.100.2", 32, true),
+        ("198.51.100.3", 32, false),
+        ("198.51.100.3", 31, true),
+        ("198.51.101.0", 24, false),
+        // Where it comes from is a matter of the opposite direction,
+        ("192.168.1.0", 24, false),
+        // but for an address of the router's own.
+        ("203.0.113.1", 32, true),
+        ("203.0.113.2", 32, false),
+        ("::", 0, false),
+    ] {
+        let change = Change::Route(ip(prefix), len);
+        assert_eq!(change.concerns(&up()), concerned, "{prefix}/{len}");
+    }
+    assert!(Change::Route(ip("203.0.113.1"), 32).concerns(&down()));
+    let six = flow(L4::Tcp, v6(1, 1, 2, 2));
+    for (prefix, len, concerned) in [
+        ("::", 0, true),
+        ("2001:db8:2::", 48, true),
+        ("2001:db8:2::2", 128, true),
+        ("2001:db8:2::3", 128, false),
+        ("2001:db8:1::", 48, false),
+        ("0.0.0.0", 0, false),
+    ] {
+        let change = Change::Route(ip(prefix), len);
+        assert_eq!(change.concerns(&six), concerned, "{prefix}/{len}");
+    }
+}
+
+#[test]
+fn bridged_flows_are_never_concerned() {
+    let mut flow = up();
+    flow.routed = false;
+    for change in [
+        Change::All,
+        Change::NextHop(flow.dmac),
+        Change::Station(flow.dmac, None),
+        Change::Route(ip("0.0.0.0"), 0),
+    ] {
+        assert!(!change.concerns(&flow));
+    }
+    assert!(Change::All.concerns(&up()));
+    assert_ne!(up().egress.port, PsePort(0));
+}
+
+type Known = Neighbours<Vec<Option<Neighbour<u32>>>>;
+
+fn known(places: usize) -> Known {
+    Neighbours::new(vec![None; places])
+}
+
+#[test]
+fn a_neighbour_is_new_then_known_then_changed() {
+    let mut known = known(64);
+    assert_eq!(known.learn(1, ip("192.0.2.1"), MAC), News::New);
+    assert_eq!(known.learn(1, ip("192.0.2.1"), MAC), News::None);
+    assert_eq!(known.learn(2, ip("192.0.2.1"), OTHER), News::New);
+    assert_eq!(known.learn(1, ip("192.0.2.2"), OTHER), News::New);
+    assert_eq!(known.learn(1, ip("192.0.2.1"), OTHER), News::Changed(MAC));
+    assert_eq!(known.learn(1, ip("192.0.2.1"), OTHER), News::None);
+}
+
+#[test]
+fn without_room_a_neighbour_is_always_new() {
+    for places in [0, 3] {
+        let mut known = known(places);
+        assert_eq!(known.learn(1, ip("192.0.2.1"), MAC), News::New);
+        assert_eq!(known.learn(1, ip("192.0.2.1"), OTHER), News::New);
+    }
+}
+
+#[test]
+fn the_one_not_heard_of_for_longest_is_forgotten() {
+    let mut known = known(4);
+    for host in 1..=4u8 {
+        assert_eq!(known.learn(1, [10, 0, 0, host].into(), MAC), News::New);
+    }
+    assert_eq!(known.learn(1, ip("10.0.0.1"), MAC), News::None);
+    assert_eq!(known.learn(1, ip("10.0.0.5"), MAC), News::New);
+    assert_eq!(known.learn(1, ip("10.0.0.1"), MAC), News::None);
+    assert_eq!(known.learn(1, ip("10.0.0.2"), MAC), News::New);
+}
+
+#[test]
+fn what_is_said_to_have_changed_has() {
+    // Against a map: nothing but forgetting may differ.
+    let (mut known, mut map) = (known(32), HashMap::new());
+    let mut state = 1u32;
+    let (mut forgotten, mut changed) = (0, 0);
+    for _ in 0..20_000 {
+        state = state.wrapping_mul(1_664_525).wrapping_add(1_013_904_223);
+        let addr: IpAddr = [10, 0, 0, (state >> 24) as u8 % 40].into();
+        let mac = [2, 0, 0, 0, 0, (state >> 16) as u8 % 3];
+        let before = map.insert(addr, mac);
+        match known.learn(9, addr, mac) {
+            News::New => forgotten += usize::from(before.is_some()),
+            News::None => assert_eq!(before, Some(mac)),
+            News::Changed(old) => {
+                changed += 1;
+                assert_eq!(before, Some(old));
+                assert_ne!(old, mac);
+            }
+        }
+    }
+    assert!(forgotten > 0 && changed > 1_000, "{forgotten} {changed}");
+}
