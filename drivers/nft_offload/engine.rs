@@ -16,6 +16,11 @@ use crate::{
         Tables, //
     },
     debugfs,
+    moved::{
+        self,
+        Known,
+        Teller, //
+    },
     parse,
     policy::Policy,
     ppe::{
@@ -46,6 +51,7 @@ use crate::{
             HwError,
             Owner,
             Record,
+            Removal,
             Replaced,
             Table,
             TableStats, //
@@ -76,6 +82,7 @@ use crate::{
         },
         flow_rule::FlowRule,
         mmio::Registers,
+        moves,
         netdev::{
             Event,
             Name,
@@ -275,6 +282,12 @@ pub(crate) struct Counters {
     pub(crate) tail_lost: u64,
     /// Devices in flowtables that are no port of this engine.
     pub(crate) foreign_devices: u64,
+    /// Changes of neighbours, stations and routes that were told.
+    pub(crate) moves: u64,
+    /// Times when more came than could wait, so that all flows had to start again.
+    pub(crate) moves_lost: u64,
+    /// Flows taken out because their way had changed.
+    pub(crate) moved: u64,
     /// Times the engine stopped answering.
     pub(crate) quarantined: u64,
 }
@@ -520,6 +533,7 @@ pub(crate) struct State {
     /// New flows are kept in software.
     pub(crate) paused: bool,
     pub(crate) policy: Policy,
+    pub(crate) neighbours: Known,
 }
 
 impl State {
@@ -652,23 +666,40 @@ impl State {
     /// Takes the flows out for which `pred` holds. `net` is the namespace they are in. Returns
     /// how many they were.
     pub(crate) fn flush(&mut self, net: &Net, pred: impl Fn(&Record) -> bool) -> usize {
-        self.remove(Some(net), |_, record| pred(record))
+        self.flush_as(Removal::Flows, net, pred)
+    }
+
+    /// As [`State::flush`], with what `removal` says.
+    pub(crate) fn flush_as(
+        &mut self,
+        removal: Removal,
+        net: &Net,
+        pred: impl Fn(&Record) -> bool,
+    ) -> usize {
+        self.remove(removal, Some(net), |_, record| pred(record))
     }
 
     /// As [`State::flush`], for flows that tc's rules have brought.
     pub(crate) fn flush_subflows(&mut self, pred: impl Fn(&Record) -> bool) -> usize {
-        self.remove(None, |blocks, record| {
+        let pred = |blocks: &[Block], record: &Record| {
             !blocks.iter().any(|block| block.owner == record.owner) && pred(record)
-        })
+        };
+        self.remove(Removal::Flows, None, pred)
     }
 
-    fn remove(&mut self, net: Option<&Net>, pred: impl Fn(&[Block], &Record) -> bool) -> usize {
+    fn remove(
+        &mut self,
+        removal: Removal,
+        net: Option<&Net>,
+        pred: impl Fn(&[Block], &Record) -> bool,
+    ) -> usize {
         let mut removed = 0;
         let (chip, blocks) = (self.chip, &self.blocks);
         let (counters, rules) = (&mut self.counters, &mut self.bridge.rules);
-        self.table.remove_where(
+        self.table.remove(
             &mut self.ppe,
             chip,
+            removal,
             |record| pred(blocks, record),
             |record| {
                 removed += 1;
@@ -764,6 +795,7 @@ impl Engine {
                         refusals,
                         paused: false,
                         policy,
+                        neighbours: moved::nobody()?,
                     },
                     "nft_offload::Engine"
                 ),
@@ -1192,13 +1224,15 @@ impl Drop for Running {
 /// An engine at work: what a bus keeps for a device.
 ///
 /// Fields are dropped in this order: first no flow can come any more and those that are there
-/// leave, then no work is done any more, then the files go, and last the engine stops.
+/// leave, then nobody tells it anything and no work is done any more, then the files go, and last the engine stops.
 #[pin_data]
 pub(crate) struct Attached {
     #[pin]
     offload: flow_offload::Registration<Engine>,
     #[pin]
     notifier: NotifierRegistration<Engine>,
+    #[pin]
+    moves: moves::Registration<Teller>,
     worker: Worker,
     looking: Looking,
     files: Dir<Engine>,
@@ -1230,6 +1264,7 @@ pub(crate) fn attach<'a>(
             files: Dir::new(dev.name(), &engine, debugfs::FILES)?,
             // Ports have to know their devices before the first of them is bound.
             notifier <- NotifierRegistration::new(engine.clone()),
+            moves <- moves::Registration::new(Teller::new(engine.clone())?),
             offload <- flow_offload::Registration::new(engine.clone(), engine.devices.clone()),
         }))
     })

@@ -30,6 +30,7 @@ mod bus;
 mod chip;
 mod debugfs;
 mod engine;
+mod moved;
 mod parse;
 mod policy;
 mod ppe;
@@ -45,9 +46,11 @@ const VERSION: &str = "0.1.0";
 
 #[pin_data]
 struct NftOffload {
-    // Dropped in this order: no engine is left when their directory goes.
+    // Dropped in this order: no engine is left when their directory goes and nobody tells of
+    // changes any more.
     #[pin]
     pci: driver::Registration<bus::pci::Adapter>,
+    sources: rust::moves::Sources,
     root: rust::debugfs::Root,
 }
 
@@ -55,6 +58,7 @@ impl InPlaceModule for NftOffload {
     fn init(module: &'static kernel::ThisModule) -> impl PinInit<Self, Error> {
         try_pin_init!(Self {
             root: rust::debugfs::Root::new(<LocalModule as kernel::ModuleMetadata>::NAME)?,
+            sources: rust::moves::Sources::new()?,
             pci <- driver::Registration::new(
                 <LocalModule as kernel::ModuleMetadata>::NAME,
                 module,

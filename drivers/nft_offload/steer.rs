@@ -14,9 +14,15 @@ use crate::{
             Tuple,
             L4, //
         },
-        table::Record, //
+        table::{
+            Record,
+            Removal, //
+        }, //
     },
-    rust::flow_offload::Cookie, //
+    rust::{
+        flow_offload::Cookie,
+        netdev::NetId, //
+    }, //
 };
 use kernel::prelude::*;
 
@@ -59,34 +65,39 @@ impl Engine {
             }
             _ => return Err(EINVAL),
         };
-        let ended = self.end(&which);
+        let ended = self.end(Removal::Connections, |_, record| which.holds(record))
+            // What tc's rules have brought nf_flowtable does not know.
+            + self.with(|state| state.flush_subflows(|record| which.holds(record)));
         if ended == 0 && matches!(which, Which::Connection(_)) {
             return Err(ENOENT);
         }
         Ok(())
     }
 
-    /// Ends flows, in nf_flowtable and in the hardware. Returns how many there were in the latter.
-    fn end(&self, which: &Which) -> usize {
+    /// Ends the connections of flowtables for which `pred` holds, for one direction at least, in
+    /// nf_flowtable and in the hardware. Returns how many flows there were in the latter.
+    pub(crate) fn end(&self, removal: Removal, pred: impl Fn(NetId, &Record) -> bool) -> usize {
         let mut ended = 0;
         self.devices.for_each_flowtable(|flowtable| {
+            let net = flowtable.net();
             self.with(|state| {
                 let Some(owner) = state.owner_of(flowtable.id()) else {
                     return;
                 };
+                let holds = |record: &Record| record.owner == owner && pred(net.id(), record);
                 let table = &state.table;
+                if !table.iter().any(|(_, record)| holds(record)) {
+                    return;
+                }
                 let is_meant = |cookie: Cookie| {
                     let record = table.find(owner, cookie.0).and_then(|at| table.get(at));
-                    record.is_some_and(|record| which.holds(record))
+                    record.is_some_and(holds)
                 };
                 flowtable.end_flows(|original, reply| is_meant(original) || is_meant(reply));
-                ended += state.flush(flowtable.net(), |record| {
-                    record.owner == owner && which.holds(record)
-                });
+                ended += state.flush_as(removal, net, holds);
             });
         });
-        // What tc's rules have brought nf_flowtable does not know.
-        ended + self.with(|state| state.flush_subflows(|record| which.holds(record)))
+        ended
     }
 
     /// Whether new flows are kept in software.

@@ -81,6 +81,7 @@ fn unbound(why: Unbound) -> &'static str {
     match why {
         Unbound::Ended => "ended",
         Unbound::Flushed => "flushed",
+        Unbound::Moved => "moved",
         Unbound::Aged => "aged",
         Unbound::Changed => "changed",
         Unbound::Evicted => "evicted",
