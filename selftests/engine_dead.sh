@@ -1,11 +1,13 @@
 #!/bin/bash
 # SPDX-License-Identifier: GPL-2.0-only
 # lab: own
-# An engine that stops answering is given up once; its flows go on by CPU.
+# An engine that stops answering is given up once; its flows go on by CPU. When it answers
+# again they come back, and so they do if it was reset behind the module's back.
 . "$(dirname "$0")/lib.sh"
-begin 9
+begin 15
 
 check "the ruleset loads" ruleset hardware
+peer capture >/dev/null
 peer open f udp lan "$WAN_HOST4" 5201 >/dev/null
 check "a flow is offloaded" offloaded f ""
 check "the engine dies" vppectl fault dead on
@@ -19,6 +21,17 @@ check "the module gives it up" wait_for 10 quarantined
 check "the first flow goes on by CPU" wait_for 5 peer send f both 20 100 gap=2
 check "so does a new one" peer send g both 20 100 gap=2
 check "it says so once" log_has 1 'nft_offload.*does not answer any more'
+check "it answers again" vppectl fault dead off
+back()
+{
+	peer send f both 20 100 gap=2 && peer send g both 20 100 gap=2 && bound_is 4 && engine_bound_is 4
+}
+check "its flows come back" wait_for 10 back
+check "it says so once" log_has 1 'nft_offload.*was started again'
+check "the chip is reset" vppectl reset
+# shellcheck disable=SC2016 # later
+check "its flows come back" eval 'wait_for 10 back && equal restarted "$(stat_of restarted)" 2'
+check_counts "nothing of what hardware carried was lost" exact udp dport=5202 lan "proto=udp dport=5202" wan "proto=udp sport=5202"
 check "the module unloads" rmmod nft_offload
 check "the log is clean" log_clean
 finish

@@ -54,6 +54,9 @@ pub(crate) trait Chip: Sync {
 
     /// Gives a PPE its tables, which are all zero, and starts it.
     fn start(&self, regs: &Registers, ppe: usize, tables: Tables) -> Result<(), HwError>;
+    /// Whether a PPE still is as [`Chip::start`] left it, as far as a few registers tell. Does not
+    /// wait.
+    fn is_started(&self, regs: &Registers, ppe: usize, tables: Tables) -> Result<bool, HwError>;
     /// Has frames that arrive at a port looked up in the PPE of that port ([`Caps::part`]). Returns
     /// what [`Chip::redirect`] wants to know of where they went before.
     fn direct(&self, regs: &Registers, port: PsePort) -> Result<u32, HwError>;

@@ -236,6 +236,7 @@ fn stats(engine: &Engine, _: u64, f: &mut Formatter<'_>) -> Result {
         ("sightings_lost", lost),
         ("foreign_devices", counters.foreign_devices),
         ("quarantined", counters.quarantined),
+        ("restarted", counters.restarted),
     ];
     for (name, value) in lines {
         writeln!(f, "{name} {value}")?;

@@ -16,6 +16,10 @@ use crate::{
         Tables, //
     },
     debugfs,
+    guard::{
+        Guarded,
+        Guarding, //
+    },
     moved::{
         self,
         Known,
@@ -290,6 +294,8 @@ pub(crate) struct Counters {
     pub(crate) moved: u64,
     /// Times the engine stopped answering.
     pub(crate) quarantined: u64,
+    /// Times it was started again.
+    pub(crate) restarted: u64,
 }
 
 impl Counters {
@@ -414,11 +420,32 @@ impl Ppe {
         }
         for port in ports {
             let before = self.chip.direct(&self.regs, port.pse)?;
-            self.directed
-                .push_within_capacity((port.pse, before))
-                .map_err(|_| HwError)?;
+            // The second time, after a reset, the chip does not know any more.
+            if !self.directed.iter().any(|(known, _)| *known == port.pse) {
+                self.directed
+                    .push_within_capacity((port.pse, before))
+                    .map_err(|_| HwError)?;
+            }
         }
         Ok(())
+    }
+
+    /// Whether all PPEs run as they were started. Asks an engine that did not answer again.
+    fn runs(&self) -> Result<bool, HwError> {
+        for (ppe, memory) in self.memory.iter().enumerate() {
+            if !self.chip.is_started(&self.regs, ppe, memory.tables())? {
+                return Ok(false);
+            }
+        }
+        Ok(true)
+    }
+
+    /// Starts all PPEs again, with no valid entry.
+    fn restart(&mut self, ports: &[Port]) -> Result<(), HwError> {
+        self.dead = false;
+        let started = self.try_start(ports);
+        self.dead = started.is_err();
+        started
     }
 
     /// Runs `f` for each PPE, also if it failed for another one.
@@ -534,9 +561,42 @@ pub(crate) struct State {
     pub(crate) paused: bool,
     pub(crate) policy: Policy,
     pub(crate) neighbours: Known,
+    pub(crate) guarded: Guarded,
 }
 
 impl State {
+    /// No entry of the table is valid after that, whether the engine answers or not.
+    fn invalidate_all(&mut self) {
+        for slot in 0..self.slots() {
+            let _ = self.ppe.invalidate(slot);
+        }
+    }
+
+    fn slots(&self) -> u16 {
+        u16::try_from(self.ppe.chip.slots()).unwrap_or(u16::MAX)
+    }
+
+    /// Whether the engine runs as it was started. Without an answer it is given up.
+    pub(crate) fn check(&mut self) -> Result<bool, HwError> {
+        let runs = self.ppe.runs();
+        self.ppe.dead |= runs.is_err();
+        runs
+    }
+
+    /// The same question to an engine that was given up. An answer changes nothing.
+    pub(crate) fn asked_again(&self) -> Result<bool, HwError> {
+        self.ppe.runs()
+    }
+
+    /// Starts the engine again, empty.
+    pub(crate) fn restart(&mut self) -> Result<(), HwError> {
+        self.invalidate_all();
+        self.ppe.restart(&self.ports)?;
+        self.counters.restarted += 1;
+        self.update_mtu();
+        Ok(())
+    }
+
     /// Whether the engine answers.
     pub(crate) fn alive(&self) -> bool {
         !self.ppe.dead
@@ -796,6 +856,7 @@ impl Engine {
                         paused: false,
                         policy,
                         neighbours: moved::nobody()?,
+                        guarded: Guarded::new(),
                     },
                     "nft_offload::Engine"
                 ),
@@ -818,11 +879,7 @@ impl Engine {
                 "the {} engine does not answer any more: its flows go on in software\n",
                 self.chip.name()
             );
-            for slot in 0..self.chip.slots() {
-                if let Ok(slot) = u16::try_from(slot) {
-                    let _ = state.ppe.invalidate(slot);
-                }
-            }
+            state.invalidate_all();
         }
         result
     }
@@ -1235,6 +1292,7 @@ pub(crate) struct Attached {
     moves: moves::Registration<Teller>,
     worker: Worker,
     looking: Looking,
+    guarding: Guarding,
     files: Dir<Engine>,
     running: Running,
 }
@@ -1261,6 +1319,7 @@ pub(crate) fn attach<'a>(
             running,
             worker: Worker::new(engine.clone())?,
             looking: Looking::new(engine.clone())?,
+            guarding: Guarding::new(engine.clone())?,
             files: Dir::new(dev.name(), &engine, debugfs::FILES)?,
             // Ports have to know their devices before the first of them is bound.
             notifier <- NotifierRegistration::new(engine.clone()),

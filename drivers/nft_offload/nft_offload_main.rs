@@ -30,6 +30,7 @@ mod bus;
 mod chip;
 mod debugfs;
 mod engine;
+mod guard;
 mod moved;
 mod parse;
 mod policy;

@@ -165,7 +165,7 @@ rejects! {
     Paused "paused" Unsupported
         "New flows are kept in software as long as the engine is paused; write 0 to the file `pause` to end that.",
     EngineDead "engine-dead" Unsupported
-        "The engine does not answer and is left alone; see the kernel's log, and load the module again once the cause is found.",
+        "The engine does not answer and is left alone until it does; see the kernel's log for what happened before.",
 }
 
 impl Reject {

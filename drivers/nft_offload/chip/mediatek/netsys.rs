@@ -292,6 +292,12 @@ impl Chip for Ppe {
         )
     }
 
+    fn is_started(&self, regs: &Registers, ppe: usize, tables: Tables) -> Result<bool, HwError> {
+        let regs = self.block(regs, ppe)?;
+        let base = regs.read(TB_BASE)?;
+        Ok(u64::from(base) == tables.entries && regs.read(GLO_CFG)? & GLO_CFG_EN != 0)
+    }
+
     fn direct(&self, regs: &Registers, port: PsePort) -> Result<u32, HwError> {
         let ppe = self.caps.part(port);
         let &(_, ppe) = self.generation.ppes.get(ppe).ok_or(HwError)?;

@@ -218,6 +218,8 @@ pub enum Request {
     },
     /// Set what was counted to 0.
     ResetStats,
+    /// Bring the chip to its state after power-up, behind its driver's back.
+    Reset,
 }
 
 /// Options of `vppe bucket`.
@@ -276,6 +278,7 @@ impl Request {
                 "cmd": "fault", "name": name, "on": *switch == Switch::On, "count": count,
             }),
             Request::ResetStats => json!({"cmd": "reset-stats"}),
+            Request::Reset => json!({"cmd": "reset"}),
         }
     }
 }

@@ -37,6 +37,7 @@ enum Request {
         count: u32,
     },
     ResetStats,
+    Reset,
 }
 
 fn one() -> u32 {
@@ -140,6 +141,11 @@ impl Control {
                     let known = Faults::NAMES.join(", ");
                     json!({"error": format!("unknown fault '{name}'; there are: {known}")})
                 }
+            }
+            Request::Reset => {
+                info!("chip reset");
+                self.shared.lock().engine.reset();
+                json!({"ok": true})
             }
             Request::ResetStats => {
                 let mut start = self.start.lock().unwrap_or_else(PoisonError::into_inner);

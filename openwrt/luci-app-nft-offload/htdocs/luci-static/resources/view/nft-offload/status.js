@@ -143,7 +143,7 @@ function connections(flows) {
 
 function engineState(engine) {
 	if (engine.engine != 'running')
-		return [ 'bad', _('The engine stopped answering and is left alone; all flows go on in software. See the kernel log, and load the module again once the cause is found.') ];
+		return [ 'bad', _('The engine stopped answering and is left alone; all flows go on in software. It is started again when it answers; the kernel log says what happened before.') ];
 	if (engine.paused)
 		return [ 'warn', _('Paused: new flows stay in software. Those that are in hardware stay there until they are flushed.') ];
 	if (!engine.flowtables && !engine.bridge_rules)
