@@ -20,7 +20,8 @@ MODULE=/root/nft_offload.ko
 DEBUGFS=/sys/kernel/debug/nft_offload
 ENGINE=			# debugfs folder of the engine, once the module is loaded
 OUT=/tmp/check.out
-FLOWTABLE_TIMEOUT=3	# seconds; the kernel's 30 would make tests long
+# The kernel's 30 s would make tests long. One with checks (SLOW) gets longer for all.
+FLOWTABLE_TIMEOUT=$((3 * (SLOW > 1 ? 2 : 1)))
 
 # --- results -------------------------------------------------------------------
 
@@ -53,10 +54,10 @@ note()
 	ktap_print_msg "$@"
 }
 
-# wait_for SECONDS COMMAND…
+# wait_for SECONDS COMMAND…: so long on a kernel that is not slow
 wait_for()
 {
-	local tenths=$(($1 * 10)) n=0
+	local tenths=$(($1 * 10 * SLOW)) n=0
 	shift
 	while ! "$@" >/dev/null 2>&1; do
 		n=$((n + 1))
@@ -276,7 +277,7 @@ probe()
 peer()
 {
 	echo "$*" >&7
-	if ! IFS= read -r -t 60 PEER_SAYS <&8; then
+	if ! IFS= read -r -t $((60 * SLOW)) PEER_SAYS <&8; then
 		PEER_SAYS='fail: the hosts do not answer'
 	fi
 	echo "$* -> $PEER_SAYS"

@@ -70,8 +70,8 @@ GUEST_PORT, HOST_PORT = 7000, 7001
 
 
 def topology() -> dict[str, str]:
-    """The names under which tests know the addresses."""
-    names = {"SELFTESTS_DIR": str(TOP / "selftests")}
+    """The names under which tests know the addresses, and how patient to be."""
+    names = {"SELFTESTS_DIR": str(TOP / "selftests"), "SLOW": str(slow())}
     for port in PORTS:
         up = port.upper()
         names |= {f"{up}_ROUTER4": ADDR4[port][0], f"{up}_HOST4": ADDR4[port][1],
@@ -124,6 +124,9 @@ BAD_LOG = re.compile(
     r"|unregister_netdevice: waiting|general protection|KASAN|UBSAN|KCSAN|kmemleak: \d+ new"
     r"|kernel BUG|Kernel panic|sleeping function called|scheduling while atomic|blocked for more than"
     r"|rcu: INFO:.*stall|soft lockup|hard LOCKUP|kernel NULL pointer|Unable to handle kernel"
+    r"|ref_tracker: .*(leaked|users at|released)|ODEBUG:|INFO: trying to register non-static key|panicked at"
+    # A check that gave up looks like one that finds nothing.
+    r"|memory leak detector disabled|turning off the locking correctness validator|DMA-API: .*disabl"
 )
 
 
@@ -188,6 +191,13 @@ class Settings:
     def machine(self) -> Machine:
         return MACHINES[self.kernel["karch"]]
 
+    def megabytes(self, memory: str) -> int:
+        """What a guest gets where a stock kernel would do with `memory`."""
+        found = re.fullmatch(r"(\d+)([MG])", memory)
+        if not found:
+            raise LabError(f"--memory {memory}: give a number and M or G, such as 512M")
+        return int(found[1]) * {"M": 1, "G": 1024}[found[2]] * int(self.kernel.get("memory_times", 1))
+
 
 def kernel_paths() -> dict[str, str]:
     """What scripts/kernel-tree said of the kernel; scripts/lab asked it."""
@@ -205,6 +215,11 @@ def not_for_router(programs: Sequence[str]) -> list[str]:
     folders = ("usr/sbin", "usr/bin", "sbin", "bin")
     return [name for name in programs
             if foreign.is_dir() and not any(os.path.lexists(foreign / folder / name) for folder in folders)]
+
+
+def slow() -> int:
+    """How often time limits are to be taken: a kernel with checks needs longer for all it does."""
+    return int(kernel_paths().get("slow", 1))
 
 
 def vppe_program() -> Path:
@@ -335,12 +350,13 @@ class Supervisor:
         """QEMU's words for any guest; mgmt is the TAP of its command channel."""
         s = self.s
         m = s.machine
+        size = f"{s.megabytes(memory)}M"
         # On a busy machine the guest would misjudge it, and its clock run at any speed.
         clock = f"tsc_early_khz={time_stamp_khz()}" if s.kernel["karch"] == os.uname().machine == "x86_64" else ""
         return [m.program, "-nodefaults", "-no-user-config", "-no-reboot", "-display", "none",
                 "-machine", f"{m.machine},accel=tcg,memory-backend=mem",
-                "-object", f"memory-backend-memfd,id=mem,size={memory},share=on",
-                "-m", memory, "-cpu", m.cpu,
+                "-object", f"memory-backend-memfd,id=mem,size={size},share=on",
+                "-m", size, "-cpu", m.cpu,
                 "-kernel", s.kernel["vmlinuz"], "-initrd", initrd,
                 "-append", f"console={m.console} loglevel=5 panic=1 {m.append} "
                 "cryptomgr.notests audit=0 apparmor=0 selinux=0 random.trust_cpu=on "
@@ -845,6 +861,13 @@ class Lab:
                        for name in ("console.log", "dmesg.log") if (self.dir / name).exists())
         return bad_lines(text)
 
+    def leaks(self) -> list[str]:
+        """What kmemleak finds in the router: nothing where the kernel has none."""
+        code, out, err = self.call("router", [f"{GUEST_TESTS}/leaks"], timeout=60 * slow())
+        if code > 1:
+            return [f"the search for leaks failed: {err.decode(errors='replace').strip() or code}"]
+        return out.decode(errors="replace").splitlines()
+
     def down(self) -> None:
         if is_up(self.name):
             try:
@@ -1064,7 +1087,7 @@ def cmd_status(args: argparse.Namespace) -> int:
 
 def settings_of(args: argparse.Namespace, name: str) -> Settings:
     return Settings(name=name, chip=args.chip, engine=not args.no_engine, isp=args.isp, vcpus=args.vcpus,
-                    memory=args.memory, boot_timeout=args.boot_timeout, vppe_args=args.vppe_arg, append=args.append,
+                    memory=args.memory, boot_timeout=args.boot_timeout * slow(), vppe_args=args.vppe_arg, append=args.append,
                     switch=args.switch, programs=args.program, overlay=str(resolve(args.overlay)) if args.overlay else "")
 
 

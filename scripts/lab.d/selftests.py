@@ -17,6 +17,9 @@ marked `# oracle: none`, and has a point of its own at the end.
 
 After each test the router's log is looked at; a line that a healthy kernel never
 writes fails the test. `# log: bad` turns that round, for the test of the watch.
+
+On a kernel with kmemleak each lab ends with a search for leaks, when no test has the
+module loaded any more.
 """
 
 from __future__ import annotations
@@ -186,11 +189,14 @@ class Runner:
                 self.oracle.listen(lab, ready.chip)
         return lab
 
-    def end(self, lab: Lab, oracle: bool) -> None:
+    def end(self, lab: Lab, oracle: bool) -> list[str]:
+        """Takes it down; what its tests leaked."""
         if oracle:
             with self.lock:
                 self.oracle.hear(lab)
+        leaks = lab.leaks() if lablib.is_up(lab.name) else []
         lab.down()
+        return leaks
 
     def alone(self, test: Test) -> None:
         """In a lab of its own, or in none."""
@@ -208,7 +214,10 @@ class Runner:
         except LabError as e:
             why, totals, text = [str(e)], Totals(failed=1), ""
         if lab:
-            self.end(lab, test.oracle)
+            leaks = self.end(lab, test.oracle)
+            if leaks:
+                why.append("\n".join(["kmemleak found:", *leaks[:40]]))
+                totals.failed += 1
             if not why:
                 shutil.rmtree(lab.dir, ignore_errors=True)
         self.report(test, why, totals, text, lab, begun)
@@ -229,8 +238,7 @@ class Runner:
             self.report(test, why, totals, text, lab, begun)
         if not lab:
             return
-        self.end(lab, True)
-        bad = lab.new_bad_lines()
+        bad = [f"leaked: {line}" for line in self.end(lab, True)[:40]] + lab.new_bad_lines()
         with self.lock:
             for line in bad:
                 print(f"# while the lab was taken down: {line}", flush=True)
@@ -290,7 +298,7 @@ def main() -> int:
     parser.add_argument("--list", action="store_true", help="print the names of the tests")
     parser.add_argument("--chip", default=os.environ.get("CHIP") or "", metavar="CHIP", help="run them on this chip")
     parser.add_argument("--chips", default="", help=argparse.SUPPRESS)
-    parser.add_argument("--timeout", type=float, default=240, metavar="S", help="for each test (default: %(default)s)")
+    parser.add_argument("--timeout", type=float, default=240, metavar="S", help="for each test (default: %(default)s); more for a slow kernel")
     parser.add_argument("-j", "--jobs", type=int, default=2, metavar="N",
                         help="labs at a time (default: %(default)s)")
     parser.add_argument("-q", "--quiet", action="store_true", help="only failed tests show their points")
@@ -311,7 +319,7 @@ def main() -> int:
     elif not args.tests:
         tests += [replace(t, own=True, chip=c, options=("--chip", c)) for c in chips[1:] for t in tests if t.all_chips]
     lablib.forget_old_runs()
-    runner = Runner(options, args.timeout, args.quiet)
+    runner = Runner(options, args.timeout * lablib.slow(), args.quiet)
     print("TAP version 13")
     print(f"1..{len(tests) + 1}", flush=True)
     # A lab keeps one processor busy. What takes longest comes first.
