@@ -33,7 +33,7 @@ unexport MAKEFLAGS
 jobs = $(patsubst -j%,%,$(filter -j%,$(MAKEFLAGS)))
 .NOTPARALLEL:
 
-.PHONY: all modules vppe demo check check-host lint selftests oracle bench bench-host lab-shell \
+.PHONY: all modules vppe demo check check-debug check-host lint selftests oracle bench bench-host lab-shell \
 	ipk deb check-dkms install uninstall clean distclean help
 all: modules
 
@@ -45,6 +45,8 @@ help:
 ## make check         runs every lint and test
 ##
 ## make vppe          builds the emulated engine, build/vppe/release/vppe
+## make check-debug   the tests in the router, on a kernel with KASAN, lockdep, kmemleak and
+##                    failing allocations; builds it once, for half an hour
 ## make check-host    lints and tests that need no router
 ## make lint          formatter, lints and documentation only
 ## make selftests     tests in the router; TESTS="name …" picks some
@@ -60,7 +62,7 @@ help:
 ## make clean         removes build/
 ## make distclean     removes the cached tool root and kernel trees as well
 ##
-## KERNEL=7.2         another kernel: a series, a version or a release
+## KERNEL=7.2         another kernel: a series, a version or a release; debug: that of check-debug
 ## ARCH=arm64         for a router of that architecture: amd64 or arm64
 ## KDIR=/path         builds with this machine's tools against that prepared tree
 ## CHIP=mt7621        the chip that is emulated: mt7986 (default), mt7981, mt7988,
@@ -83,6 +85,9 @@ demo: modules vppe
 
 check:
 	@scripts/check all
+
+check-debug:
+	@KERNEL=debug scripts/check selftests
 
 check-host:
 	@scripts/check lint host
