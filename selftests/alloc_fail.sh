@@ -1,0 +1,242 @@
+#!/bin/bash
+# SPDX-License-Identifier: GPL-2.0-only
+# lab: own
+# oracle: none
+# Memory that is not there: of each thing that is asked of the module, the first, second, …
+# allocation fails, until none does. What cannot be done then is refused and leaves nothing
+# behind, and the next try works.
+. "$(dirname "$0")/lib.sh"
+
+FAULTS="/sys/kernel/debug/failslab /sys/kernel/debug/fail_page_alloc"
+# shellcheck disable=SC2086 # words
+if ! ls -d $FAULTS >/dev/null 2>&1; then
+	ktap_print_header
+	ktap_set_plan 1
+	ktap_test_skip "this kernel has no CONFIG_FAILSLAB: make check-debug has one"
+	finish
+fi
+begin 15 none
+
+# Only what is allocated with a module's code on the stack fails; the modules of the x86
+# are between the kernel's image and this address, and there is only ours.
+modules_begin=0x$(awk '$3 == "_end" { print $1 }' /proc/kallsyms)
+modules_end=0xffffffffff000000
+PLENTY=1000000
+for dir in $FAULTS; do
+	echo 0 >"$dir/verbose"
+	echo N >"$dir/ignore-gfp-wait"
+	echo 32 >"$dir/stacktrace-depth"
+	echo "$modules_begin" >"$dir/require-start"
+	echo "$modules_end" >"$dir/require-end"
+done
+echo 0 >/sys/kernel/debug/fail_page_alloc/min-order
+echo N >/sys/kernel/debug/fail_page_alloc/ignore-gfp-highmem
+
+# How many have failed since the last call: what is left of PLENTY says so.
+failed_now()
+{
+	local dir n=0
+	for dir in $FAULTS; do
+		n=$((n + PLENTY - $(cat "$dir/times")))
+		echo $PLENTY >"$dir/times"
+	done
+	echo $n
+}
+
+# without N COMMAND…: the Nth allocation of COMMAND fails
+without()
+{
+	# shellcheck disable=SC2016 # not this shell's
+	bash -c 'echo "$0" >/proc/self/fail-nth && exec "$@"' "$@"
+}
+
+# sweep WHAT STEP: calls STEP N for N = 1, 2, … until nothing fails in it. STEP succeeds
+# if all is as it should be.
+sweep()
+{
+	local n=0 before now
+	failed_now >/dev/null
+	while n=$((n + 1)); do
+		before=$(log_lines)
+		if ! "$2" $n >"$OUT.step" 2>&1; then
+			echo "without allocation $n:"
+			cat "$OUT.step"
+			dmesg | tail -n +$((before + 1)) | tail -n 20
+			return 1
+		fi
+		now=$(failed_now)
+		[ "$now" = 0 ] && break
+		[ $n -lt 500 ] || return 1
+	done
+	SWEPT=$((n - 1))
+	note "$1: $SWEPT allocations"
+	[ $n -gt "${3-1}" ] || { echo "no allocation failed in $1: the filter is wrong"; return 1; }
+}
+
+log_lines()
+{
+	dmesg | wc -l
+}
+
+# said COUNT SINCE: so many lines of the log since then are complaints of the module
+said()
+{
+	local n
+	n=$(dmesg | tail -n +$(($2 + 1)) | grep nft_offload | grep -cvE 'engine, [0-9]+ entries|loading out-of-tree|taint')
+	equal "complaints" "$n" "$1"
+}
+
+# The engine is not at work: it would read and write memory that is somebody else's by now.
+engine_stopped()
+{
+	local running
+	running=$(lab engine stats | grep -cE '^ppe\.[0-9]+\.enabled true')
+	equal "PPEs at work" "$running" 0
+}
+
+gone()
+{
+	not test -e /sys/module/nft_offload && not test -e "$DEBUGFS" && engine_bound_is 0 && engine_stopped
+}
+
+attached()
+{
+	compgen -G '/sys/bus/pci/drivers/nft_offload/0000:*'
+}
+
+# The module loads or does not; loaded, it has the engine, or has said why not. Files in
+# debugfs may be missing: they are no reason to do without the engine.
+load_without()
+{
+	local log
+	log=$(log_lines)
+	if without "$1" insmod "$MODULE" 2>"$OUT.err"; then
+		attached || { said 1 "$log" && engine_stopped; } || return 1
+		rmmod nft_offload || return 1
+	else
+		cat "$OUT.err"
+		grep -qi 'cannot allocate memory' "$OUT.err" || return 1
+	fi
+	gone
+}
+
+# What ruleset() calls: only nft's own requests are to fail.
+FAULT=0
+nft()
+{
+	without "$FAULT" nft "$@"
+}
+
+no_flowtables()
+{
+	grep -E '^flowtables: 0' "$ENGINE/status"
+}
+
+bind_without()
+{
+	FAULT=$1
+	ruleset hardware 2>"$OUT.err"
+	local status=$?
+	FAULT=0
+	cat "$OUT.err"
+	if [ $status = 0 ]; then
+		nft delete table inet fw4 || return 1
+	else
+		grep -qiE 'not supported|cannot allocate memory' "$OUT.err" || return 1
+	fi
+	no_flowtables && engine_bound_is 0
+}
+
+# A rule of tc that hardware does not take for want of memory is software's.
+rule_without()
+{
+	without "$1" tc qdisc add dev lan clsact 2>"$OUT.err" || tc qdisc add dev lan clsact || return 1
+	without "$1" tc filter add dev lan ingress prio 1 handle 1 protocol all flower \
+		dst_mac "$WAN_HOST_MAC" src_mac "$LAN_HOST_MAC" action mirred egress redirect dev wan || return 1
+	tc filter show dev lan ingress | grep -w in_hw
+	tc qdisc del dev lan clsact && not grep -E '^ALL +lan ' /proc/net/ptype && not grep '^port' "$ENGINE/bridge"
+}
+
+# Both directions are told to whichever worker of the kernel's comes first.
+workers_without()
+{
+	local task name
+	for task in /proc/[0-9]*; do
+		read -r name 2>/dev/null <"$task/comm" || continue
+		[ "${name#kworker}" = "$name" ] || echo "$1" >"$task/fail-nth"
+	done 2>/dev/null
+}
+
+replace_without()
+{
+	local port=$((5300 + $1))
+	workers_without "$1"
+	peer open w udp lan "$WAN_HOST4" $port && peer send w both 3 100 || return 1
+	sleep 1
+	workers_without 0
+	# Whatever happened to the rule, the flow lives, and is in hardware sooner or later.
+	offloaded w $port && peer close w && nft delete table inet fw4 && bound_is 0 && engine_bound_is 0 &&
+		ruleset hardware
+}
+
+# A file is read, or cannot be for want of memory.
+files_without()
+{
+	local file
+	for file in status bind entries stats rejects policy; do
+		without "$1" cat "$ENGINE/$file" >/dev/null 2>"$OUT.err" ||
+			grep -i 'cannot allocate memory' "$OUT.err" || { echo "$file"; return 1; }
+	done
+}
+
+# writes LINE FILE
+write_without()
+{
+	# shellcheck disable=SC2016 # not this shell's
+	if ! without "$1" bash -c 'echo "$0" >"$1"' "$2" "$ENGINE/$3" 2>"$OUT.err"; then
+		cat "$OUT.err"
+		grep -qi 'cannot allocate memory' "$OUT.err"
+	fi
+}
+policy_without()
+{
+	write_without "$1" 'ipv6 1' policy
+}
+flush_without()
+{
+	write_without "$1" all flush
+}
+
+unload_without()
+{
+	[ -d /sys/module/nft_offload ] || load
+	ruleset hardware && peer open u udp lan "$WAN_HOST4" 5290 && offloaded u 5290 || return 1
+	without "$1" rmmod nft_offload && gone && peer send u both 3 100 && peer close u && nft delete table inet fw4
+}
+
+check "it loads, or is not there" sweep insmod load_without
+load
+check "a flowtable is taken, or refused" sweep "a flowtable" bind_without
+check "and the next one is taken" ruleset hardware
+peer open f udp lan "$WAN_HOST4" 5201 >/dev/null
+check "a flow is offloaded in it" offloaded f 5201
+peer close f >/dev/null
+# Nothing of it needs memory.
+check "a flow is offloaded, or stays in software" sweep "a flow's rules" replace_without 0
+check "files are read" sweep "files" files_without
+check "the policy is written" sweep policy policy_without
+check "flows are flushed" sweep flush flush_without
+nft delete table inet fw4
+check "a rule of tc is taken, or refused" sweep "a rule of tc" rule_without
+check "no memory was lost, with the module loaded" "$here/leaks"
+rmmod nft_offload
+check "it unloads with flows in hardware" sweep rmmod unload_without 0
+[ ! -d /sys/module/nft_offload ] || rmmod nft_offload
+check "no memory was lost, without it" "$here/leaks"
+load
+check "after all that it takes a flowtable" ruleset hardware
+peer open f udp lan "$WAN_HOST4" 5201 >/dev/null
+check "and offloads" offloaded f 5201
+peer close f >/dev/null
+check "the log is clean" log_clean
+finish
