@@ -823,12 +823,8 @@ impl Engine {
         table.set_limit(policy.limit(slots));
         let refusals = Refusals::new(VVec::from_elem(None, REFUSED, GFP_KERNEL)?);
 
-        let mut ppe = Ppe::new(dev, chip, regs, ports.len())?;
+        let ppe = Ppe::new(dev, chip, regs, ports.len())?;
         let bridge = Bridge::new()?;
-        ppe.start(&ports).map_err(|_| {
-            dev_err!(dev, "the engine does not answer\n");
-            EIO
-        })?;
 
         Arc::pin_init(
             try_pin_init!(Self {
@@ -863,6 +859,16 @@ impl Engine {
             }),
             GFP_KERNEL,
         )
+    }
+
+    /// Starts it. Whoever does so keeps a [`Running`] from then on.
+    fn start(&self) -> Result {
+        let mut state = self.state.lock();
+        let State { ppe, ports, .. } = &mut *state;
+        ppe.start(ports).map_err(|_| {
+            dev_err!(self.dev, "the engine does not answer\n");
+            EIO
+        })
     }
 
     /// Runs `f` with the state. If the engine stopped answering meanwhile, it is put into
@@ -1307,6 +1313,7 @@ pub(crate) fn attach<'a>(
 ) -> impl PinInit<Attached, Error> + 'a {
     pin_init::pin_init_scope(move || {
         let engine = Engine::new(dev, chip, regs, ports, bus)?;
+        engine.start()?;
         let running = Running(engine.clone());
         dev_info!(
             dev,
