@@ -144,7 +144,8 @@ where
         let mut hasher = Fnv::default();
         (place, addr).hash(&mut hasher);
         let buckets = self.places.len() / WAYS;
-        let Some(bucket) = (hasher.finish() as usize).checked_rem(buckets) else {
+        let hash = usize::try_from(hasher.finish().wrapping_shr(32)).unwrap_or(0);
+        let Some(bucket) = hash.checked_rem(buckets) else {
             return News::New;
         };
         let Some(ways) = self.places.chunks_exact_mut(WAYS).nth(bucket) else {
