@@ -59,6 +59,7 @@ pub(crate) const FILES: &[File<Engine>] = &[
     lines(c"flows", next_flow, flow),
     lines(c"rejects", next_reject, reject),
     lines(c"bridge", next_rule, rule),
+    once(c"audit", |engine, _, f| engine.audit(f)),
     File {
         name: c"flush",
         read: None,
@@ -109,7 +110,7 @@ impl fmt::Display for Seconds {
 }
 
 /// How long ago that was.
-fn ago(then_ms: u64) -> Seconds {
+pub(crate) fn ago(then_ms: u64) -> impl fmt::Display {
     Seconds(time::now_ms().saturating_sub(then_ms))
 }
 

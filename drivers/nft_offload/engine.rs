@@ -249,9 +249,9 @@ impl parse::Ports for PortsIn<'_> {
 }
 
 /// A flowtable that has at least one of our ports.
-struct Block {
+pub(crate) struct Block {
     table: FlowTableId,
-    owner: Owner,
+    pub(crate) owner: Owner,
     /// Its bindings, in the order they came, and their ports. A rule arrives once for each of
     /// them; the first one handles it, so that everything counts once.
     bindings: KVec<(u64, PsePort)>,
@@ -553,7 +553,7 @@ pub(crate) struct State {
     pub(crate) ports: KVec<Port>,
     /// Every user port that there is.
     pub(crate) switch_ports: KVec<SwitchPort>,
-    blocks: KVec<Block>,
+    pub(crate) blocks: KVec<Block>,
     next_id: u64,
     pub(crate) counters: Counters,
     pub(crate) refusals: Refusals<VVec<Option<Last<Name>>>>,
@@ -570,6 +570,7 @@ impl State {
         for slot in 0..self.slots() {
             let _ = self.ppe.invalidate(slot);
         }
+        self.table.gone(&mut self.ppe);
     }
 
     fn slots(&self) -> u16 {
@@ -773,7 +774,7 @@ impl State {
 }
 
 /// The tuple by which conntrack knows the direction that `flow` is.
-fn conntrack_tuple(flow: &Flow) -> conntrack::Tuple {
+pub(crate) fn conntrack_tuple(flow: &Flow) -> conntrack::Tuple {
     let (sport, dport) = flow.tuple.ports();
     conntrack::Tuple {
         addrs: match flow.tuple {

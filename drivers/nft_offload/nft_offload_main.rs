@@ -25,6 +25,7 @@ use kernel::{
     InPlaceModule, //
 };
 
+mod audit;
 mod bridge;
 mod bus;
 mod chip;

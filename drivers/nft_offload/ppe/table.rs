@@ -31,6 +31,8 @@ use super::{
     reject::Reject, //
 };
 
+pub mod audit;
+
 /// Packets and bytes.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Count {
@@ -708,6 +710,13 @@ where
                     on_removed(removed);
                 }
             }
+        }
+    }
+
+    /// The engine has no entry any more, as it was given up: no flow is called bound.
+    pub fn gone<H: Hw + ?Sized>(&mut self, hw: &mut H) {
+        for slot in (0..=u16::MAX).take(self.slots) {
+            self.unbound(hw, slot, Unbound::Aged);
         }
     }
 

@@ -290,6 +290,10 @@ pub trait Format: Sync {
         self.state(word0) == State::Bound
     }
 
+    /// Whether `words` are those of the bound entry `entry`, save for what the engine itself
+    /// changes in it.
+    fn is_as_written(&self, words: &[u32], entry: &Entry) -> bool;
+
     /// Engine ticks at the last frame of an entry with this word 0, `timestamp_bits` wide.
     fn timestamp(&self, word0: u32) -> u16;
 

@@ -636,6 +636,13 @@ impl Format for Netsys {
         }
     }
 
+    fn is_as_written(&self, words: &[u32], entry: &Entry) -> bool {
+        let ib1 = &self.layout.ib1;
+        // The time of the last frame, and that it may be in the cache.
+        let own = ib1.timestamp.put(ib1.timestamp.max()) | (ib1.preset & !IB1_STATE.put(3));
+        (at(words, 0) ^ entry.word0()) & !own == 0 && words.get(1..) == Some(entry.body())
+    }
+
     fn timestamp(&self, word0: u32) -> u16 {
         lower(match self.state(word0) {
             State::Bound => self.layout.ib1.timestamp.get(word0),

@@ -1,0 +1,272 @@
+// SPDX-License-Identifier: GPL-2.0-only
+
+//! Whether the hardware's table, the flows of the module, and the connections of the kernel
+//! agree. What is compared with the hardware, and how, is in `ppe/table/audit.rs`.
+//!
+//! The engine's lock is held for a range of flows at a time, save for the sums.
+
+use crate::{
+    debugfs::ago,
+    engine::{
+        conntrack_tuple,
+        Engine,
+        State, //
+    },
+    ppe::{
+        flow::L4,
+        refusals::{
+            self,
+            Last, //
+        },
+        reject::Reject,
+        table::{
+            audit::{
+                Finding,
+                Opposite, //
+            },
+            Record, //
+        }, //
+    },
+    rust::{
+        conntrack::Connection,
+        netdev::{
+            Name,
+            Net, //
+        },
+        time, //
+    }, //
+};
+use core::{
+    fmt::{
+        Formatter,
+        Result, //
+    },
+    writeln, //
+};
+use kernel::prelude::VVec;
+
+/// The last flows that were refused.
+type Refusals = refusals::Refusals<VVec<Option<Last<Name>>>>;
+
+/// Flows that are looked at before the lock is given back.
+const CHUNK: u16 = 256;
+
+/// Lines that are shown of each kind.
+const SHOWN: u32 = 16;
+
+/// A direction may be refused this long before the other one is bound, in milliseconds.
+const TOGETHER_MS: u64 = 1_000;
+
+/// How many of a kind were found.
+#[derive(Clone, Copy)]
+struct Kind {
+    name: &'static str,
+    count: u32,
+}
+
+impl Kind {
+    const fn new(name: &'static str) -> Self {
+        Self { name, count: 0 }
+    }
+
+    /// Counts one. Returns whether it is to be shown.
+    fn add(&mut self) -> bool {
+        self.count = self.count.saturating_add(1);
+        self.count <= SHOWN
+    }
+
+    /// Counts one, and shows it unless there were enough.
+    fn show(&mut self, at: u16, record: Option<&Record>, f: &mut Formatter<'_>) -> Result {
+        if self.add() {
+            self.line(at, record, f)?;
+            writeln!(f)?;
+        }
+        Ok(())
+    }
+
+    /// Begins a line for what was found at `at`.
+    fn line(&self, at: u16, record: Option<&Record>, f: &mut Formatter<'_>) -> Result {
+        write!(f, "{} slot={at:05x}", self.name)?;
+        if let Some(record) = record {
+            let flow = &record.flow;
+            write!(f, " proto={} orig={}", flow.l4, flow.tuple)?;
+        }
+        Ok(())
+    }
+}
+
+/// All that is counted.
+struct Audit {
+    flows: u32,
+    bound: u32,
+    orphans: Kind,
+    mismatches: Kind,
+    stale: Kind,
+    ownerless: Kind,
+    index: Kind,
+    half_bound: Kind,
+    let_go: u32,
+}
+
+impl Audit {
+    const fn new() -> Self {
+        Self {
+            flows: 0,
+            bound: 0,
+            orphans: Kind::new("orphan"),
+            mismatches: Kind::new("mismatch"),
+            stale: Kind::new("stale"),
+            ownerless: Kind::new("ownerless"),
+            index: Kind::new("index"),
+            half_bound: Kind::new("half_bound"),
+            let_go: 0,
+        }
+    }
+
+    /// Looks at the flows and slots `from` to `to`, `to` excluded.
+    fn look(&mut self, state: &mut State, from: u16, to: u16, f: &mut Formatter<'_>) -> Result {
+        let (table, chip, ppe) = (&state.table, state.chip, &mut state.ppe);
+        let (blocks, refusals) = (&state.blocks, &state.refusals);
+        let mut shown = Ok(());
+        let read = table.audit(ppe, chip, from, to, |at, finding| {
+            let record = table.get(at);
+            let now = match (finding, record) {
+                (Finding::Orphan, _) => self.orphans.show(at, record, f),
+                (Finding::Differs | Finding::Lost, _) => self.mismatches.show(at, record, f),
+                (Finding::Index, _) => self.index.show(at, record, f),
+                (Finding::LetGo, _) => {
+                    self.let_go = self.let_go.saturating_add(1);
+                    Ok(())
+                }
+                (Finding::Half, Some(record)) if self.half_bound.add() => {
+                    let known = refused_with(refusals, record);
+                    self.half_bound
+                        .line(at, Some(record), f)
+                        .and_then(|()| show_half(record, table.opposite(chip, record), known, f))
+                }
+                (Finding::Half, _) => Ok(()),
+            };
+            shown = shown.and(now);
+        });
+        shown?;
+        if read.is_err() {
+            writeln!(f, "unread slots={from:05x}-{to:05x}")?;
+        }
+        for at in from..to {
+            let Some(record) = table.get(at) else {
+                continue;
+            };
+            self.flows = self.flows.saturating_add(1);
+            self.bound = self.bound.saturating_add(record.bound.into());
+            let mut rules = state.bridge.rules.iter();
+            let owner = record.owner;
+            if !blocks.iter().any(|block| block.owner == owner)
+                && !rules.any(|rule| rule.flows == owner)
+            {
+                self.ownerless.show(at, Some(record), f)?;
+            }
+        }
+        Ok(())
+    }
+
+    /// Looks for flows of connections that the kernel does not have any more, among those for
+    /// which `is_of` holds, in `net`.
+    fn look_for_stale(
+        &mut self,
+        state: &State,
+        net: &Net,
+        is_of: impl Fn(&Record) -> bool,
+        [from, to]: [u16; 2],
+        f: &mut Formatter<'_>,
+    ) -> Result {
+        for at in from..to {
+            let record = state.table.get(at);
+            let Some(record) = record.filter(|record| record.tag != 0 && is_of(record)) else {
+                continue;
+            };
+            let found = Connection::find(net, conntrack_tuple(&record.flow));
+            if found.is_none_or(|ct| ct.id().to_u64() != record.tag) {
+                self.stale.show(at, Some(record), f)?;
+            }
+        }
+        Ok(())
+    }
+}
+
+/// Why the opposite direction of a flow was refused when that was offered, or later.
+fn refused_with(refusals: &Refusals, record: &Record) -> Option<Reject> {
+    let key = record.flow.opposite();
+    let mut last = refusals.last().iter().flatten();
+    let found = last.find(|last| {
+        last.refused.tuple == Some(key.tuple)
+            && L4::from_ip_proto(last.refused.ip_proto) == Some(key.l4)
+            && last.last_ms.saturating_add(TOGETHER_MS) >= record.since_ms
+    });
+    Some(found?.refused.reject)
+}
+
+/// Ends the line of a flow whose opposite direction is not bound.
+fn show_half(
+    record: &Record,
+    opposite: Opposite,
+    refused: Option<Reject>,
+    f: &mut Formatter<'_>,
+) -> Result {
+    write!(f, " age={} opposite=", ago(record.since_ms))?;
+    match (opposite, refused) {
+        (Opposite::Bound, _) => writeln!(f, "bound"),
+        (Opposite::Parked, _) => writeln!(f, "parked"),
+        (_, Some(reject)) => writeln!(f, "refused:{}", reject.name()),
+        (Opposite::Aged, None) => writeln!(f, "aged"),
+        (Opposite::Unknown, None) => writeln!(f, "unknown"),
+    }
+}
+
+/// The ranges of `count` numbers.
+fn ranges(count: u16) -> impl Iterator<Item = [u16; 2]> {
+    (0..count)
+        .step_by(CHUNK.into())
+        .map(move |from| [from, from.saturating_add(CHUNK).min(count)])
+}
+
+impl Engine {
+    /// Compares, and writes what was found.
+    pub(crate) fn audit(&self, f: &mut Formatter<'_>) -> Result {
+        let begun = time::now_ms();
+        let mut audit = Audit::new();
+        let numbers = self.with(|state| state.table.numbers());
+        let numbers = u16::try_from(numbers).unwrap_or(u16::MAX);
+        for [from, to] in ranges(numbers) {
+            self.with(|state| audit.look(state, from, to, f))?;
+        }
+        let mut shown = Ok(());
+        self.devices.for_each_flowtable(|flowtable| {
+            let Some(owner) = self.with(|state| state.owner_of(flowtable.id())) else {
+                return;
+            };
+            let is_of = |record: &Record| record.owner == owner;
+            for range in ranges(numbers) {
+                shown = shown.and_then(|()| {
+                    self.with(|state| audit.look_for_stale(state, flowtable.net(), is_of, range, f))
+                });
+            }
+        });
+        shown?;
+        let sums = self.with(|state| state.table.audit_sums());
+        let index = audit.index.count.saturating_add(sums);
+        for (name, value) in [
+            ("flows", audit.flows),
+            ("bound", audit.bound),
+            ("orphans", audit.orphans.count),
+            ("mismatches", audit.mismatches.count),
+            ("stale", audit.stale.count),
+            ("ownerless", audit.ownerless.count),
+            ("index", index),
+            ("half_bound", audit.half_bound.count),
+            ("let_go", audit.let_go),
+        ] {
+            writeln!(f, "{name} {value}")?;
+        }
+        writeln!(f, "took {}", ago(begun))
+    }
+}

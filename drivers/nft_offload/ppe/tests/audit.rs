@@ -1,0 +1,415 @@
+// SPDX-License-Identifier: GPL-2.0-only
+
+//! The audit finds what is wrong, and nothing else, with an engine that lies.
+
+use std::vec::Vec;
+
+use super::{
+    super::{
+        flow::{
+            Flow,
+            L4, //
+        },
+        format::{
+            netsys::{
+                NETSYS_V1,
+                NETSYS_V2,
+                NETSYS_V3, //
+            },
+            Format, //
+        },
+        table::{
+            audit::{
+                Finding,
+                Opposite, //
+            },
+            Chip,
+            Event,
+            HwError,
+            Owner,
+            Removal,
+            Unbound,
+            EVICT_IDLE_MS, //
+        },
+    },
+    flow,
+    hw::Fake,
+    table::{
+        routed,
+        table_of_two,
+        table_with_spares,
+        TestTable, //
+    },
+    v4,
+    CAPS,
+    TWO_PARTS, //
+};
+
+const SLOTS: usize = 64;
+const SPARES: usize = 8;
+const A: Owner = Owner(1);
+const B: Owner = Owner(2);
+const CHIP: Chip<'static> = Chip {
+    format: &NETSYS_V2,
+    caps: &CAPS,
+};
+const TWO: Chip<'static> = Chip {
+    format: &NETSYS_V2,
+    caps: &TWO_PARTS,
+};
+
+struct Bench {
+    hw: Fake,
+    table: TestTable,
+    chip: Chip<'static>,
+}
+
+impl Bench {
+    fn new() -> Self {
+        Self {
+            hw: Fake::new(SLOTS),
+            table: table_with_spares(SLOTS, SPARES),
+            chip: CHIP,
+        }
+    }
+
+    fn bind(&mut self, cookie: u64, flow: &Flow) -> u16 {
+        let replaced = self
+            .table
+            .replace(&mut self.hw, self.chip, A, cookie, 0, flow);
+        replaced.unwrap();
+        self.table.find(A, cookie).unwrap()
+    }
+
+    /// A connection in both directions, with cookies `cookie` and the next one.
+    fn connect(&mut self, cookie: u64, there: &Flow) -> [u16; 2] {
+        [
+            self.bind(cookie, there),
+            self.bind(cookie + 1, &back(there)),
+        ]
+    }
+
+    fn audit(&mut self) -> Vec<(u16, Finding)> {
+        let (mut found, ops) = (Vec::new(), self.hw.ops.len());
+        // In pieces, as the caller does it.
+        for from in (0..=u16::MAX).step_by(7).take(30) {
+            let to = from + 7;
+            let answer = self
+                .table
+                .audit(&mut self.hw, self.chip, from, to, |at, what| {
+                    found.push((at, what))
+                });
+            answer.unwrap();
+        }
+        assert_eq!(self.hw.ops.len(), ops, "the audit changes something");
+        found
+    }
+
+    fn opposite(&self, slot: u16) -> Opposite {
+        let record = self.table.get(slot).unwrap();
+        self.table.opposite(self.chip, record)
+    }
+
+    fn clean(&mut self) {
+        assert_eq!(self.audit(), []);
+        assert_eq!(self.table.audit_sums(), 0);
+    }
+}
+
+/// The opposite direction.
+fn back(flow: &Flow) -> Flow {
+    Flow {
+        ingress: flow.egress,
+        egress: flow.ingress,
+        tuple: flow.new.reversed(),
+        new: flow.tuple.reversed(),
+        ..*flow
+    }
+}
+
+/// With source NAT.
+fn masqueraded(port: u16) -> Flow {
+    Flow {
+        new: v4(77, port + 5000, 2, 80),
+        ..routed(port)
+    }
+}
+
+#[test]
+fn what_is_right_is_clean() {
+    let mut b = Bench::new();
+    b.clean();
+    for n in 0..10 {
+        b.connect(u64::from(n) * 2, &masqueraded(n));
+        b.clean();
+    }
+    // The engine changes timestamps, at whatever time of its clock.
+    for seconds in [1, 100, 200, 300] {
+        b.hw.now_ms += seconds * 1000;
+        for n in 0..10 {
+            assert!(b.hw.frame(&masqueraded(n), 100).is_some());
+        }
+        b.clean();
+    }
+    // What it has learned of its own accord it does not forward by.
+    assert!(b.hw.learn(&routed(500)).is_some());
+    b.clean();
+    for n in 0..20 {
+        b.table.destroy(&mut b.hw, CHIP, A, n).unwrap();
+        if n % 2 == 1 {
+            b.clean();
+        }
+    }
+}
+
+#[test]
+fn two_ppes() {
+    let mut b = Bench {
+        hw: Fake::with_parts(2 * SLOTS, 2),
+        table: table_of_two(SLOTS, SPARES),
+        chip: TWO,
+    };
+    let [there, again] = b.connect(1, &masqueraded(3));
+    assert_ne!(usize::from(there) / SLOTS, usize::from(again) / SLOTS);
+    b.clean();
+    b.hw.words[usize::from(again)][7] ^= 1;
+    assert_eq!(b.audit(), [(again, Finding::Differs)]);
+}
+
+#[test]
+fn an_entry_of_nobody_is_an_orphan() {
+    let mut b = Bench::new();
+    let [there, again] = b.connect(1, &routed(1));
+    let entry = b.hw.words[usize::from(there)].clone();
+    let free = (0..SLOTS as u16)
+        .find(|at| ![there, again].contains(at))
+        .unwrap();
+    b.hw.words[usize::from(free)] = entry.clone();
+    assert_eq!(b.audit(), [(free, Finding::Orphan)]);
+    b.hw.words[usize::from(free)][0] = 0;
+    b.clean();
+
+    // One that came back after its flow had gone.
+    b.table
+        .remove(&mut b.hw, CHIP, Removal::Connections, |_| true, |_| ());
+    b.clean();
+    b.hw.words[usize::from(there)] = entry;
+    assert_eq!(b.audit(), [(there, Finding::Orphan)]);
+}
+
+#[test]
+fn an_entry_of_a_flow_that_is_not_bound_is_an_orphan() {
+    let mut b = Bench::new();
+    let [there, again] = b.connect(1, &routed(1));
+    let before = b.hw.words.clone();
+    for slot in [there, again] {
+        b.hw.age_out(slot);
+        b.table.harvest(&mut b.hw, CHIP, slot);
+    }
+    b.clean();
+    b.hw.words = before;
+    assert_eq!(
+        b.audit(),
+        [(there, Finding::Orphan), (again, Finding::Orphan)]
+    );
+}
+
+#[test]
+fn every_word_and_bit_is_compared() {
+    let mut b = Bench::new();
+    let [there, _] = b.connect(1, &masqueraded(1));
+    let len = NETSYS_V2.entry_words();
+    for word in 0..len {
+        for bit in 0..32 {
+            // Timestamp and cache are the engine's, and in other states it does not forward.
+            if word == 0 && (bit < 8 || bit == 20 || bit == 28 || bit == 29) {
+                continue;
+            }
+            b.hw.words[usize::from(there)][word] ^= 1 << bit;
+            assert_eq!(b.audit(), [(there, Finding::Differs)], "{word}, {bit}");
+            b.hw.words[usize::from(there)][word] ^= 1 << bit;
+        }
+    }
+    b.clean();
+    for bits in [0xff, 1 << 20] {
+        b.hw.words[usize::from(there)][0] ^= bits;
+        b.clean();
+    }
+}
+
+#[test]
+fn what_the_engine_changes_has_its_place_in_each_format() {
+    let f = masqueraded(1);
+    let formats: [(&dyn Format, u32); 3] = [
+        (&NETSYS_V1, 0x0040_7fff),
+        (&NETSYS_V2, 0x0010_00ff),
+        (&NETSYS_V3, 0x0010_00ff),
+    ];
+    for (format, own) in formats {
+        let entry = format.encode(&f, 7).unwrap();
+        let mut words = entry.words().to_vec();
+        for bit in 0..32 {
+            words[0] ^= 1 << bit;
+            assert_eq!(format.is_as_written(&words, &entry), own >> bit & 1 == 1);
+            words[0] ^= 1 << bit;
+        }
+        assert!(!format.is_as_written(&words[..words.len() - 1], &entry));
+        assert!(!format.is_as_written(&[], &entry));
+    }
+}
+
+#[test]
+fn an_entry_that_is_gone() {
+    let mut b = Bench::new();
+    let tcp = flow(L4::Tcp, v4(1, 9, 2, 80));
+    let [udp, udp_back] = b.connect(1, &routed(1));
+    let [tcp, tcp_back] = b.connect(3, &tcp);
+    // A UDP flow does not go so soon, a TCP flow does with its FIN.
+    b.hw.now_ms += 1999;
+    b.hw.age_out(udp);
+    b.hw.age_out(tcp);
+    let mut found = vec![(udp, Finding::Lost), (tcp, Finding::LetGo)];
+    found.sort_by_key(|(slot, _)| *slot);
+    assert_eq!(b.audit(), found);
+    // With time it is what an engine does.
+    b.hw.now_ms += 1;
+    found.iter_mut().for_each(|found| found.1 = Finding::LetGo);
+    assert_eq!(b.audit(), found);
+
+    // Once that was seen, it is the opposite directions that are alone.
+    for slot in [udp, tcp] {
+        b.table.harvest(&mut b.hw, CHIP, slot);
+    }
+    let mut found = vec![(udp_back, Finding::Half), (tcp_back, Finding::Half)];
+    found.sort_by_key(|(slot, _)| *slot);
+    assert_eq!(b.audit(), found);
+    assert_eq!(b.opposite(udp_back), Opposite::Aged);
+    assert_eq!(b.opposite(udp), Opposite::Bound);
+}
+
+#[test]
+fn why_a_direction_is_alone() {
+    let mut b = Bench::new();
+    let first = routed(1);
+    let slot = b.bind(1, &first);
+    assert_eq!(b.audit(), [(slot, Finding::Half)]);
+    assert_eq!(b.opposite(slot), Opposite::Unknown);
+    // That of another owner is of another flowtable.
+    b.table
+        .replace(&mut b.hw, CHIP, B, 9, 0, &back(&first))
+        .unwrap();
+    let other = b.table.find(B, 9).unwrap();
+    let mut alone = [slot, other].map(|slot| (slot, Finding::Half));
+    alone.sort_by_key(|(slot, _)| *slot);
+    assert_eq!(b.audit(), alone);
+    b.table.destroy(&mut b.hw, CHIP, B, 9).unwrap();
+
+    // Those of one bucket take the slot of the opposite direction.
+    b.bind(2, &back(&first));
+    b.clean();
+    b.hw.now_ms += EVICT_IDLE_MS;
+    let bucket = b.hw.bucket(&back(&first)).start;
+    let others: Vec<_> = (1000..)
+        .map(routed)
+        .filter(|f| b.hw.bucket(f).start == bucket)
+        .take(4)
+        .collect();
+    for (cookie, f) in (10..).zip(&others) {
+        b.bind(cookie, f);
+    }
+    assert_eq!(b.table.table_stats().parked, 1);
+    assert_eq!(b.table.audit_sums(), 0);
+    let slot = b.table.find(A, 1).unwrap();
+    assert!(b.audit().contains(&(slot, Finding::Half)));
+    assert_eq!(b.opposite(slot), Opposite::Parked);
+
+    // A rule of tc has no opposite direction.
+    let mut b = Bench::new();
+    let bridged = Flow {
+        routed: false,
+        ..first
+    };
+    b.bind(1, &bridged);
+    b.clean();
+}
+
+#[test]
+fn a_broken_index_is_found() {
+    let mut b = Bench::new();
+    for n in 0..20 {
+        b.connect(u64::from(n) * 2, &masqueraded(n));
+    }
+    b.clean();
+    let slot = |b: &Bench, cookie| b.table.find(A, cookie).unwrap();
+    let (one, two) = (slot(&b, 3), slot(&b, 4));
+    assert_ne!(b.table.begins(A, 3), b.table.begins(A, 4));
+
+    // Found by no chain.
+    b.table.begin_at(A, 3, u16::MAX);
+    assert!(b.audit().contains(&(one, Finding::Index)));
+    b.table.begin_at(A, 3, one);
+    b.clean();
+    // In the chain of another one.
+    b.table.begin_at(A, 4, one);
+    assert!(b.audit().contains(&(two, Finding::Index)));
+    assert_eq!(b.table.audit_sums(), 1);
+    b.table.begin_at(A, 4, two);
+    b.clean();
+    // A chain with no end.
+    b.table.lead_to(two, two);
+    let found = b.audit();
+    assert!(!found.contains(&(one, Finding::Index)));
+    b.table.begin_at(A, 4, u16::MAX - 1);
+    assert!(b.audit().contains(&(two, Finding::Index)));
+    // One that leads to the chain of another flow, or nowhere.
+    for next in [one, SLOTS as u16, u16::MAX - 1] {
+        b.table.begin_at(A, 4, two);
+        b.table.lead_to(two, next);
+        assert_eq!(b.audit(), [(two, Finding::Index)]);
+    }
+}
+
+#[test]
+fn sums_that_do_not_fit_are_found() {
+    let mut b = Bench::new();
+    b.connect(1, &routed(1));
+    let first = SLOTS as u16;
+    let last = first + SPARES as u16 - 1;
+    // A list of free places that ends too soon, goes round, or leads to a flow.
+    for (at, next) in [(last, u16::MAX), (last, last), (first, last), (last, 0)] {
+        let before = if at == first { u16::MAX } else { at - 1 };
+        b.table.lead_to(at, next);
+        assert_eq!(b.table.audit_sums(), 1, "{at} to {next}");
+        b.table.lead_to(at, before);
+        b.clean();
+    }
+    b.table.stats_mut().flows += 1;
+    assert_eq!(b.table.audit_sums(), 1);
+    b.table.stats_mut().bound -= 1;
+    assert_eq!(b.table.audit_sums(), 2);
+    b.table.stats_mut().parked += 1;
+    assert_eq!(b.table.audit_sums(), 3);
+}
+
+#[test]
+fn an_engine_that_was_given_up_has_no_bound_flow() {
+    let mut b = Bench::new();
+    let slots = b.connect(1, &routed(1));
+    b.hw.events.clear();
+    slots.map(|slot| b.hw.age_out(slot));
+    b.table.gone(&mut b.hw);
+    let ended = b.hw.events.iter().map(|(event, ..)| *event);
+    assert!(ended.eq([Event::Unbound(Unbound::Aged); 2]));
+    assert_eq!(b.table.table_stats().bound, 0);
+    assert_eq!(b.table.table_stats().flows, 2);
+    b.clean();
+}
+
+#[test]
+fn an_engine_that_does_not_answer() {
+    let mut b = Bench::new();
+    b.connect(1, &routed(1));
+    b.hw.dies_in = Some(3);
+    let answer = b.table.audit(&mut b.hw, CHIP, 0, 64, |_, _| ());
+    assert_eq!(answer, Err(HwError));
+}
