@@ -395,6 +395,17 @@ impl Ppe {
         self.config.base + u64::from(index) * u64::from(self.config.entry_size)
     }
 
+    /// Writes a word of the table in memory, as somebody who should not would. The cache
+    /// does not hear of it. Says whether there is such a word.
+    pub fn poke(&self, dma: &impl Dma, index: u32, word: u32, value: u32) -> bool {
+        let at = u64::from(word) * 4;
+        index < self.config.entries
+            && at < u64::from(self.config.entry_size)
+            && dma
+                .write(self.addr(index) + at, &value.to_le_bytes())
+                .is_ok()
+    }
+
     /// Whether the engine can match an entry in this place.
     fn usable(&self, index: u32) -> bool {
         self.chip.usable(self.addr(index), self.config.entry_size)

@@ -216,6 +216,17 @@ pub enum Request {
         #[arg(default_value_t = 1)]
         count: u32,
     },
+    /// Write a word of an engine's table in memory.
+    Poke {
+        /// The engine.
+        ppe: usize,
+        /// The entry.
+        index: u32,
+        /// The word in it.
+        word: u32,
+        /// What to write.
+        value: u32,
+    },
     /// Set what was counted to 0.
     ResetStats,
     /// Bring the chip to its state after power-up, behind its driver's back.
@@ -277,6 +288,12 @@ impl Request {
             } => json!({
                 "cmd": "fault", "name": name, "on": *switch == Switch::On, "count": count,
             }),
+            Request::Poke {
+                ppe,
+                index,
+                word,
+                value,
+            } => json!({"cmd": "poke", "ppe": ppe, "index": index, "word": word, "value": value}),
             Request::ResetStats => json!({"cmd": "reset-stats"}),
             Request::Reset => json!({"cmd": "reset"}),
         }

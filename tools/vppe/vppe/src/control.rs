@@ -36,6 +36,12 @@ enum Request {
         #[serde(default = "one")]
         count: u32,
     },
+    Poke {
+        ppe: usize,
+        index: u32,
+        word: u32,
+        value: u32,
+    },
     ResetStats,
     Reset,
 }
@@ -146,6 +152,25 @@ impl Control {
                 info!("chip reset");
                 self.shared.lock().engine.reset();
                 json!({"ok": true})
+            }
+            Request::Poke {
+                ppe,
+                index,
+                word,
+                value,
+            } => {
+                let core = self.shared.lock();
+                let Core { engine, memory } = &*core;
+                let poked = engine
+                    .ppes()
+                    .get(ppe)
+                    .is_some_and(|ppe| ppe.poke(memory, index, word, value));
+                if poked {
+                    info!("poke: PPE {ppe}, entry {index}, word {word}: {value:#010x}");
+                    json!({"ok": true})
+                } else {
+                    json!({"error": "no such word in a table of the engine"})
+                }
             }
             Request::ResetStats => {
                 let mut start = self.start.lock().unwrap_or_else(PoisonError::into_inner);
