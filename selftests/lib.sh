@@ -209,6 +209,27 @@ engine_bound_is()
 	equal "entries bound in the engine" "$(engine_bound)" "$1"
 }
 
+# audit_of KEY: a sum of the audit
+audit_of()
+{
+	awk -v key="$1" '$1 == key { print $2; found = 1 } END { exit !found }' "$ENGINE/audit"
+}
+
+# audit_clean: hardware, module and conntrack agree. A flow may come or end in between, and
+# conntrack's is gone a second before the kernel ends it: so it has some seconds.
+audit_clean()
+{
+	wait_for 3 audit_says_clean
+}
+audit_says_clean()
+{
+	cat "$ENGINE/audit" >/tmp/audit || return 1
+	cat /tmp/audit
+	awk '/^(orphans|mismatches|stale|ownerless|index) / { sums++; wrong += $2 }
+		/^unread / || / opposite=(unknown|bound)$/ { wrong++ }
+		END { exit sums != 5 || wrong }' /tmp/audit
+}
+
 # --- ruleset -----------------------------------------------------------------------------
 
 # ruleset none|software|hardware: the form of OpenWrt's fw4. DEVICES, MASQ=1, or
