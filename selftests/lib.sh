@@ -22,6 +22,7 @@ ENGINE=			# debugfs folder of the engine, once the module is loaded
 OUT=/tmp/check.out
 # The kernel's 30 s would make tests long. One with checks (SLOW) gets longer for all.
 FLOWTABLE_TIMEOUT=$((3 * (SLOW > 1 ? 2 : 1)))
+AUDITED=0		# points of the audit in the end
 
 # --- results -------------------------------------------------------------------
 
@@ -84,11 +85,13 @@ equal()
 
 # --- begin and end -----------------------------------------------------------------
 
-# begin POINTS [none]: the plan, the hosts, and the module unless told `none`
+# begin POINTS [none]: the plan, the hosts, and the module unless told `none`. With it there
+# is one point more, which `finish` makes.
 begin()
 {
+	[ "${2-}" = none ] || AUDITED=1
 	ktap_print_header
-	ktap_set_plan "$1"
+	ktap_set_plan $(($1 + AUDITED))
 	trap cleanup EXIT
 	trap 'exit 1' INT TERM
 
@@ -125,8 +128,10 @@ warm_up()
 	lan ping -c 1 -W 2 "$WAN_HOST6" >/dev/null 2>&1
 }
 
+# finish: whatever the test did, hardware, module and conntrack agree in the end
 finish()
 {
+	[ $AUDITED = 0 ] || check "in the end the audit is clean" agreed
 	ktap_finished
 }
 
@@ -228,6 +233,16 @@ audit_says_clean()
 	awk '/^(orphans|mismatches|stale|ownerless|index) / { sums++; wrong += $2 }
 		/^unread / || / opposite=(unknown|bound)$/ { wrong++ }
 		END { exit sums != 5 || wrong }' /tmp/audit
+}
+
+# Without the module nothing is to be left.
+agreed()
+{
+	if [ -d /sys/module/nft_offload ] && [ -e "$ENGINE/audit" ]; then
+		audit_clean
+	else
+		engine_bound_is 0
+	fi
 }
 
 # --- ruleset -----------------------------------------------------------------------------

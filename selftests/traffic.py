@@ -14,7 +14,7 @@ find each other. It reads one command a line and answers each with one line:
   send FLOW up|down|both COUNT SIZE [gap=MS]   and wait until all has arrived
   burst FLOW up|down COUNT SIZE [df]           datagrams that nobody waits for, of any size
        that the interface takes; df: nobody may fragment them
-  stream FLOW up|down PPS SIZE | halt FLOW     the same in the background
+  stream FLOW up|down|both PPS SIZE | halt FLOW  the same in the background
   close FLOW | reset FLOW                      FIN from both sides, or RST
   raw HOST KIND FLOW                           one odd frame of an open flow
   vlan HOST TAGS ADDR/LEN…                     a VLAN interface on that host, e.g. 10,
@@ -489,7 +489,8 @@ class Flow:
             pass  # The reader says what is missing.
 
     def stream(self, direction: str, pps: float, size: int) -> None:
-        source, sink = self.ends(direction)
+        ends = [self.ends(one) for one in (("up", "down") if direction == "both" else (direction,))]
+        sinks = [sink for _, sink in ends]
         self.stop.clear()
         self.sent = self.got = 0
 
@@ -498,10 +499,11 @@ class Flow:
             while not self.stop.is_set():
                 try:
                     if time.monotonic() >= due:
-                        source.send(b"s" * size)
-                        self.sent += 1
+                        for source, _ in ends:
+                            source.send(b"s" * size)
+                            self.sent += 1
                         due += 1 / pps
-                    if select.select([sink], [], [], max(0.0, min(due - time.monotonic(), 0.1)))[0]:
+                    for sink in select.select(sinks, [], [], max(0.0, min(due - time.monotonic(), 0.1)))[0]:
                         self.got += 1 if sink.recv(65536) else 0
                 except OSError:
                     # A network that is away for a moment is what some tests make.
@@ -509,7 +511,7 @@ class Flow:
                     due = max(due, time.monotonic())
             end = time.monotonic() + 1
             while time.monotonic() < end and self.got < self.sent:
-                if select.select([sink], [], [], 0.1)[0]:
+                for sink in select.select(sinks, [], [], 0.1)[0]:
                     self.got += 1 if sink.recv(65536) else 0
 
         self.thread = threading.Thread(target=run, daemon=True)
