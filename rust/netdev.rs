@@ -310,7 +310,9 @@ impl<T: Notify> NotifierRegistration<T> {
                 let value = bindings::notifier_block {
                     notifier_call: Some(Self::notifier_call),
                     next: core::ptr::null_mut(),
-                    priority: 0,
+                    // Before nf_tables, which offers a device that its flowtables name as soon as
+                    // it hears of it, and ends the chain if that is refused.
+                    priority: 1,
                 };
                 // SAFETY: `nb` is valid for writing, and pinned, so the chain may link it.
                 // `target` was initialised before, so the calls made from within find it.
