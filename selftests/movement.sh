@@ -1,5 +1,6 @@
 #!/bin/bash
 # SPDX-License-Identifier: GPL-2.0-only
+# lab: own
 # What moves under a flow: a host gets another Ethernet address or goes to another port of a
 # bridge, a route leads elsewhere, the router loses an address. 100 ms after the kernel knows
 # of it, hardware does not forward the old way any more, and the flow comes back on the new one.
