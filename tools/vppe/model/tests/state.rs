@@ -347,6 +347,31 @@ fn fault_lost_writes() {
     assert_eq!(lab.read(0x244), 4);
 }
 
+#[test]
+fn what_is_poked_is_in_memory_and_not_in_the_cache() {
+    let flow = Flow::v4(true);
+    let mut lab = Lab::new();
+    let index = lab.bind(&flow);
+    lab.expect_forward(&flow.frame(b"x"));
+    let words = u32::try_from(flow.entry().len() / 4).unwrap();
+    let poke = |lab: &Lab, index, word, value| {
+        lab.engine.ppes()[0].poke(&lab.memory, index, word, value)
+    };
+    assert!(poke(&lab, index, 0, 0));
+    assert_eq!(lab.ib1(index), 0);
+    lab.expect_forward(&flow.frame(b"x"));
+    lab.clear_cache();
+    assert!(lab.engine.ppes()[0].entries(&lab.memory).is_empty());
+    lab.expect_cpu(&flow.frame(b"x"), CpuReason::UnHit);
+
+    let last = words - 1;
+    assert!(poke(&lab, index, last, 0x0102_0304));
+    let at = lab.addr(index) + u64::from(last) * 4;
+    assert_eq!(lab.memory.read_u32(at), Ok(0x0102_0304));
+    assert!(!poke(&lab, index, words, 1));
+    assert!(!poke(&lab, 1 << 14, 0, 1));
+}
+
 /// The model alone does millions; see vppe-bench. Unoptimised code is not measured.
 #[test]
 #[cfg_attr(debug_assertions, ignore = "measures optimised code only")]

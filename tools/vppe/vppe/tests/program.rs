@@ -507,6 +507,13 @@ fn faults_by_the_control_socket() {
     }
     assert_eq!(driver.read(BAR0, 0x2244), 7);
     assert_eq!(program.stats()["faults"]["lost_writes"], 0);
+    let poke = |index: u32| json!({"cmd": "poke", "ppe": 0, "index": index, "word": 0, "value": 7});
+    let at = 96 * 5;
+    assert_eq!(program.ask(&poke(5)), json!({"ok": true}));
+    let mut word0 = [0; 4];
+    driver.memory.read_exact_at(&mut word0, at).unwrap();
+    assert_eq!(u32::from_le_bytes(word0), 7);
+    assert!(program.ask(&poke(1 << 20))["error"].is_string());
     let unknown = program.ask(&fault("no-such", true));
     assert!(unknown["error"].as_str().unwrap().contains("stuck-busy"));
     let nonsense = program.ask(&json!({"cmd": "make-coffee"}));
