@@ -7,7 +7,7 @@
 # error that would otherwise pass unnoticed.
 KNOWN := KDIR KERNEL CHIP TESTS JOBS V W CLIPPY ARCH CROSS_COMPILE LLVM CC HOSTCC \
 	RUSTC BINDGEN INSTALL_MOD_PATH INSTALL_MOD_STRIP NFT_OFFLOAD_CACHE LAB_% DEMO_% \
-	SEED COUNT VERMAGIC VERMAGIC_FILE PKGARCH LINUX_RELEASE
+	SEED COUNT TIME MINUTES VERMAGIC VERMAGIC_FILE PKGARCH LINUX_RELEASE
 given := $(strip $(foreach v,$(.VARIABLES),$(if $(findstring command,$(origin $v)),$v)))
 unknown := $(filter-out $(KNOWN),$(given))
 ifneq ($(unknown),)
@@ -33,7 +33,7 @@ unexport MAKEFLAGS
 jobs = $(patsubst -j%,%,$(filter -j%,$(MAKEFLAGS)))
 .NOTPARALLEL:
 
-.PHONY: all modules vppe demo check check-debug check-host lint selftests oracle bench bench-host lab-shell \
+.PHONY: all modules vppe demo check check-debug check-host lint selftests oracle fuzz bench bench-host lab-shell \
 	ipk deb check-dkms install uninstall clean distclean help
 all: modules
 
@@ -51,6 +51,7 @@ help:
 ## make lint          formatter, lints and documentation only
 ## make selftests     tests in the router; TESTS="name …" picks some
 ## make oracle        random rules to the kernel's own driver and to ours: the same entries?
+## make fuzz          looks for bytes that core or model cannot bear, TIME=60 seconds each
 ## make bench         instructions per flow, beside the kernel's own driver; report.json
 ## make bench-host    times the pure core and the engine's model on this machine
 ## make lab-shell     boots a router between two hosts and gives a shell in it
@@ -100,6 +101,9 @@ selftests:
 
 oracle:
 	@JOBS="$(or $(JOBS),$(jobs))" scripts/oracle
+
+fuzz:
+	@scripts/fuzz
 
 bench:
 	@JOBS="$(or $(JOBS),$(jobs))" scripts/bench
