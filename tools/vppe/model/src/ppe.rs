@@ -806,6 +806,50 @@ impl Ppe {
         true
     }
 
+    /// Writes `words` words into the table and the counters, as an engine that is broken
+    /// might: what is written and where comes from `random`. Half of the words go into
+    /// entries in use, where they do most harm; some set no more than a bit or two right
+    /// or wrong. Says how many were written.
+    pub fn scribble(&mut self, dma: &impl Dma, words: u32, mut random: impl FnMut() -> u32) -> u32 {
+        if !self.config.enabled || self.config.base == 0 {
+            return 0;
+        }
+        let entries = self.config.entries;
+        let used: Vec<u32> = (0..entries)
+            .filter(|&index| {
+                let ib1 = dma.read_u32(self.addr(index)).unwrap_or(0);
+                entry::IB1_STATE.get(ib1) != entry::STATE_INVALID
+            })
+            .collect();
+        let mut written = 0;
+        for _ in 0..words {
+            let [what, at, word, value] = [(); 4].map(|()| random());
+            let index = match used.len() {
+                n @ 1.. if what & 1 != 0 => used[at as usize % n],
+                _ => at % entries,
+            };
+            if what & 0x0e == 0 {
+                self.add_mib(index, value.into(), u64::from(random()) << 16);
+                written += 1;
+                continue;
+            }
+            // Word 0 more often than others: it has the state.
+            let word = match what & 0x30 {
+                0 => 0,
+                _ => word % (self.config.entry_size / 4),
+            };
+            let addr = self.addr(index) + 4 * u64::from(word);
+            let value = match dma.read_u32(addr) {
+                Ok(old) if what & 0x40 != 0 => old ^ 1 << (value % 32),
+                _ => value,
+            };
+            if dma.write(addr, &value.to_le_bytes()).is_ok() {
+                written += 1;
+            }
+        }
+        written
+    }
+
     /// Counts the entries in memory, all at once.
     pub fn count(&self, dma: &impl Dma) -> TableCount {
         let mut count = TableCount::default();

@@ -227,6 +227,15 @@ pub enum Request {
         /// What to write.
         value: u32,
     },
+    /// Write any words into the tables and counters, as a broken engine might.
+    Scribble {
+        /// Chooses them.
+        #[arg(long, default_value_t = 1)]
+        seed: u64,
+        /// How many words, in each engine's table.
+        #[arg(long, default_value_t = 64)]
+        words: u32,
+    },
     /// Set what was counted to 0.
     ResetStats,
     /// Bring the chip to its state after power-up, behind its driver's back.
@@ -294,6 +303,9 @@ impl Request {
                 word,
                 value,
             } => json!({"cmd": "poke", "ppe": ppe, "index": index, "word": word, "value": value}),
+            Request::Scribble { seed, words } => {
+                json!({"cmd": "scribble", "seed": seed, "words": words})
+            }
             Request::ResetStats => json!({"cmd": "reset-stats"}),
             Request::Reset => json!({"cmd": "reset"}),
         }

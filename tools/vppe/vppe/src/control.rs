@@ -42,8 +42,26 @@ enum Request {
         word: u32,
         value: u32,
     },
+    Scribble {
+        seed: u64,
+        words: u32,
+    },
     ResetStats,
     Reset,
+}
+
+/// Words that one request may have written: the lock is held meanwhile.
+const MAX_SCRIBBLE: u32 = 100_000;
+
+/// Numbers that look random (splitmix64), the same ones for the same seed.
+fn numbers(mut state: u64) -> impl FnMut() -> u32 {
+    move || {
+        state = state.wrapping_add(0x9e37_79b9_7f4a_7c15);
+        let mut z = state;
+        z = (z ^ z >> 30).wrapping_mul(0xbf58_476d_1ce4_e5b9);
+        z = (z ^ z >> 27).wrapping_mul(0x94d0_49bb_1331_11eb);
+        (z ^ z >> 31) as u32
+    }
 }
 
 fn one() -> u32 {
@@ -171,6 +189,20 @@ impl Control {
                 } else {
                     json!({"error": "no such word in a table of the engine"})
                 }
+            }
+            Request::Scribble { words, .. } if words > MAX_SCRIBBLE => {
+                json!({"error": format!("{words} words are too many: {MAX_SCRIBBLE} at most")})
+            }
+            Request::Scribble { seed, words } => {
+                let mut core = self.shared.lock();
+                let Core { engine, memory } = &mut *core;
+                let mut random = numbers(seed);
+                let ppes = engine.ppes_mut().iter_mut();
+                let written: u32 = ppes
+                    .map(|ppe| ppe.scribble(memory, words, &mut random))
+                    .sum();
+                info!("scribbled {written} words, seed {seed}");
+                json!({"ok": true, "written": written})
             }
             Request::ResetStats => {
                 let mut start = self.start.lock().unwrap_or_else(PoisonError::into_inner);

@@ -520,6 +520,32 @@ fn faults_by_the_control_socket() {
     assert!(nonsense["error"].is_string());
 }
 
+/// What it writes is in the table, and the next seed writes something else.
+#[test]
+fn scribbles_into_the_tables() {
+    let program = Program::start();
+    let scribble = |seed: u64, words: u32| json!({"cmd": "scribble", "seed": seed, "words": words});
+    let none = program.ask(&scribble(1, 100));
+    assert_eq!(none, json!({"ok": true, "written": 0}), "nothing runs yet");
+    let mut driver = Driver::start(&program);
+    driver.bind();
+    let entries = || program.ask(&json!({"cmd": "entries"}));
+    let before = entries();
+    let done = program.ask(&scribble(1, 5000));
+    assert_eq!(done, json!({"ok": true, "written": 5000}));
+    let after = entries();
+    assert_ne!(after, before);
+    program.ask(&scribble(2, 5000));
+    assert_ne!(entries(), after);
+    let many = program.ask(&scribble(1, 1_000_000));
+    assert!(many["error"].as_str().unwrap().contains("too many"));
+    // It answers, looks frames up and can be started again.
+    program.wires[0].send(&frame(2000, b"x")).unwrap();
+    program.wait(|stats| stats["ppe"][0]["lookups"] == 1);
+    driver.client.reset().unwrap();
+    assert_eq!(entries(), json!({"entries": []}));
+}
+
 #[test]
 fn a_stopped_datapath_ends() {
     let program = Program::start();
