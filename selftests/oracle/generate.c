@@ -875,3 +875,78 @@ void oracle_generate(struct oracle_rule *r, struct oracle_standin *s,
 			r->odd |= BIT_ULL(odd);
 	}
 }
+
+static void random_bytes(void *to, size_t len, u64 *state)
+{
+	u64 value;
+
+	for (; len >= sizeof(value); len -= sizeof(value), to += sizeof(value)) {
+		value = oracle_random(state);
+		memcpy(to, &value, sizeof(value));
+	}
+	value = oracle_random(state);
+	memcpy(to, &value, len);
+}
+
+static void scramble_keys(struct oracle_rule *r, u64 *state)
+{
+	PLACE(r, META, meta);
+	PLACE(r, CONTROL, control);
+	PLACE(r, BASIC, basic);
+	PLACE(r, ETH_ADDRS, eth);
+	PLACE(r, VLAN, vlan);
+	PLACE(r, CVLAN, cvlan);
+	PLACE(r, IPV4_ADDRS, ipv4);
+	PLACE(r, IPV6_ADDRS, ipv6);
+	PLACE(r, PORTS, ports);
+	PLACE(r, TCP, tcp);
+	PLACE(r, IP, ip);
+	PLACE(r, ENC_CONTROL, enc_control);
+	PLACE(r, ENC_KEYID, enc_keyid);
+	PLACE(r, ENC_IPV4_ADDRS, enc_ipv4);
+	PLACE(r, ENC_IPV6_ADDRS, enc_ipv6);
+	/* One more or less, or any; those without a place begin where all do. */
+	if (oracle_below(state, 2))
+		r->dissector.used_keys ^= BIT_ULL(oracle_below(state, FLOW_DISSECTOR_KEY_MAX));
+	else
+		r->dissector.used_keys = oracle_random(state) &
+					 (BIT_ULL(FLOW_DISSECTOR_KEY_MAX) - 1);
+}
+
+static void scramble_actions(struct oracle_rule *r, struct oracle_standin *s, u64 *state)
+{
+	struct flow_action *actions = &r->rule->action;
+	struct net_device *devices[] = { s->port[0], s->port[s->chip->ports - 1], s->foreign, NULL };
+	struct flow_action_entry *act;
+	int i;
+
+	if (oracle_below(state, 2))
+		actions->num_entries = oracle_below(state, ORACLE_ACTIONS + 1);
+	flow_action_for_each(i, act, actions) {
+		if (oracle_below(state, 3))
+			continue;
+		random_bytes(act, sizeof(*act), state);
+		act->id = oracle_below(state, 8) ? oracle_below(state, NUM_FLOW_ACTIONS) :
+			  (u32)oracle_random(state);
+		/* Whatever it is, this is where a device would be. */
+		act->dev = devices[oracle_below(state, ARRAY_SIZE(devices))];
+		if (act->id == FLOW_ACTION_MANGLE)
+			random_bytes(&act->mangle, sizeof(act->mangle), state);
+		else if (act->id == FLOW_ACTION_VLAN_PUSH)
+			random_bytes(&act->vlan, sizeof(act->vlan), state);
+	}
+}
+
+void oracle_scramble(struct oracle_rule *r, struct oracle_standin *s, u64 *state)
+{
+	u32 what = oracle_below(state, 16);
+
+	if (what & 1)
+		scramble_keys(r, state);
+	if (what & 2)
+		random_bytes(&r->key, sizeof(r->key), state);
+	if ((what & 4) && (what & 2))
+		random_bytes(&r->mask, sizeof(r->mask), state);
+	if (what & 8)
+		scramble_actions(r, s, state);
+}

@@ -103,5 +103,11 @@ void oracle_generate_kind(struct oracle_rule *r, struct oracle_standin *s,
 /* Makes a rule for a flow of a random kind, half of them with oddities. */
 void oracle_generate(struct oracle_rule *r, struct oracle_standin *s,
 		     u64 *state);
+/*
+ * Makes of a rule what no driver can make sense of, and has to survive: any keys, any
+ * bytes in them, any actions. What is left is that the rule is one: its keys and actions
+ * are where it says, and devices are devices.
+ */
+void oracle_scramble(struct oracle_rule *r, struct oracle_standin *s, u64 *state);
 
 #endif

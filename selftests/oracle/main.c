@@ -11,6 +11,7 @@
 #include "bridge.h"
 #include "capture.h"
 #include "drive.h"
+#include "hostile.h"
 #include "ours.h"
 #include "report.h"
 #include "standin.h"
@@ -40,6 +41,10 @@ MODULE_PARM_DESC(capture, "net devices of the chip's ports, separated by commas:
 static bool drive;
 module_param(drive, bool, 0444);
 MODULE_PARM_DESC(drive, "let the kernel's driver drive the emulated board");
+
+static char *hostile = "";
+module_param(hostile, charp, 0444);
+MODULE_PARM_DESC(hostile, "net devices of the chip's ports, separated by commas: give nft_offload rules that it cannot make sense of, count= commands on each CPU");
 
 static struct debugfs_blob_wrapper blob;
 static struct dentry *file;
@@ -156,6 +161,15 @@ static int start_drive(void)
 	return err;
 }
 
+static int run_hostile(void)
+{
+	int err = oracle_hostile(hostile, seed, count);
+
+	if (!err)
+		file = debugfs_create_blob("nft_offload_oracle", 0400, NULL, &blob);
+	return err;
+}
+
 static int __init oracle_init(void)
 {
 	int err = 0;
@@ -167,6 +181,8 @@ static int __init oracle_init(void)
 		err = start_capture();
 	else if (drive)
 		err = start_drive();
+	else if (*hostile)
+		err = run_hostile();
 	else
 		run();
 	if (err)

@@ -1,0 +1,14 @@
+/* SPDX-License-Identifier: GPL-2.0-only */
+/*
+ * Rules that nobody would make, given to nft_offload itself by its own callback, as a
+ * flowtable would: on all CPUs at once, with a few cookies for all of them.
+ */
+#ifndef NFT_OFFLOAD_ORACLE_HOSTILE_H
+#define NFT_OFFLOAD_ORACLE_HOSTILE_H
+
+#include <linux/types.h>
+
+/* @ports: names of net devices, separated by commas; @count: commands of each CPU. */
+int oracle_hostile(const char *ports, u64 seed, unsigned int count);
+
+#endif
