@@ -354,9 +354,8 @@ fn what_is_poked_is_in_memory_and_not_in_the_cache() {
     let index = lab.bind(&flow);
     lab.expect_forward(&flow.frame(b"x"));
     let words = u32::try_from(flow.entry().len() / 4).unwrap();
-    let poke = |lab: &Lab, index, word, value| {
-        lab.engine.ppes()[0].poke(&lab.memory, index, word, value)
-    };
+    let poke =
+        |lab: &Lab, index, word, value| lab.engine.ppes()[0].poke(&lab.memory, index, word, value);
     assert!(poke(&lab, index, 0, 0));
     assert_eq!(lab.ib1(index), 0);
     lab.expect_forward(&flow.frame(b"x"));
