@@ -4,14 +4,14 @@
 # The kernel remembers flowtables for drivers that come later, also one that could not be made
 # and is freed, on a device that is gone. It offers that to the module, which must not look.
 . "$(dirname "$0")/lib.sh"
-begin 13 none
+begin 15 none
 
 failing()
 {
 	local said
 	said=$(nft -f - 2>&1 <<-END
 		table inet stale {
-			flowtable ft { hook ingress priority 0; devices = { dummy0 }; flags offload; }
+			flowtable ft { hook ingress priority 0; devices = { $1 }; flags offload; }
 		}
 	END
 	) && return 1
@@ -24,9 +24,11 @@ again()
 
 modprobe dummy numdummies=0
 check "there is a device that no driver offloads" ip link add dummy0 type dummy
-check "a flowtable with it cannot be made" failing
-check "the module comes, and is offered that" load
-check "it says no" log_has 1 'a flowtable was there first: reload the ruleset'
+check "a flowtable with it cannot be made" failing dummy0
+check "nor one with a port, without the module" failing lan
+check "the module comes, and is offered these" load
+check "it takes none" equal flowtables "$(sed -n 's/^flowtables: //p' "$ENGINE/status")" 0
+check "it says what is to be done" log_has 1 'a flowtable was there first: reload the ruleset'
 check "the device goes" ip link del dummy0
 check "the module comes once more" again
 check "nothing is bound" bound_is 0
