@@ -9,7 +9,7 @@
 begin 14
 
 SEED=${SCRIBBLE_SEED-$RANDOM} ROUNDS=${SCRIBBLE_ROUNDS-24}
-FLOWS="1 2 3 4 5 6"
+FLOWS=(1 2 3 4 5 6)
 
 # One round: words anywhere, and all that looks at the table or changes it.
 round()
@@ -17,9 +17,9 @@ round()
 	local n=$1 which=$((1 + $1 % 6))
 	vppectl scribble --seed $((SEED + n)) --words $((1 << (n % 10))) >/dev/null || return 1
 	cat "$ENGINE"/flows "$ENGINE"/bind "$ENGINE"/entries "$ENGINE"/stats "$ENGINE"/status >/dev/null || return 1
-	peer burst f$which down 4 100 >/dev/null
+	peer burst "f$which" down 4 100 >/dev/null
 	case $((n % 6)) in
-	1) peer close f$which; peer open f$which udp lan "$WAN_HOST4" 522$which >/dev/null ;;
+	1) peer close "f$which"; peer open "f$which" udp lan "$WAN_HOST4" "522$which" >/dev/null ;;
 	2) conntrack -F >/dev/null 2>&1 ;;
 	3) ruleset hardware || return 1 ;;
 	4) echo all >"$ENGINE/flush" || return 1 ;;
@@ -43,17 +43,17 @@ all_gone()
 
 note "seed $SEED, $ROUNDS rounds"
 check "the ruleset loads" ruleset hardware
-for n in $FLOWS; do
-	peer open f$n udp lan "$WAN_HOST4" 522$n >/dev/null
-	peer send f$n both 2 100 >/dev/null
+for n in "${FLOWS[@]}"; do
+	peer open "f$n" udp lan "$WAN_HOST4" "522$n" >/dev/null
+	peer send "f$n" both 2 100 >/dev/null
 done
 check "flows are offloaded" wait_for 5 bound_is 12
-for n in $FLOWS; do peer stream f$n up 10 100 >/dev/null; done
+for n in "${FLOWS[@]}"; do peer stream "f$n" up 10 100 >/dev/null; done
 refused=$(stat_of rejected) bound=$(stat_of bound_total)
 check "the engine scribbles" scribble
 note "bound $(($(stat_of bound_total) - bound)), refused $(($(stat_of rejected) - refused)), entries that are not the module's: $(($(engine_bound) - $(stat_of bound_now)))"
 check "flows came all the while" [ "$(stat_of bound_total)" -gt $((bound + 12)) ]
-for n in $FLOWS; do peer halt f$n >/dev/null; peer close f$n >/dev/null; done
+for n in "${FLOWS[@]}"; do peer halt "f$n" >/dev/null; peer close "f$n" >/dev/null; done
 conntrack -F >/dev/null 2>&1
 check "no flow stays" wait_for $((FLOWTABLE_TIMEOUT + 10)) all_gone
 check "the engine was never given up" equal quarantined "$(stat_of quarantined)" 0
