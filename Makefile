@@ -33,7 +33,7 @@ unexport MAKEFLAGS
 jobs = $(patsubst -j%,%,$(filter -j%,$(MAKEFLAGS)))
 .NOTPARALLEL:
 
-.PHONY: all modules vppe demo check check-debug check-host lint selftests oracle fuzz bench bench-host lab-shell \
+.PHONY: all modules vppe demo check check-debug check-host lint selftests oracle fuzz soak bench bench-host lab-shell \
 	ipk deb check-dkms install uninstall clean distclean help
 all: modules
 
@@ -52,6 +52,7 @@ help:
 ## make selftests     tests in the router; TESTS="name …" picks some
 ## make oracle        random rules to the kernel's own driver and to ours: the same entries?
 ## make fuzz          looks for bytes that core or model cannot bear, TIME=60 seconds each
+## make soak          all that may happen to a router, in random order; MINUTES=10 SEED=
 ## make bench         instructions per flow, beside the kernel's own driver; report.json
 ## make bench-host    times the pure core and the engine's model on this machine
 ## make lab-shell     boots a router between two hosts and gives a shell in it
@@ -70,6 +71,8 @@ help:
 ##                    mt7621, mt7622 or mt7623
 ## VERMAGIC=HASH      the kernel that ipk is for; PKGARCH= LINUX_RELEASE= as scripts/ipk says
 ## SEED=1 COUNT=N      the oracle's rules: which, and how many per chip (20000)
+## SEED=N TIME=60      fuzz: the same search again, and seconds for each target
+## SEED=N MINUTES=10   soak: the same operations again, and for how long
 ## CLIPPY=1           lints the module instead of building it
 ## W=1 V=1            as in the kernel's own build
 ## INSTALL_MOD_PATH=  where to install; INSTALL_MOD_STRIP=1 leaves debug data out
@@ -104,6 +107,9 @@ oracle:
 
 fuzz:
 	@scripts/fuzz
+
+soak: modules vppe
+	@scripts/soak
 
 bench:
 	@JOBS="$(or $(JOBS),$(jobs))" scripts/bench
