@@ -10,6 +10,7 @@
 #include <linux/netdevice.h>
 #include <linux/module.h>
 #include <linux/netlink.h>
+#include <linux/pci.h>
 #include <linux/rcupdate.h>
 #include <linux/rhashtable.h>
 #include <linux/rtnetlink.h>
@@ -448,6 +449,11 @@ bool nft_offload_helper_frame(const struct sk_buff *skb,
 	frame->packets = max_t(u16, skb_shinfo(skb)->gso_segs, 1);
 	frame->head_len = min_t(unsigned int, skb->len - offset, sizeof(frame->head));
 	return !skb_copy_bits(skb, offset, frame->head, frame->head_len);
+}
+
+void nft_offload_helper_pci_clear_master(struct device *dev)
+{
+	pci_clear_master(to_pci_dev(dev));
 }
 
 void nft_offload_helper_bh_disable(void)

@@ -9,6 +9,7 @@
 #include <linux/types.h>
 
 struct dentry;
+struct device;
 struct inode;
 struct seq_file;
 struct seq_operations;
@@ -116,6 +117,8 @@ struct nft_offload_frame {
 
 bool nft_offload_helper_frame(const struct sk_buff *skb,
 			      struct nft_offload_frame *frame);
+
+void nft_offload_helper_pci_clear_master(struct device *dev);
 
 void nft_offload_helper_bh_disable(void);
 void nft_offload_helper_bh_enable(void);

@@ -2,14 +2,19 @@
 
 //! PCI devices, as far as the kernel series differ in how they show them.
 
-use super::mmio::Registers;
+use super::{
+    bindings,
+    mmio::Registers, //
+};
 use kernel::{
     device::{
         Bound,
-        Core, //
+        Core,
+        Device, //
     },
     pci,
-    prelude::*, //
+    prelude::*,
+    sync::aref::ARef, //
 };
 
 /// A PCI driver.
@@ -54,6 +59,27 @@ impl<T: Driver> pci::Driver for Adapter<T> {
 /// Claims and maps the whole of a memory BAR.
 pub fn map(dev: &pci::Device<Bound>, bar: u32, name: &'static CStr) -> Result<Registers> {
     Ok(Registers::new(dev.iomap_region(bar, name)?.into_devres()?))
+}
+
+/// A device that may access memory, as long as this exists.
+pub struct BusMaster(ARef<Device>);
+
+impl BusMaster {
+    /// Allows it.
+    pub fn new(dev: &pci::Device<Core<'_>>) -> Self {
+        dev.set_master();
+        let dev: &Device = dev.as_ref();
+        Self(dev.into())
+    }
+}
+
+impl Drop for BusMaster {
+    fn drop(&mut self) {
+        // CAST: A `Device` is transparent over the C type.
+        let dev = core::ptr::from_ref::<Device>(&self.0).cast_mut().cast();
+        // SAFETY: It is the device of a PCI device, to which there is a reference.
+        unsafe { bindings::nft_offload_helper_pci_clear_master(dev) };
+    }
 }
 
 /// Lets the device reach all memory that a `bits` wide address can name.

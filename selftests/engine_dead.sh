@@ -4,7 +4,7 @@
 # An engine that stops answering is given up once; its flows go on by CPU. When it answers
 # again they come back, and so they do if it was reset behind the module's back.
 . "$(dirname "$0")/lib.sh"
-begin 15
+begin 21
 
 check "the ruleset loads" ruleset hardware
 peer capture >/dev/null
@@ -32,6 +32,26 @@ check "the chip is reset" vppectl reset
 # shellcheck disable=SC2016 # later
 check "its flows come back" eval 'wait_for 10 back && equal restarted "$(stat_of restarted)" 2'
 check_counts "nothing of what hardware carried was lost" exact udp dport=5202 lan "proto=udp dport=5202" wan "proto=udp sport=5202"
+
+# Its tables are memory of the module's, and it may answer again when that is somebody else's.
+master()
+{
+	local command
+	command=$(od -An -tu1 -j4 -N1 "/sys/bus/pci/devices/${ENGINE##*/}/config")
+	equal "bus master" $((command >> 2 & 1)) "$1"
+}
+twice()
+{
+	[ "$(stat_of quarantined)" = 2 ]
+}
+check "it may access memory" master 1
+vppectl fault dead on >/dev/null
+check "it dies again" wait_for 10 twice
+check "the module unloads from a dead engine" rmmod nft_offload
+check "which may not access memory any more" master 0
+vppectl fault dead off >/dev/null
+check "the module takes it again" eval "load && nft delete table inet fw4 && ruleset hardware"
+check "flows come" wait_for 10 back
 check "the module unloads" rmmod nft_offload
 check "the log is clean" log_clean
 finish

@@ -97,6 +97,7 @@ use crate::{
             Notify,
             Rtnl, //
         },
+        pci::BusMaster,
         time, //
     },
     shaped::{
@@ -402,8 +403,10 @@ impl Ppe {
         started
     }
 
-    /// Has the ports' frames go where they went before, and stops all PPEs.
+    /// Has the ports' frames go where they went before, and stops all PPEs. Tries that with an
+    /// engine that was given up as well: it may answer again, and look at its tables.
     fn stop(&mut self) -> Result<(), HwError> {
+        self.dead = false;
         let directed = core::mem::replace(&mut self.directed, KVec::new());
         let back = self.with(|chip, regs| {
             directed
@@ -796,6 +799,8 @@ pub(crate) struct Engine {
     pub(crate) chip: &'static dyn Chip,
     /// The bus it was found on.
     pub(crate) bus: &'static str,
+    /// Dropped before the tables, which an engine that could not be stopped may still access.
+    _master: BusMaster,
     /// See the module's documentation.
     #[pin]
     pub(crate) state: Mutex<State>,
@@ -810,6 +815,7 @@ impl Engine {
         regs: Registers,
         ports: KVec<Port>,
         bus: &'static str,
+        master: BusMaster,
     ) -> Result<Arc<Self>> {
         let slots = chip.slots();
         let records = slots + spares(slots);
@@ -832,6 +838,7 @@ impl Engine {
                 dev: dev.into(),
                 chip,
                 bus,
+                _master: master,
                 devices: Devices::new()?,
                 state <- new_mutex!(
                     State {
@@ -1311,9 +1318,10 @@ pub(crate) fn attach<'a>(
     regs: Registers,
     ports: KVec<Port>,
     bus: &'static str,
+    master: BusMaster,
 ) -> impl PinInit<Attached, Error> + 'a {
     pin_init::pin_init_scope(move || {
-        let engine = Engine::new(dev, chip, regs, ports, bus)?;
+        let engine = Engine::new(dev, chip, regs, ports, bus, master)?;
         engine.start()?;
         let running = Running(engine.clone());
         dev_info!(

@@ -109,8 +109,15 @@ impl pci::Driver for Board {
         // The table's base register has 32 bits.
         pci::set_dma_mask::<32>(dev)?;
         let registers = pci::map(dev, BAR_CHIP, c"nft_offload chip")?;
-        dev.set_master();
+        let master = pci::BusMaster::new(dev);
 
-        Ok(engine::attach(dev.as_ref(), chip, registers, ports, "pci"))
+        Ok(engine::attach(
+            dev.as_ref(),
+            chip,
+            registers,
+            ports,
+            "pci",
+            master,
+        ))
     }
 }
