@@ -135,8 +135,18 @@ def die(text: str, code: int = 1) -> NoReturn:
     sys.exit(code)
 
 
+# Between these, memory is missing on purpose, which the kernel tells with a trace.
+NO_MEMORY, MEMORY_AGAIN = "lab: memory is missing on purpose", "lab: memory is there again"
+
+
 def bad_lines(text: str) -> list[str]:
-    return [line.strip() for line in text.splitlines() if BAD_LOG.search(line)]
+    bad, on_purpose = [], False
+    for line in text.splitlines():
+        if NO_MEMORY in line or MEMORY_AGAIN in line:
+            on_purpose = NO_MEMORY in line
+        elif BAD_LOG.search(line) and not (on_purpose and line.rstrip().endswith("Call Trace:")):
+            bad.append(line.strip())
+    return bad
 
 
 # --- frames ------------------------------------------------------------------
