@@ -740,7 +740,7 @@ impl State {
         net: &Net,
         pred: impl Fn(&Record) -> bool,
     ) -> usize {
-        self.remove(removal, Some(net), |_, record| pred(record))
+        self.remove(removal, Some(net), &|_, record| pred(record))
     }
 
     /// As [`State::flush`], for flows that tc's rules have brought.
@@ -748,14 +748,15 @@ impl State {
         let pred = |blocks: &[Block], record: &Record| {
             !blocks.iter().any(|block| block.owner == record.owner) && pred(record)
         };
-        self.remove(Removal::Flows, None, pred)
+        self.remove(Removal::Flows, None, &pred)
     }
 
     fn remove(
         &mut self,
         removal: Removal,
         net: Option<&Net>,
-        pred: impl Fn(&[Block], &Record) -> bool,
+        // One copy of this is enough.
+        pred: &dyn Fn(&[Block], &Record) -> bool,
     ) -> usize {
         let mut removed = 0;
         let (chip, blocks) = (self.chip, &self.blocks);

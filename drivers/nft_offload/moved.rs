@@ -199,11 +199,11 @@ impl Follower {
     }
 
     /// Ends the flows that changes concern, of those for which `since` holds.
-    fn end(&self, changes: &[Followed], since: impl Fn(&Followed, &Record) -> bool) {
+    fn end(&self, changes: &[Followed], since: &dyn Fn(&Followed, &Record) -> bool) {
         if changes.is_empty() {
             return;
         }
-        let ended = self.engine.end(Removal::Moved, |net, record| {
+        let ended = self.engine.end(Removal::Moved, &|net, record| {
             changes.iter().any(|followed| {
                 followed.net.is_none_or(|at| at == net)
                     && followed.change.concerns(&record.flow)
@@ -221,9 +221,10 @@ impl Follower {
         let due = |followed: &Followed| now_ms.saturating_sub(followed.when_ms) >= AGAIN_MS;
         // They are in the order in which they were told.
         let ripe = again.iter().take_while(|followed| due(followed)).count();
-        self.end(again.get(..ripe).unwrap_or_default(), |followed, record| {
-            record.since_ms >= followed.when_ms
-        });
+        self.end(
+            again.get(..ripe).unwrap_or_default(),
+            &|followed, record| record.since_ms >= followed.when_ms,
+        );
         again.retain(|followed| !due(followed));
         let next_ms = again.first()?.when_ms + AGAIN_MS;
         Some(next_ms.saturating_sub(now_ms).max(1))
@@ -245,7 +246,7 @@ impl Task for Follower {
     fn run(&self) -> Option<u64> {
         let changes = self.take();
         if let Ok(changes) = &changes {
-            self.end(changes, |_, _| true);
+            self.end(changes, &|_, _| true);
         }
         let kept = changes.and_then(|changes| {
             let mut again = self.again.lock();
@@ -259,7 +260,7 @@ impl Task for Follower {
             // Without memory nobody knows which ones.
             self.told.with(|told| told.moves.clear());
             self.engine.with(|state| state.counters.moves_lost += 1);
-            self.end(&[Followed::all(time::now_ms())], |_, _| true);
+            self.end(&[Followed::all(time::now_ms())], &|_, _| true);
         }
         self.follow_again()
     }

@@ -65,7 +65,7 @@ impl Engine {
             }
             _ => return Err(EINVAL),
         };
-        let ended = self.end(Removal::Connections, |_, record| which.holds(record))
+        let ended = self.end(Removal::Connections, &|_, record| which.holds(record))
             // What tc's rules have brought nf_flowtable does not know.
             + self.with(|state| state.flush_subflows(|record| which.holds(record)));
         if ended == 0 && matches!(which, Which::Connection(_)) {
@@ -76,7 +76,7 @@ impl Engine {
 
     /// Ends the connections of flowtables for which `pred` holds, for one direction at least, in
     /// nf_flowtable and in the hardware. Returns how many flows there were in the latter.
-    pub(crate) fn end(&self, removal: Removal, pred: impl Fn(NetId, &Record) -> bool) -> usize {
+    pub(crate) fn end(&self, removal: Removal, pred: &dyn Fn(NetId, &Record) -> bool) -> usize {
         let mut ended = 0;
         self.devices.for_each_flowtable(|flowtable| {
             let net = flowtable.net();

@@ -122,7 +122,7 @@ pub enum News {
 /// The Ethernet addresses of neighbours, over storage of the caller's. The kernel tells of a
 /// neighbour often, and does not say whether its address is another one than before.
 ///
-/// A neighbour has [`WAYS`] places, by its hash. If others have them all, the one that was not
+/// A neighbour has four places, by its hash. If others have them all, the one that was not
 /// told of for longest is forgotten; it is new when it is told of next.
 pub struct Neighbours<S> {
     places: S,
@@ -133,7 +133,7 @@ where
     S: DerefMut<Target = [Option<Neighbour<P>>]>,
     P: Copy + Eq + Hash,
 {
-    /// None. The length of the storage is a multiple of [`WAYS`]; what is over is not used.
+    /// None. The length of the storage is a multiple of four; what is over is not used.
     pub fn new(mut places: S) -> Self {
         places.fill(None);
         Self { places }

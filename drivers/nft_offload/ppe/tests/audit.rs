@@ -250,7 +250,7 @@ fn what_the_engine_changes_has_its_place_in_each_format() {
         let mut words = entry.words().to_vec();
         for bit in 0..32 {
             words[0] ^= 1 << bit;
-            assert_eq!(format.is_as_written(&words, &entry), own >> bit & 1 == 1);
+            assert_eq!(format.is_as_written(&words, &entry), (own >> bit) & 1 == 1);
             words[0] ^= 1 << bit;
         }
         assert!(!format.is_as_written(&words[..words.len() - 1], &entry));
