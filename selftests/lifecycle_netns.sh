@@ -1,6 +1,7 @@
 #!/bin/bash
 # SPDX-License-Identifier: GPL-2.0-only
 # lab: own
+# oracle: none
 # The ports are in a network namespace, with a flowtable of its own, and that is deleted while
 # a flow runs in hardware; the ports come back to where a flowtable waits for them. That the
 # module hears of devices late, or not at all, leaves nothing behind.

@@ -251,7 +251,9 @@ impl Task for Follower {
         let kept = changes.and_then(|changes| {
             let mut again = self.again.lock();
             again.reserve(changes.len(), GFP_KERNEL)?;
-            for followed in changes {
+            // To end what goes by a route would also end those that found the new one.
+            let precise = |followed: &Followed| !matches!(followed.change, Change::Route(..));
+            for followed in changes.into_iter().filter(precise) {
                 again.push_within_capacity(followed)?;
             }
             Ok(())
