@@ -8,7 +8,7 @@
 . "$(dirname "$0")/lib.sh"
 begin 14
 
-SEED=${SCRIBBLE_SEED-$RANDOM} ROUNDS=${SCRIBBLE_ROUNDS-24}
+SEED=${SCRIBBLE_SEED-7} ROUNDS=${SCRIBBLE_ROUNDS-24}
 FLOWS=(1 2 3 4 5 6)
 
 # One round: words anywhere, and all that looks at the table or changes it.

@@ -8,7 +8,7 @@
 begin 7
 
 SOAK_SECONDS=${SOAK_SECONDS-60}
-SOAK_SEED=${SOAK_SEED-$RANDOM}
+SOAK_SEED=${SOAK_SEED-77}
 FAR4=198.51.100.9	# a host behind the wan's, whose route changes
 FLOWS=10
 
