@@ -403,17 +403,19 @@ impl Ppe {
         started
     }
 
-    /// Has the ports' frames go where they went before, and stops all PPEs. Tries that with an
-    /// engine that was given up as well: it may answer again, and look at its tables.
+    /// Has the ports' frames go where they went before, and stops all PPEs: each of them, also one
+    /// that was given up, since it may answer again and look at its tables.
     fn stop(&mut self) -> Result<(), HwError> {
-        self.dead = false;
-        let directed = core::mem::replace(&mut self.directed, KVec::new());
-        let back = self.with(|chip, regs| {
-            directed
-                .iter()
-                .try_for_each(|&(port, before)| chip.redirect(regs, port, before))
-        });
-        back.and(self.for_each(|chip, regs, ppe| chip.stop(regs, ppe)))
+        let mut all = Ok(());
+        for &(port, before) in &self.directed {
+            all = all.and(self.chip.redirect(&self.regs, port, before));
+        }
+        self.directed.clear();
+        for ppe in 0..self.memory.len() {
+            all = all.and(self.chip.stop(&self.regs, ppe));
+        }
+        self.dead = all.is_err();
+        all
     }
 
     fn try_start(&mut self, ports: &[Port]) -> Result<(), HwError> {

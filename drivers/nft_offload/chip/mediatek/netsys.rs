@@ -310,20 +310,22 @@ impl Chip for Ppe {
 
     fn stop(&self, regs: &Registers, ppe: usize) -> Result<(), HwError> {
         let regs = self.block(regs, ppe)?;
-        regs.clear_cache()?;
-        regs.write(CACHE_CTL, 0)?;
-        regs.write(FLOW_CFG, 0)?;
-        let config = regs.read(TB_CFG)?;
+        // First what has the engine leave memory alone, also if it does not answer now: a bit that
+        // could not be read is better lost than the memory.
+        let global = regs.read(GLO_CFG).unwrap_or(0);
+        regs.write(GLO_CFG, global & !GLO_CFG_EN)?;
+        let table = regs.read(TB_CFG).unwrap_or(0);
         regs.write(
             TB_CFG,
-            config & !TB_CFG_SCAN_MODE.set(TB_CFG_SCAN_MODE.max()),
+            table & !TB_CFG_SCAN_MODE.set(TB_CFG_SCAN_MODE.max()),
         )?;
-        let global = regs.read(GLO_CFG)?;
-        regs.write(GLO_CFG, global & !GLO_CFG_EN)?;
         if self.caps.mib.is_some() {
             regs.write(MIB_CFG, 0)?;
         }
-        regs.wait_clear(GLO_CFG, GLO_CFG_BUSY)
+        regs.write(FLOW_CFG, 0)?;
+        let cleared = regs.clear_cache();
+        regs.write(CACHE_CTL, 0)?;
+        cleared.and(regs.wait_clear(GLO_CFG, GLO_CFG_BUSY))
     }
 
     fn clear_cache(&self, regs: &Registers, ppe: usize) -> Result<(), HwError> {
