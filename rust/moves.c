@@ -14,6 +14,7 @@
 #include <net/net_namespace.h>
 #include <net/netevent.h>
 #include <net/netns/generic.h>
+#include <net/nexthop.h>
 #include <net/switchdev.h>
 
 #include "moves.h"
@@ -81,6 +82,7 @@ static struct notifier_block switchdev_nb = { .notifier_call = switchdev_event }
 
 struct moves_net {
 	struct notifier_block fib;
+	struct notifier_block nexthops;
 	struct net *net;
 	/* The routes there are already are told first, and are no news. */
 	bool ready;
@@ -131,6 +133,18 @@ static int fib_event(struct notifier_block *nb, unsigned long event, void *data)
 	return NOTIFY_DONE;
 }
 
+static int nexthop_event(struct notifier_block *nb, unsigned long event, void *data)
+{
+	struct moves_net *here = container_of(nb, struct moves_net, nexthops);
+	struct nft_offload_move move = { .kind = NFT_OFFLOAD_MOVE_NEXTHOP, .net = here->net };
+
+	/* One that goes takes its routes along, which is told as that of routes. */
+	if (READ_ONCE(here->ready) &&
+	    (event == NEXTHOP_EVENT_REPLACE || event == NEXTHOP_EVENT_BUCKET_REPLACE))
+		tell(&move);
+	return NOTIFY_DONE;
+}
+
 static int __net_init moves_net_init(struct net *net)
 {
 	struct moves_net *here = net_generic(net, moves_net_id);
@@ -139,7 +153,8 @@ static int __net_init moves_net_init(struct net *net)
 	here->fib.notifier_call = fib_event;
 	/* Fails only while routes change without end; no reason to have no namespace. */
 	here->registered = !register_fib_notifier(net, &here->fib, NULL, NULL);
-	if (!here->registered)
+	here->nexthops.notifier_call = nexthop_event;
+	if (!here->registered || register_nexthop_notifier(net, &here->nexthops, NULL))
 		pr_warn_once("nft_offload: changes of routes go unnoticed: load the module again when they are fewer\n");
 	WRITE_ONCE(here->ready, true);
 	return 0;
@@ -149,6 +164,7 @@ static void __net_exit moves_net_exit(struct net *net)
 {
 	struct moves_net *here = net_generic(net, moves_net_id);
 
+	unregister_nexthop_notifier(net, &here->nexthops);
 	if (here->registered)
 		unregister_fib_notifier(net, &here->fib);
 }

@@ -18,6 +18,8 @@ enum nft_offload_move_kind {
 	NFT_OFFLOAD_MOVE_STATION,
 	/* Packets to addr/len may go another way now. */
 	NFT_OFFLOAD_MOVE_ROUTE,
+	/* A nexthop object is about to lead elsewhere; the routes by it are not told. */
+	NFT_OFFLOAD_MOVE_NEXTHOP,
 };
 
 /**

@@ -45,6 +45,8 @@ pub enum Change {
         /// Length in bits.
         len: u8,
     },
+    /// A nexthop object is about to lead elsewhere, with routes of which nothing is known.
+    NextHop,
 }
 
 /// A change in a namespace.
@@ -74,6 +76,7 @@ impl Move {
                 mac: raw.mac,
             },
             bindings::NFT_OFFLOAD_MOVE_ROUTE => Change::Route { addr, len: raw.len },
+            bindings::NFT_OFFLOAD_MOVE_NEXTHOP => Change::NextHop,
             _ => return None,
         };
         Some(Self {

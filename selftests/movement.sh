@@ -5,7 +5,7 @@
 # bridge, a route leads elsewhere, the router loses an address. 100 ms after the kernel knows
 # of it, hardware does not forward the old way any more, and the flow comes back on the new one.
 . "$(dirname "$0")/lib.sh"
-begin 27
+begin 30
 
 FAR4=198.51.100.9			# behind the wan's host
 OTHER_MAC=02:00:00:00:02:77 OTHER4=203.0.113.77
@@ -102,11 +102,21 @@ check "which was in hardware" moved_since "$moved"
 check "others stay" bound_is 1 "orig=[^ ]*->[^ ]*:5301 "
 ip route replace $FAR4/32 via "$WAN_HOST4"
 check "and back" settled "$TO_NEW" "$TO_OLD"
+
+# A nexthop object changes and the route, which names it, does not.
+ip nexthop add id 7 via "$WAN_HOST4" dev wan
+ip route replace $FAR4/32 nhid 7
+check "by a nexthop object it is in hardware" wait_for 8 bound_is 1 "orig=[^ ]*->[^ ]*:5302 "
+moved=$(stat_of moved)
+ip nexthop replace id 7 via $OTHER4 dev wan
+check "the object leads elsewhere" settled "$TO_OLD" "$TO_NEW"
+check "and had it leave hardware" moved_since "$moved"
 for flow in near far six; do
 	peer halt $flow >"$OUT"
 	peer close $flow >"$OUT"
 done
 ip route del $FAR4/32
+ip nexthop del id 7
 
 # --- an address of the router --------------------------------------------------------------------
 nft delete table inet fw4

@@ -166,6 +166,7 @@ impl State {
                 [Some(Change::Station(mac, ports.by_ifindex(ifindex))), None]
             }
             moves::Change::Route { addr, len } => [Some(Change::Route(addr, len)), None],
+            moves::Change::NextHop => [Some(Change::All), None],
         }
     }
 }
