@@ -3,13 +3,15 @@
 # lab: own
 # The audit is clean with flows and without, and finds what somebody writes into the table in
 # hardware behind the module's back: an entry of nobody, a changed one, one that is gone. It
-# says why a connection is bound in one direction only, and changes no count.
+# says why a connection is bound in one direction only, changes no count, and knows what the
+# run before it has found.
 . "$(dirname "$0")/lib.sh"
-begin 30
+begin 36
 
 # So that no flow ends here by itself.
 flowtable_timeout 30
-STATE_BOUND=$((2 << 28)) ENTRIES=16384
+# Static, too: the engine does not age it.
+STATE_BOUND=$((1 << 31 | 2 << 28)) ENTRIES=16384
 
 # poke SLOT WORD VALUE
 poke()
@@ -38,8 +40,26 @@ sums()
 	audit_of flows && audit_of bound && audit_of half_bound
 }
 
+# says KEY…: these of one run, as "<value> <value> …"
+says()
+{
+	awk -v keys="$*" '{ value[$1] = $2 }
+		END { n = split(keys, key, " "); for (i = 1; i <= n; i++) printf "%s%s", value[key[i]], i < n ? " " : "\n" }' "$ENGINE/audit"
+}
+
+# command_says STATUS PATTERN: what nft-offload makes of it
+command_says()
+{
+	local got=0
+	busybox ash /usr/bin/nft-offload audit >/tmp/audit || got=$?
+	cat /tmp/audit
+	equal "exit status" $got "$1" && grep -qE "$2" /tmp/audit
+}
+
+check "the first run knows of no other" equal "runs, last_run, last_faults" "$(says runs last_run last_faults)" "1 - -"
+check "the second does" equal "runs, last_faults" "$(says runs last_faults)" "2 0"
 check "the audit is clean before anything" audit_clean
-check "it has its line for each sum" equal lines "$(wc -l <"$ENGINE/audit")" 10
+check "it has its line for each sum" equal lines "$(wc -l <"$ENGINE/audit")" 14
 check "the ruleset loads" ruleset hardware
 peer open f udp lan "$WAN_HOST4" 5201 sport=40001 >/dev/null
 peer open six udp lan "$WAN_HOST6" 5203 >/dev/null
@@ -64,8 +84,14 @@ up=$(slot_of "orig=$LAN_HOST4:40001->$WAN_HOST4:5201")
 free=$(printf '%05x' $((0x$up ^ 0x100)))
 check "an entry of nobody" poke "$free" 0 $STATE_BOUND
 check "is an orphan" found orphans 1 "^orphan slot=$free$"
+check "so says nft-offload" command_says 1 '^  orphan 1: '
+check "and still there" equal "faults, last_faults" "$(says faults last_faults)" "1 1"
 check "it is taken away" poke "$free" 0 0
-check "and the audit is clean" audit_clean
+sleep 1
+now=$(says faults last_faults last_run)
+check "the next run has the last one's faults" equal "faults, last_faults" "${now% *}" "0 1"
+check "and the time since" awk -v ago="${now##* }" 'BEGIN { print ago; exit ago < 1 || ago > 30 }'
+check "the audit is clean" audit_clean
 
 check "another Ethernet address in the entry of a flow" poke "$up" 12 1
 check "is a mismatch" found mismatches 1 "^mismatch slot=$up proto=udp orig=$LAN_HOST4:40001->$WAN_HOST4:5201$"

@@ -6,7 +6,10 @@
 //! The engine's lock is held for a range of flows at a time, save for the sums.
 
 use crate::{
-    debugfs::ago,
+    debugfs::{
+        ago,
+        OrNone, //
+    },
     engine::{
         conntrack_tuple,
         Engine,
@@ -95,6 +98,22 @@ impl Kind {
     }
 }
 
+/// What a run came to.
+#[derive(Clone, Copy)]
+struct Run {
+    ended_ms: u64,
+    faults: u32,
+}
+
+/// The runs that there were.
+#[derive(Clone, Copy, Default)]
+pub(crate) struct Runs {
+    count: u64,
+    last: Option<Run>,
+    /// Made for a reader who may not have got it yet.
+    made: Option<Run>,
+}
+
 /// All that is counted.
 struct Audit {
     flows: u32,
@@ -106,6 +125,7 @@ struct Audit {
     index: Kind,
     half_bound: Kind,
     let_go: u32,
+    unread: u32,
 }
 
 impl Audit {
@@ -120,6 +140,7 @@ impl Audit {
             index: Kind::new("index"),
             half_bound: Kind::new("half_bound"),
             let_go: 0,
+            unread: 0,
         }
     }
 
@@ -150,6 +171,7 @@ impl Audit {
         });
         shown?;
         if read.is_err() {
+            self.unread = self.unread.saturating_add(1);
             writeln!(f, "unread slots={from:05x}-{to:05x}")?;
         }
         for at in from..to {
@@ -230,6 +252,22 @@ fn ranges(count: u16) -> impl Iterator<Item = [u16; 2]> {
 }
 
 impl Engine {
+    /// For `Read::next`, of a file in one piece. A run that did not fit into the reader's buffer is
+    /// made anew, so that one counts only when the reader is behind it.
+    pub(crate) fn next_audit(&self, from: u64) -> Option<u64> {
+        if from == 0 {
+            return Some(0);
+        }
+        self.with(|state| {
+            let runs = &mut state.audits;
+            if let Some(run) = runs.made.take() {
+                runs.count += 1;
+                runs.last = Some(run);
+            }
+        });
+        None
+    }
+
     /// Compares, and writes what was found.
     pub(crate) fn audit(&self, f: &mut Formatter<'_>) -> Result {
         let begun = time::now_ms();
@@ -267,6 +305,24 @@ impl Engine {
         ] {
             writeln!(f, "{name} {value}")?;
         }
-        writeln!(f, "took {}", ago(begun))
+        writeln!(f, "took {}", ago(begun))?;
+        let kinds = [
+            audit.orphans.count,
+            audit.mismatches.count,
+            audit.stale.count,
+            audit.ownerless.count,
+            index,
+            audit.unread,
+        ];
+        let faults = kinds.into_iter().fold(0_u32, u32::saturating_add);
+        let Runs { count, last, .. } = self.with(|state| {
+            let ended_ms = time::now_ms();
+            state.audits.made = Some(Run { ended_ms, faults });
+            state.audits
+        });
+        writeln!(f, "faults {faults}")?;
+        writeln!(f, "runs {}", count + 1)?;
+        writeln!(f, "last_run {}", OrNone(last.map(|run| ago(run.ended_ms))))?;
+        writeln!(f, "last_faults {}", OrNone(last.map(|run| run.faults)))
     }
 }

@@ -59,7 +59,7 @@ pub(crate) const FILES: &[File<Engine>] = &[
     lines(c"flows", next_flow, flow),
     lines(c"rejects", next_reject, reject),
     lines(c"bridge", next_rule, rule),
-    once(c"audit", |engine, _, f| engine.audit(f)),
+    lines(c"audit", Engine::next_audit, |engine, _, f| engine.audit(f)),
     File {
         name: c"flush",
         read: None,
@@ -115,7 +115,7 @@ pub(crate) fn ago(then_ms: u64) -> impl fmt::Display {
 }
 
 /// Something, or `-`.
-struct OrNone<T>(Option<T>);
+pub(crate) struct OrNone<T>(pub(crate) Option<T>);
 
 impl<T: fmt::Display> fmt::Display for OrNone<T> {
     fn fmt(&self, f: &mut Formatter<'_>) -> Result {

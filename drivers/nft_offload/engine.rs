@@ -7,6 +7,7 @@
 //! with it held.
 
 use crate::{
+    audit,
     bridge::{
         Bridge,
         Worker, //
@@ -561,6 +562,7 @@ pub(crate) struct State {
     pub(crate) blocks: KVec<Block>,
     next_id: u64,
     pub(crate) counters: Counters,
+    pub(crate) audits: audit::Runs,
     pub(crate) refusals: Refusals<VVec<Option<Last<Name>>>>,
     /// New flows are kept in software.
     pub(crate) paused: bool,
@@ -859,6 +861,7 @@ impl Engine {
                         blocks: KVec::new(),
                         next_id: 0,
                         counters: Counters::default(),
+                        audits: audit::Runs::default(),
                         refusals,
                         paused: false,
                         policy,
