@@ -5,7 +5,7 @@
 # The flow is looked at for longer than the usual time.
 # shellcheck disable=SC2034 # used by begin
 FLOWTABLE_TIMEOUT=30
-begin 42
+begin 44
 
 cli()
 {
@@ -78,6 +78,9 @@ done
 check_counts "why: it says how much" says 0 'original: .*: 20[0-9] packets' -- why "$LAN_HOST4"
 check "stats" says 0 '^bound_now +2$' -- stats
 check "stats --json" json 'j["engines"][0]["stats"]["bound_now"] == 2 and j["engines"][0]["rejects"]["nat66"] == 0' stats --json
+check "audit" says 0 "^$engine: no fault; 2 flows, 2 bound" -- audit
+check "audit --json" json 'j["engines"][0]["faults"] == 0 and j["engines"][0]["bound"] == 2 and
+	j["engines"][0]["last_faults"] == 0' audit --json
 peer stream f up 200 100 >/dev/null
 check "top: two rounds" says 0 '^2 flows, ' -- top 1 2
 # shellcheck disable=SC2016 # awk's
