@@ -405,6 +405,30 @@ static void generate(struct bridge_rule *b, struct oracle_standin *s, u64 *state
 	actions(b, s, state);
 }
 
+struct oracle_rule *oracle_bridge_rule_new(void)
+{
+	struct bridge_rule *b = kzalloc_obj(*b);
+
+	if (!b || oracle_rule_init(&b->r)) {
+		kfree(b);
+		return NULL;
+	}
+	return &b->r;
+}
+
+void oracle_bridge_rule_free(struct oracle_rule *r)
+{
+	if (!r)
+		return;
+	oracle_rule_free(r);
+	kfree(container_of(r, struct bridge_rule, r));
+}
+
+void oracle_bridge_generate(struct oracle_rule *r, struct oracle_standin *s, u64 *state)
+{
+	generate(container_of(r, struct bridge_rule, r), s, state);
+}
+
 /* A packet for the rule, and the words by which the hardware has learned it. */
 static unsigned int make_packet(const struct bridge_rule *b, struct oracle_packet *p,
 				u32 *key, u64 *state)
@@ -682,22 +706,19 @@ static bool saw_all(const struct oracle_chip *chip, const struct counts *c)
 
 static int compare_all(struct oracle_standin *s, u64 seed, unsigned int count, struct counts *c)
 {
-	struct bridge_rule *b = kzalloc_obj(*b);
+	struct oracle_rule *r = oracle_bridge_rule_new();
 	u64 state = seed + s->chip->id;
 	struct oracle_ports ports;
 	unsigned int i;
 
-	if (!b || oracle_rule_init(&b->r)) {
-		kfree(b);
+	if (!r)
 		return -ENOMEM;
-	}
 	oracle_ports_of(s, &ports);
 	for (i = 0; i < count; i++) {
-		compare_one(s, &ports, b, i + 1, &state, c);
+		compare_one(s, &ports, container_of(r, struct bridge_rule, r), i + 1, &state, c);
 		cond_resched();
 	}
-	oracle_rule_free(&b->r);
-	kfree(b);
+	oracle_bridge_rule_free(r);
 	return 0;
 }
 

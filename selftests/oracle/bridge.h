@@ -12,6 +12,8 @@ struct flow_rule;
 struct oracle_chip;
 struct oracle_entry;
 struct oracle_ports;
+struct oracle_rule;
+struct oracle_standin;
 
 /* From the IP header on. */
 struct oracle_packet {
@@ -28,6 +30,12 @@ void nft_oracle_bridge(u32 chip, const struct flow_rule *rule,
 		       const struct oracle_ports *ports, u8 ingress,
 		       const struct oracle_packet *packet, u32 clock,
 		       struct oracle_entry *out);
+
+/* Room for a rule for bridged frames, NULL if there is none. */
+struct oracle_rule *oracle_bridge_rule_new(void);
+void oracle_bridge_rule_free(struct oracle_rule *r);
+/* Makes @r, of oracle_bridge_rule_new(), a random rule, half of them odd in some way. */
+void oracle_bridge_generate(struct oracle_rule *r, struct oracle_standin *s, u64 *state);
 
 void oracle_bridge(const struct oracle_chip *chip, u64 seed, unsigned int count);
 

@@ -4,11 +4,14 @@
 #include <linux/cpumask.h>
 #include <linux/kthread.h>
 #include <linux/netdevice.h>
+#include <linux/rtnetlink.h>
+#include <linux/rwsem.h>
 #include <linux/slab.h>
 #include <net/flow_offload.h>
 #include <net/net_namespace.h>
 #include <net/netfilter/nf_flow_table.h>
 
+#include "bridge.h"
 #include "generate.h"
 #include "hostile.h"
 #include "report.h"
@@ -17,7 +20,7 @@
 #define COOKIES		64
 #define REBIND		997
 
-/* What the generator asks of a chip and of its ports: no engine is behind it. */
+/* What the generators ask of a chip and of its ports: no engine is behind it. */
 static struct oracle_chip chip;
 static struct oracle_standin standin = { .chip = &chip };
 
@@ -26,57 +29,110 @@ static struct nf_flowtable_type type = {
 	.owner = THIS_MODULE,
 };
 
-static struct {
+/* The answers to one of the two that ask. */
+struct answers {
 	atomic_t replaced, refused, destroyed, stats, absent, other, rebinds;
-} counts;
+};
+
+static struct answers of_table, of_tc;
+
+/* A block of tc that all ports share. Its lock is taken inside of RTNL. */
+static struct flow_block block;
+static DECLARE_RWSEM(block_lock);
+
+/* Nobody may bind to an egress side, or to a block that is not there. */
+static char other_block;
+static atomic_t odd_binds;
 
 struct worker {
 	struct nf_flowtable *table;
 	struct completion done;
 	struct oracle_rule rule;
+	struct oracle_rule *bridged;
 	u64 state;
 	unsigned int count;
 	bool rebinds;
 };
 
-/* What the flowtable does: all callbacks are asked, and one of them has to say yes. */
-static int command(struct nf_flowtable *table, struct flow_cls_offload *cls)
+/* All callbacks are asked, and one of them has to say yes. */
+static int ask(struct list_head *callbacks, enum tc_setup_type setup, struct flow_cls_offload *cls)
 {
 	struct flow_block_cb *block_cb;
 	int err = -EOPNOTSUPP, answer;
 
-	down_read(&table->flow_block_lock);
-	list_for_each_entry(block_cb, &table->flow_block.cb_list, list) {
-		answer = block_cb->cb(TC_SETUP_CLSFLOWER, cls, block_cb->cb_priv);
+	list_for_each_entry(block_cb, callbacks, list) {
+		answer = block_cb->cb(setup, cls, block_cb->cb_priv);
 		if (!answer)
 			err = 0;
 		else if (err && answer != -EEXIST)
 			err = answer;
 	}
+	return err;
+}
+
+static int ask_as_table(struct nf_flowtable *table, struct flow_cls_offload *cls)
+{
+	int err;
+
+	down_read(&table->flow_block_lock);
+	err = ask(&table->flow_block.cb_list, TC_SETUP_CLSFLOWER, cls);
 	up_read(&table->flow_block_lock);
 	return err;
 }
 
-static void count_answer(int err, atomic_t *good)
+static int ask_as_tc(enum tc_setup_type setup, struct flow_cls_offload *cls)
+{
+	int err;
+
+	rtnl_lock();
+	down_read(&block_lock);
+	err = ask(&block.cb_list, setup, cls);
+	up_read(&block_lock);
+	rtnl_unlock();
+	return err;
+}
+
+static void count_answer(struct answers *answers, int err, atomic_t *good)
 {
 	switch (err) {
 	case 0:
 		atomic_inc(good);
 		break;
 	case -ENOENT:
-		atomic_inc(&counts.absent);
+		atomic_inc(&answers->absent);
 		break;
 	case -EOPNOTSUPP:
 	case -ENOSPC:
-		atomic_inc(&counts.refused);
+		atomic_inc(&answers->refused);
 		break;
 	default:
-		atomic_inc(&counts.other);
+		atomic_inc(&answers->other);
 		break;
 	}
 }
 
-static void try_one(struct worker *w)
+/* The next command, and what counts it if it is done. */
+static atomic_t *next_command(struct worker *w, struct answers *answers,
+			      struct flow_cls_offload *cls)
+{
+	switch (oracle_below(&w->state, 8)) {
+	case 0:
+		cls->command = FLOW_CLS_DESTROY;
+		return &answers->destroyed;
+	case 1:
+		cls->command = FLOW_CLS_STATS;
+		return &answers->stats;
+	case 2:
+		/* Commands that are for others, and some that nobody knows. */
+		cls->command = FLOW_CLS_STATS + 1 + oracle_below(&w->state, 4);
+		return &answers->other;
+	default:
+		cls->command = FLOW_CLS_REPLACE;
+		return &answers->replaced;
+	}
+}
+
+static void try_as_table(struct worker *w)
 {
 	struct netlink_ext_ack extack = {};
 	struct flow_cls_offload cls = {
@@ -85,50 +141,145 @@ static void try_one(struct worker *w)
 		.common.extack = &extack,
 		.cookie = 1 + oracle_below(&w->state, COOKIES),
 	};
+	atomic_t *good = next_command(w, &of_table, &cls);
 
-	switch (oracle_below(&w->state, 8)) {
-	case 0:
-		cls.command = FLOW_CLS_DESTROY;
-		count_answer(command(w->table, &cls), &counts.destroyed);
-		break;
-	case 1:
-		cls.command = FLOW_CLS_STATS;
-		count_answer(command(w->table, &cls), &counts.stats);
-		break;
-	case 2:
-		/* Commands that are for others, and some that nobody knows. */
-		cls.command = FLOW_CLS_STATS + 1 + oracle_below(&w->state, 4);
-		count_answer(command(w->table, &cls), &counts.other);
-		break;
-	default:
+	if (cls.command == FLOW_CLS_REPLACE) {
 		oracle_generate(&w->rule, &standin, &w->state);
 		if (!oracle_below(&w->state, 3))
 			oracle_scramble(&w->rule, &standin, &w->state);
-		cls.command = FLOW_CLS_REPLACE;
 		cls.rule = w->rule.rule;
-		count_answer(command(w->table, &cls), &counts.replaced);
-		break;
 	}
+	count_answer(&of_table, ask_as_table(w->table, &cls), good);
+}
+
+static void try_as_tc(struct worker *w)
+{
+	struct netlink_ext_ack extack = {};
+	struct flow_cls_offload cls = {
+		.common.protocol = htons(ETH_P_ALL),
+		.common.prio = oracle_random(&w->state),
+		.common.extack = oracle_below(&w->state, 2) ? &extack : NULL,
+		.cookie = 1 + oracle_below(&w->state, COOKIES),
+	};
+	enum tc_setup_type setup = TC_SETUP_CLSFLOWER;
+	atomic_t *good = next_command(w, &of_tc, &cls);
+
+	/* For another chain, and rules of another classifier, are some. */
+	if (!oracle_below(&w->state, 16))
+		cls.common.chain_index = oracle_random(&w->state);
+	if (!oracle_below(&w->state, 16))
+		setup = oracle_below(&w->state, 2) ? TC_SETUP_CLSMATCHALL : TC_SETUP_CLSU32;
+	if (cls.command == FLOW_CLS_REPLACE) {
+		oracle_bridge_generate(w->bridged, &standin, &w->state);
+		if (!oracle_below(&w->state, 3))
+			oracle_scramble(w->bridged, &standin, &w->state);
+		cls.rule = w->bridged->rule;
+	}
+	count_answer(&of_tc, ask_as_tc(setup, &cls), good);
+}
+
+/* If a driver ends while it is bound, which is after its last command. */
+static void forget(struct flow_block_cb *block_cb)
+{
+	rtnl_lock();
+	down_write(&block_lock);
+	list_del(&block_cb->driver_list);
+	list_del(&block_cb->list);
+	flow_block_cb_free(block_cb);
+	up_write(&block_lock);
+	rtnl_unlock();
+}
+
+/* What tc does where a device comes to a block, or leaves it, under RTNL. */
+static bool bind_tc(struct net_device *dev, enum flow_block_command what)
+{
+	struct flow_block_offload bo = {
+		.command = what,
+		.binder_type = FLOW_BLOCK_BINDER_TYPE_CLSACT_INGRESS,
+		.block = &block,
+		.block_shared = true,
+		.net = dev_net(dev),
+		.cb_list_head = &block.cb_list,
+		.cb_list = LIST_HEAD_INIT(bo.cb_list),
+	};
+	struct flow_cls_offload cls = { .command = FLOW_CLS_DESTROY };
+	struct flow_block_cb *block_cb, *next;
+	bool any;
+
+	down_write(&block_lock);
+	flow_indr_dev_setup_offload(dev, NULL, TC_SETUP_BLOCK, &block, &bo, forget);
+	any = !list_empty(&bo.cb_list);
+	if (what == FLOW_BLOCK_BIND) {
+		list_splice(&bo.cb_list, &block.cb_list);
+	} else {
+		for (cls.cookie = 1; cls.cookie <= COOKIES; cls.cookie++)
+			ask(&bo.cb_list, TC_SETUP_CLSFLOWER, &cls);
+		list_for_each_entry_safe(block_cb, next, &bo.cb_list, list) {
+			list_del(&block_cb->list);
+			flow_block_cb_free(block_cb);
+		}
+	}
+	up_write(&block_lock);
+	return any;
+}
+
+/* Is refused, or at least nothing comes of it. */
+static void bind_oddly(struct net_device *dev, u64 *state)
+{
+	struct flow_block_offload bo = {
+		.command = FLOW_BLOCK_BIND,
+		.binder_type = FLOW_BLOCK_BINDER_TYPE_CLSACT_INGRESS,
+		.net = dev_net(dev),
+		.cb_list = LIST_HEAD_INIT(bo.cb_list),
+	};
+
+	if (oracle_below(state, 2)) {
+		bo.block = &block;
+		bo.binder_type += 1 + oracle_below(state, 4);
+	}
+	flow_indr_dev_setup_offload(dev, NULL, TC_SETUP_BLOCK, &other_block, &bo, forget);
+	if (!list_empty(&bo.cb_list))
+		atomic_inc(&odd_binds);
+	bo.command = FLOW_BLOCK_UNBIND;
+	flow_indr_dev_setup_offload(dev, NULL, TC_SETUP_BLOCK, &other_block, &bo, forget);
+}
+
+static void rebind_tc(struct net_device *dev, u64 *state)
+{
+	rtnl_lock();
+	bind_oddly(dev, state);
+	if (bind_tc(dev, FLOW_BLOCK_UNBIND) && bind_tc(dev, FLOW_BLOCK_BIND))
+		atomic_inc(&of_tc.rebinds);
+	else
+		atomic_inc(&of_tc.other);
+	rtnl_unlock();
 }
 
 static void rebind(struct nf_flowtable *table, struct net_device *dev)
 {
 	if (nf_flow_table_offload_setup(table, dev, FLOW_BLOCK_UNBIND) ||
 	    nf_flow_table_offload_setup(table, dev, FLOW_BLOCK_BIND))
-		atomic_inc(&counts.other);
+		atomic_inc(&of_table.other);
 	else
-		atomic_inc(&counts.rebinds);
+		atomic_inc(&of_table.rebinds);
 }
 
 static int work(void *data)
 {
 	struct worker *w = data;
+	struct net_device *dev;
 	unsigned int i;
 
 	for (i = 0; i < w->count; i++) {
-		try_one(w);
-		if (w->rebinds && i % REBIND == REBIND - 1)
-			rebind(w->table, standin.port[oracle_below(&w->state, chip.ports)]);
+		if (oracle_below(&w->state, 2))
+			try_as_table(w);
+		else
+			try_as_tc(w);
+		if (w->rebinds && i % REBIND == REBIND - 1) {
+			dev = standin.port[oracle_below(&w->state, chip.ports)];
+			rebind(w->table, dev);
+			rebind_tc(dev, &w->state);
+		}
 		cond_resched();
 	}
 	kthread_complete_and_exit(&w->done, 0);
@@ -151,6 +302,12 @@ static int run(struct nf_flowtable *table, u64 seed, unsigned int count)
 		err = oracle_rule_init(&w->rule);
 		if (err)
 			break;
+		w->bridged = oracle_bridge_rule_new();
+		if (!w->bridged) {
+			oracle_rule_free(&w->rule);
+			err = -ENOMEM;
+			break;
+		}
 		w->table = table;
 		w->state = seed + n;
 		w->count = count;
@@ -158,6 +315,7 @@ static int run(struct nf_flowtable *table, u64 seed, unsigned int count)
 		init_completion(&w->done);
 		task = kthread_create(work, w, "oracle_hostile/%d", cpu);
 		if (IS_ERR(task)) {
+			oracle_bridge_rule_free(w->bridged);
 			oracle_rule_free(&w->rule);
 			err = PTR_ERR(task);
 			break;
@@ -169,6 +327,7 @@ static int run(struct nf_flowtable *table, u64 seed, unsigned int count)
 	oracle_print("cpus %d\n", n);
 	while (n--) {
 		wait_for_completion(&workers[n].done);
+		oracle_bridge_rule_free(workers[n].bridged);
 		oracle_rule_free(&workers[n].rule);
 	}
 	kvfree(workers);
@@ -180,7 +339,7 @@ static void end_all(struct nf_flowtable *table)
 	struct flow_cls_offload cls = { .command = FLOW_CLS_DESTROY };
 
 	for (cls.cookie = 1; cls.cookie <= COOKIES; cls.cookie++)
-		command(table, &cls);
+		ask_as_table(table, &cls);
 }
 
 static int bind(struct nf_flowtable *table, const char *ports)
@@ -206,8 +365,20 @@ static int bind(struct nf_flowtable *table, const char *ports)
 			return err;
 		}
 		standin.port[chip.ports++] = dev;
+		rtnl_lock();
+		bind_tc(dev, FLOW_BLOCK_BIND);
+		rtnl_unlock();
 	}
 	return chip.ports ? 0 : -EINVAL;
+}
+
+static void print_answers(const char *who, const struct answers *a)
+{
+	oracle_print("%sreplaced %d\n%srefused %d\n%sdestroyed %d\n%sstats %d\n%sabsent %d\n%srebinds %d\n%sother %d\n",
+		     who, atomic_read(&a->replaced), who, atomic_read(&a->refused),
+		     who, atomic_read(&a->destroyed), who, atomic_read(&a->stats),
+		     who, atomic_read(&a->absent), who, atomic_read(&a->rebinds),
+		     who, atomic_read(&a->other));
 }
 
 int oracle_hostile(const char *ports, u64 seed, unsigned int count)
@@ -215,6 +386,7 @@ int oracle_hostile(const char *ports, u64 seed, unsigned int count)
 	struct nf_flowtable *table;
 	int err, i;
 
+	INIT_LIST_HEAD(&block.cb_list);
 	table = kzalloc_obj(*table);
 	if (!table)
 		return -ENOMEM;
@@ -232,15 +404,16 @@ int oracle_hostile(const char *ports, u64 seed, unsigned int count)
 		err = run(table, seed, count);
 	end_all(table);
 	for (i = 0; i < chip.ports; i++) {
+		rtnl_lock();
+		bind_tc(standin.port[i], FLOW_BLOCK_UNBIND);
+		rtnl_unlock();
 		nf_flow_table_offload_setup(table, standin.port[i], FLOW_BLOCK_UNBIND);
 		dev_put(standin.port[i]);
 	}
 	nf_flow_table_free(table);
-	oracle_print("replaced %d\nrefused %d\ndestroyed %d\nstats %d\nabsent %d\nrebinds %d\nother %d\n",
-		     atomic_read(&counts.replaced), atomic_read(&counts.refused),
-		     atomic_read(&counts.destroyed), atomic_read(&counts.stats),
-		     atomic_read(&counts.absent), atomic_read(&counts.rebinds),
-		     atomic_read(&counts.other));
+	print_answers("", &of_table);
+	print_answers("tc_", &of_tc);
+	oracle_print("odd_binds %d\n", atomic_read(&odd_binds));
 free:
 	kfree(table);
 	return err;

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0-only */
 /*
- * Rules that nobody would make, given to nft_offload itself by its own callback, as a
- * flowtable would: on all CPUs at once, with a few cookies for all of them.
+ * Rules that nobody would make, given to nft_offload itself by its own callbacks, as a
+ * flowtable would and as tc would: on all CPUs at once, with a few cookies for all of them.
  */
 #ifndef NFT_OFFLOAD_ORACLE_HOSTILE_H
 #define NFT_OFFLOAD_ORACLE_HOSTILE_H
