@@ -4,7 +4,7 @@
 # Ten readers of every file while thousands of flows come: no flow is lost or refused for it,
 # nothing is counted twice, and it takes no longer.
 . "$(dirname "$0")/lib.sh"
-begin 13
+begin 15
 
 CONNECTIONS=8192		# 16384 directions
 # The kernel asks for each flow's counters once a second unless its timeout is long.
@@ -57,7 +57,7 @@ fill()
 reader()
 {
 	while :; do
-		cat "$ENGINE"/flows "$ENGINE"/bind "$ENGINE"/rejects "$ENGINE"/stats "$ENGINE"/status >/dev/null || exit 1
+		cat "$ENGINE"/flows "$ENGINE"/bind "$ENGINE"/rejects "$ENGINE"/stats "$ENGINE"/status "$ENGINE"/audit >/dev/null || exit 1
 		echo >>"/tmp/reads.$1"
 	done
 }
@@ -74,6 +74,9 @@ note "$(wc -l </tmp/flows) flows read in $took ms"
 check "a line for each flow" equal lines "$(wc -l </tmp/flows)" "$(stat_of flows_now)"
 check "each one once" equal slots "$(cut -d' ' -f1 /tmp/flows | sort -u | wc -l)" "$(wc -l </tmp/flows)"
 check "within seconds" [ "$took" -lt 10000 ]
+check "the audit of them is clean" audit_clean
+note "audit: $(awk '/^(flows|bound|half_bound|took) / { printf "%s %s ", $1, $2 }' /tmp/audit)"
+check "it took a quarter of that, at most" awk -v ms="$took" '$1 == "took" { exit 4000 * $2 > ms }' /tmp/audit
 echo all >"$ENGINE/flush"
 conntrack -F >/dev/null 2>&1
 wait_for 20 engine_bound_is 0 >/dev/null
