@@ -5,7 +5,7 @@
 # does not count, what conntrack says is what the CPU saw, and only the flows' ends
 # are looked at.
 . "$(dirname "$0")/lib.sh"
-begin 17
+begin 21
 
 tuple="src=$LAN_HOST4 dst=$WAN_HOST4" back="src=$WAN_HOST4 dst=$LAN_HOST4"
 check "the ruleset loads" ruleset hardware
@@ -26,6 +26,31 @@ for proto in udp tcp; do
 			exact $proto dport=5201 lan "proto=$proto $tuple dport=5201" wan "proto=$proto $back sport=5201"
 	done
 done
+
+# For longer than its timeouts only hardware has its packets, so that it lives by what the
+# module says of the last one. A packet that conntrack sees, as its TTL ends here, begins
+# conntrack's own timeout, which the flowtable has to make longer again.
+conntrack -F >/dev/null 2>&1
+sysctl -qw net.netfilter.nf_conntrack_udp_timeout_stream=3
+peer open long udp lan "$WAN_HOST4" 5203 sport=40003 >/dev/null
+check "a flow is in hardware" offloaded long :5203
+connection()
+{
+	conntrack -L -p udp -o id 2>/dev/null | sed -n 's/.*sport=40003 .* id=\([0-9]*\).*/\1/p'
+}
+seen_by_conntrack()
+{
+	peer raw lan ttl1 long
+}
+before=$(connection) ended=$(stat_of destroyed)
+peer stream long both 20 100 >"$OUT"
+check "conntrack sees one packet of it" seen_by_conntrack
+sleep $((3 * FLOWTABLE_TIMEOUT))
+check "it is the same connection long after" equal connection "$(connection)" "$before"
+check "and was in hardware all the while" equal destroyed "$(stat_of destroyed)" "$ended"
+peer halt long >"$OUT"
+peer close long >"$OUT"
+sysctl -qw net.netfilter.nf_conntrack_udp_timeout_stream=120
 
 # Removed while it runs: the last reading is not lost.
 conntrack -F >/dev/null 2>&1
