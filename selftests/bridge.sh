@@ -5,7 +5,7 @@
 # rule.
 . "$(dirname "$0")/lib.sh"
 . "$(dirname "$0")/bridged.sh"
-begin $((2 + 5 + 4 * BRIDGED_POINTS + 4 + 4 + 4 + 3 + 4 + 3 + 5 + 1))
+begin $((2 + 5 + 4 * BRIDGED_POINTS + 4 + 4 + 4 + 3 + 4 + 3 + 5 + 2 + 1))
 
 check "the hosts reach each other by the bridge" bridge_up
 check "no frames are looked at" looked_at 0
@@ -102,6 +102,26 @@ no_rules
 check "a connection is bound" eval 'peer capture && again && peer send f both 200 150'
 check "and ends when it was idle" wait_for 50 bound_is 0
 check_counts "nothing of what it carried is lost" counts_are lan wan
+
+# To a group: not for one host, so the bridge has to see each frame.
+# shellcheck disable=SC2086 # words
+check "a rule for a group is not taken" refused multicast \
+	lan flower verbose dst_mac 01:00:5e:01:02:03 src_mac "$LAN_HOST_MAC" $TO_WAN
+to_group()
+{
+	peer capture && lan python3 -c '
+import socket, sys
+s = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
+s.setsockopt(socket.IPPROTO_IP, socket.IP_MULTICAST_IF, socket.inet_aton(sys.argv[1]))
+s.setsockopt(socket.IPPROTO_IP, socket.IP_MULTICAST_TTL, 8)
+for n in range(200): s.sendto(b"%200d" % n, ("239.1.2.3", 5520))' $HERE4 || return 1
+	wait_for 3 arrived && bound_is 0 :5520
+}
+arrived()
+{
+	equal "frames to the group" "$(frames wan in dst=239.1.2.3 dport=5520 dmac=01:00:5e:01:02:03 csum=ok)" 200
+}
+check "frames to one pass, each once" to_group
 
 check "bound again" busy f 2
 unloaded()

@@ -110,7 +110,7 @@ refused()
 	before=$(reject_of "$reason")
 	said=$(tc filter add dev "$port" ingress prio 9 "$@" 2>&1)
 	echo "$said"
-	tc filter show dev "$port" ingress prio 9 | grep -qw not_in_hw && echo "$said" | grep -q "$reason: The rule" &&
+	tc filter show dev "$port" ingress prio 9 | grep -qw not_in_hw && echo "$said" | grep -q "$reason: The " &&
 		equal "rules refused as $reason" "$(reject_of "$reason")" $((before + 1)) &&
 		tc filter del dev "$port" ingress prio 9
 }
