@@ -5,7 +5,7 @@
 # bridge, a route leads elsewhere, the router loses an address. 100 ms after the kernel knows
 # of it, hardware does not forward the old way any more, and the flow comes back on the new one.
 . "$(dirname "$0")/lib.sh"
-begin 30
+begin 34
 
 FAR4=198.51.100.9			# behind the wan's host
 OTHER_MAC=02:00:00:00:02:77 OTHER4=203.0.113.77
@@ -102,6 +102,17 @@ check "which was in hardware" moved_since "$moved"
 check "others stay" bound_is 1 "orig=[^ ]*->[^ ]*:5301 "
 ip route replace $FAR4/32 via "$WAN_HOST4"
 check "and back" settled "$TO_NEW" "$TO_OLD"
+
+# The route stays, and a rule has the packets of one host look into another table.
+check "it is in hardware" wait_for 8 bound_is 1 "orig=[^ ]*->[^ ]*:5302 "
+moved=$(stat_of moved)
+ip route add $FAR4/32 via $OTHER4 table 77
+ip rule add from "$LAN_HOST4" to $FAR4 table 77
+check "a rule that comes takes the flow along" settled "$TO_OLD" "$TO_NEW"
+check "which was in hardware" moved_since "$moved"
+ip rule del table 77
+check "and one that goes" settled "$TO_NEW" "$TO_OLD"
+ip route flush table 77
 
 # A nexthop object changes and the route, which names it, does not.
 ip nexthop add id 7 via "$WAN_HOST4" dev wan
