@@ -4,7 +4,7 @@
 # An engine that stops answering is given up once; its flows go on by CPU. When it answers
 # again they come back, and so they do if it was reset behind the module's back.
 . "$(dirname "$0")/lib.sh"
-begin 21
+begin 27
 
 check "the ruleset loads" ruleset hardware
 peer capture >/dev/null
@@ -33,6 +33,30 @@ check "the chip is reset" vppectl reset
 check "its flows come back" eval 'wait_for 10 back && equal restarted "$(stat_of restarted)" 2'
 check_counts "nothing of what hardware carried was lost" exact udp dport=5202 lan "proto=udp dport=5202" wan "proto=udp sport=5202"
 
+given_up()
+{
+	[ "$(stat_of quarantined)" -gt "$before" ]
+}
+
+# A part of it hangs: what waits for the engine's cache, or for a counter, waits for a bounded
+# time only.
+for fault in stuck-busy mib-stuck; do
+	how=check
+	[ $fault != mib-stuck ] || how=check_counts
+	before=$(stat_of quarantined)
+	vppectl fault $fault on >/dev/null
+	hangs()
+	{
+		cat "$ENGINE/flows"
+		echo all >"$ENGINE/flush"
+		peer send f both 20 100 gap=2 && peer send g both 20 100 gap=2
+	}
+	check "$fault: the flows go on" hangs
+	$how "$fault: the engine is given up" wait_for 10 given_up
+	vppectl fault $fault off >/dev/null
+	check "$fault: the flows come back" wait_for 15 back
+done
+
 # Its tables are memory of the module's, and it may answer again when that is somebody else's.
 master()
 {
@@ -40,13 +64,10 @@ master()
 	command=$(od -An -tu1 -j4 -N1 "/sys/bus/pci/devices/${ENGINE##*/}/config")
 	equal "bus master" $((command >> 2 & 1)) "$1"
 }
-twice()
-{
-	[ "$(stat_of quarantined)" = 2 ]
-}
 check "it may access memory" master 1
+before=$(stat_of quarantined)
 vppectl fault dead on >/dev/null
-check "it dies again" wait_for 10 twice
+check "it dies again" wait_for 10 given_up
 check "the module unloads from a dead engine" rmmod nft_offload
 check "which may not access memory any more" master 0
 vppectl fault dead off >/dev/null
