@@ -76,6 +76,7 @@ check "each one once" equal slots "$(cut -d' ' -f1 /tmp/flows | sort -u | wc -l)
 check "within seconds" [ "$took" -lt 10000 ]
 check "the audit of them is clean" audit_clean
 note "audit: $(awk '/^(flows|bound|half_bound|took) / { printf "%s %s ", $1, $2 }' /tmp/audit)"
+# shellcheck disable=SC2016 # awk's
 check "it took a quarter of that, at most" awk -v ms="$took" '$1 == "took" { exit 4000 * $2 > ms }' /tmp/audit
 echo all >"$ENGINE/flush"
 conntrack -F >/dev/null 2>&1
