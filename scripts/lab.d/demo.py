@@ -348,7 +348,7 @@ def run(chip: str, seconds: int) -> int:
         lab.settle_log()
     finally:
         lab.down()
-        for name in ("console.log", "vppe.log"):
+        for name in ("console.log", "vppe1.log"):
             if (lab.dir / name).exists():
                 shutil.copyfile(lab.dir / name, OUT / name)
     bad = list(dict.fromkeys(lab.all_bad_lines()))

@@ -12,7 +12,8 @@ behind, and two of them share no name but their folder in build/lab.
                         │
                     mgmt TAP                        the command channel
 
-isp.py puts a second guest before the wan host, for tests that ask for it.
+isp.py puts a second guest before the wan host, for tests that ask for it. A second
+engine (--engines 2) is beside the first one, with ports and wires of its own.
 
 The command channel (agent.c says how it speaks) carries requests both ways:
 from outside into the router, and from a script in the router to the hosts, the
@@ -58,12 +59,18 @@ GUEST_TESTS = "/root/selftests"
 GUEST_ORACLE = "/root/nft_offload_oracle.ko"
 
 PORTS = ("lan", "wan")
-PORT_MAC = {"lan": "02:00:00:00:01:01", "wan": "02:00:00:00:01:02"}
-HOST_MAC = {"lan": "02:00:00:00:02:01", "wan": "02:00:00:00:02:02"}
+# Of each engine, for lan and wan; the hosts are the same.
+ENGINES = (PORTS, ("lan2", "wan2"))
+PORT_MAC = {"lan": "02:00:00:00:01:01", "wan": "02:00:00:00:01:02",
+            "lan2": "02:00:00:00:01:03", "wan2": "02:00:00:00:01:04"}
+HOST_MAC = {"lan": "02:00:00:00:02:01", "wan": "02:00:00:00:02:02",
+            "lan2": "02:00:00:00:02:03", "wan2": "02:00:00:00:02:04"}
 MGMT_MAC = "02:00:00:00:01:ff"
 # (router, host) per port; the prefixes are those set aside for documentation.
-ADDR4 = {"lan": ("192.0.2.1", "192.0.2.2"), "wan": ("203.0.113.1", "203.0.113.2")}
-ADDR6 = {"lan": ("2001:db8:1::1", "2001:db8:1::2"), "wan": ("2001:db8:2::1", "2001:db8:2::2")}
+ADDR4 = {"lan": ("192.0.2.1", "192.0.2.2"), "wan": ("203.0.113.1", "203.0.113.2"),
+         "lan2": ("198.18.1.1", "198.18.1.2"), "wan2": ("198.18.2.1", "198.18.2.2")}
+ADDR6 = {"lan": ("2001:db8:1::1", "2001:db8:1::2"), "wan": ("2001:db8:2::1", "2001:db8:2::2"),
+         "lan2": ("2001:db8:3::1", "2001:db8:3::2"), "wan2": ("2001:db8:4::1", "2001:db8:4::2")}
 MGMT_HOST, MGMT_GUEST = "198.18.0.1", "198.18.0.2"
 GUEST_PORT, HOST_PORT = 7000, 7001
 
@@ -72,7 +79,7 @@ GUEST_PORT, HOST_PORT = 7000, 7001
 def topology() -> dict[str, str]:
     """The names under which tests know the addresses, and how patient to be."""
     names = {"SELFTESTS_DIR": str(TOP / "selftests"), "SLOW": str(slow())}
-    for port in PORTS:
+    for port in PORT_MAC:
         up = port.upper()
         names |= {f"{up}_ROUTER4": ADDR4[port][0], f"{up}_HOST4": ADDR4[port][1],
                   f"{up}_ROUTER6": ADDR6[port][0], f"{up}_HOST6": ADDR6[port][1],
@@ -181,7 +188,7 @@ def request(target: str, argv: Sequence[str], term: str = "") -> bytes:
 class Settings:
     name: str = "default"
     chip: str = "mt7986"
-    engine: bool = True
+    engines: int = 1
     isp: bool = False
     vcpus: int = 1
     memory: str = "512M"
@@ -196,6 +203,11 @@ class Settings:
     @property
     def dir(self) -> Path:
         return LABS / self.name
+
+    @property
+    def ports(self) -> tuple[str, ...]:
+        """Of the router. Without an engine it has those of the first one."""
+        return tuple(port for ports in ENGINES[:max(self.engines, 1)] for port in ports)
 
     @property
     def machine(self) -> Machine:
@@ -273,7 +285,7 @@ class Supervisor:
         self.s = settings
         self.run = Path("/run/lab")
         self.hosts = settings.dir / "hosts"
-        self.vppe: subprocess.Popen[bytes] | None = None
+        self.vppes: list[subprocess.Popen[bytes]] = []
         self.qemu: subprocess.Popen[bytes] | None = None
         self.isp: subprocess.Popen[bytes] | None = None
         self.qmp_lock = threading.Lock()
@@ -300,35 +312,37 @@ class Supervisor:
                 must(*in_netns(port, "sysctl", "-qw", f"net.ipv6.conf.{key}.accept_ra=0",
                                f"net.ipv6.conf.{key}.accept_dad=0"))
 
-    def start_engine(self) -> None:
+    def start_engine(self, number: int) -> None:
         s = self.s
+        name = f"vppe{number}"
         # A chip answers a register at once, whatever else a machine does: a driver
         # may give up one that does not.
-        argv = ["nice", "-n", "-10", str(vppe_program()), "run", "--chip", s.chip, "--vfio-user", str(self.run / "vfio"),
-                "--control", str(self.run / "vppe"), *s.vppe_args]
-        for port in PORTS:
+        argv = ["nice", "-n", "-10", str(vppe_program()), "run", "--chip", s.chip, "--vfio-user", str(self.run / f"vfio{number}"),
+                "--control", str(self.run / name), *s.vppe_args]
+        for port in ENGINES[number - 1]:
             tag = ",tag=mtk" if port == s.switch else ""
             argv += ["--port", f"name={port},mac={PORT_MAC[port]},tap=h-{port},nic={self.run / port}{tag}"]
-        with open(s.dir / "vppe.log", "wb") as log:
-            self.vppe = subprocess.Popen(argv, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=log)
-        assert self.vppe.stdout
+        with open(s.dir / f"{name}.log", "wb") as log:
+            vppe = subprocess.Popen(argv, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=log)
+        self.vppes.append(vppe)
+        assert vppe.stdout
         deadline = time.monotonic() + 15
         line = b""
         while time.monotonic() < deadline:
-            if not select.select([self.vppe.stdout], [], [], 0.5)[0]:
+            if not select.select([vppe.stdout], [], [], 0.5)[0]:
                 continue
-            line = self.vppe.stdout.readline()
+            line = vppe.stdout.readline()
             if b'"ready"' in line or not line:
                 break
         if b'"ready"' not in line:
-            tail = (s.dir / "vppe.log").read_text(errors="replace").splitlines()[-3:]
+            tail = (s.dir / f"{name}.log").read_text(errors="replace").splitlines()[-3:]
             raise LabError(f"the engine does not start: {' / '.join(tail) or 'no answer in 15 s'}")
-        threading.Thread(target=self.log_engine, daemon=True).start()
+        threading.Thread(target=self.log_engine, args=(vppe, s.dir / f"{name}.events"), daemon=True).start()
 
-    def log_engine(self) -> None:
-        assert self.vppe and self.vppe.stdout
-        with open(self.s.dir / "vppe.events", "wb") as out:
-            for line in self.vppe.stdout:
+    def log_engine(self, vppe: subprocess.Popen[bytes], path: Path) -> None:
+        assert vppe.stdout
+        with open(path, "wb") as out:
+            for line in vppe.stdout:
                 out.write(line)
                 out.flush()
 
@@ -338,6 +352,13 @@ class Supervisor:
         add_addresses(port, dev, f"{ADDR4[port][1]}/24", f"{ADDR6[port][1]}/64")
         must("ip", "-n", port, "route", "add", "default", "via", ADDR4[port][0])
         must("ip", "-n", port, "-6", "route", "add", "default", "via", ADDR6[port][0])
+
+    def set_up_second(self, host: str, port: str, other: str) -> None:
+        """What a host has at the wire of the second engine, by which it reaches what the other one has there."""
+        place_tap(f"h-{port}", host, "eth2", HOST_MAC[port])
+        add_addresses(host, "eth2", f"{ADDR4[port][1]}/24", f"{ADDR6[port][1]}/64")
+        must("ip", "-n", host, "route", "add", f"{ADDR4[other][1]}/32", "via", ADDR4[port][0])
+        must("ip", "-n", host, "-6", "route", "add", f"{ADDR6[other][1]}/128", "via", ADDR6[port][0])
 
     def initramfs(self, name: str, nics: dict[str, str], addresses: Sequence[tuple[str, str]],
                   programs: Sequence[str] = (), overlay: str = "") -> str:
@@ -389,31 +410,36 @@ class Supervisor:
 
     def start_router(self) -> None:
         s = self.s
-        initrd = self.initramfs("router", {**PORT_MAC, "mgmt": MGMT_MAC}, [
+        initrd = self.initramfs("router", {**{port: PORT_MAC[port] for port in s.ports}, "mgmt": MGMT_MAC}, [
             ("mgmt", f"{MGMT_GUEST}/30"),
-            *((port, address) for port in PORTS for address in (f"{ADDR4[port][0]}/24", f"{ADDR6[port][0]}/64"))],
+            *((port, address) for port in s.ports for address in (f"{ADDR4[port][0]}/24", f"{ADDR6[port][0]}/64"))],
             s.programs, s.overlay)
-        if s.engine:
-            self.start_engine()
+        for number in range(1, s.engines + 1):
+            self.start_engine(number)
         fds = [self.open_mgmt("mgmt", (MGMT_HOST, MGMT_GUEST))]
         argv = [*self.guest(s.memory, initrd, "console.log", fds[0], s.append), "-smp", str(s.vcpus),
                 "-qmp", f"unix:{self.run / 'qmp'},server=on,wait=off"]
-        for port in PORTS:
-            if s.engine:
+        for port in s.ports:
+            if s.engines:
                 argv += ["-netdev", f"stream,id={port},server=off,addr.type=unix,addr.path={self.run / port}"]
             else:
                 fds.append(open_tap(f"h-{port}"))
                 argv += ["-netdev", f"tap,id={port},fd={fds[-1]}"]
             argv += self.nic(port, PORT_MAC[port])
-        argv += ["-device", "pcie-root-port,id=ppeslot,chassis=1,slot=1"]
-        if s.engine:
-            argv += ["-device", json.dumps(self.engine_device())]
+        for number in range(1, max(s.engines, 1) + 1):
+            argv += ["-device", f"pcie-root-port,id=slot{number},chassis={number},slot={number}"]
+        for number in range(1, s.engines + 1):
+            argv += ["-device", json.dumps(self.engine_device(number))]
         with open(s.dir / "qemu.log", "wb") as log:
             self.qemu = subprocess.Popen(argv, stdin=subprocess.DEVNULL, stdout=log, stderr=log, pass_fds=fds)
         for fd in fds:
             os.close(fd)
         for port in PORTS:
             self.set_up_host(port)
+        if s.engines > 1:
+            lan, wan = ENGINES[1]
+            self.set_up_second("lan", lan, wan)
+            self.set_up_second("wan", wan, lan)
 
     def start_isp(self) -> None:
         initrd = self.initramfs("isp", {**isp.MAC, "mgmt": MGMT_MAC}, [
@@ -429,9 +455,9 @@ class Supervisor:
             os.close(fd)
         isp.set_up_host()
 
-    def engine_device(self) -> dict[str, Any]:
-        return {"driver": "vfio-user-pci", "id": "ppe", "bus": "ppeslot",
-                "socket": {"path": str(self.run / "vfio"), "type": "unix"}}
+    def engine_device(self, number: int) -> dict[str, Any]:
+        return {"driver": "vfio-user-pci", "id": f"ppe{number}", "bus": f"slot{number}",
+                "socket": {"path": str(self.run / f"vfio{number}"), "type": "unix"}}
 
     def wait_ready(self, who: str, qemu: subprocess.Popen[bytes], console: Path, log: Path) -> None:
         deadline = time.monotonic() + self.s.boot_timeout
@@ -485,7 +511,7 @@ class Supervisor:
                 elif target == "hosts":
                     pass
                 elif target == "vppectl":
-                    argv = [str(vppe_program()), "ctl", "--control", str(self.run / "vppe"), *argv]
+                    argv = [str(vppe_program()), "ctl", "--control", str(self.run / "vppe1"), *argv]
                 else:
                     try:
                         if target == "isp":
@@ -596,10 +622,13 @@ class Supervisor:
 
     def command(self, verb: str, *args: str) -> str:
         """What the lab itself can be asked for."""
+        number = 1
+        if verb in ("engine", "plug", "unplug") and args and args[0].isdecimal():
+            number, args = int(args[0]), args[1:]
         if verb == "unplug":
-            self.qmp("device_del", '{"id": "ppe"}')
+            self.qmp("device_del", json.dumps({"id": f"ppe{number}"}))
         elif verb == "plug":
-            self.qmp("device_add", json.dumps(self.engine_device()))
+            self.qmp("device_add", json.dumps(self.engine_device(number)))
         elif verb == "log":
             return (self.s.dir / "console.log").read_text(errors="replace")
         elif verb == "link":
@@ -608,12 +637,12 @@ class Supervisor:
         elif verb == "cpu":
             return f"{self.router_cpu_ns()}\n"
         elif verb == "engine":
-            return lines_of(vppe("ctl", "--control", str(self.run / "vppe"), *args))
+            return lines_of(vppe("ctl", "--control", str(self.run / f"vppe{number}"), *args))
         elif verb == "bucket":
             # Which flows share the engine's place for one.
             return lines_of(vppe("bucket", "--chip", self.s.chip, *args))
         elif verb not in ("down", "ping"):
-            raise LabError(f"no such verb: {verb} (unplug, plug, link PORT up|down, engine CMD…, "
+            raise LabError(f"no such verb: {verb} (unplug [N], plug [N], link PORT up|down, engine [N] CMD…, "
                            "bucket --src A:P --dst A:P, cpu, log, ping, down)")
         return ""
 
@@ -655,10 +684,11 @@ class Supervisor:
                 self.state("dead", f"the provider ended (QEMU status {self.isp.returncode})")
                 self.save_dmesg()
                 return
-            if self.vppe and self.vppe.poll() is not None:
-                self.state("dead", f"the engine ended with status {self.vppe.returncode}")
-                self.save_dmesg()
-                return
+            for vppe in self.vppes:
+                if vppe.poll() is not None:
+                    self.state("dead", f"the engine ended with status {vppe.returncode}")
+                    self.save_dmesg()
+                    return
         self.save_dmesg()
         self.state("down")
 
@@ -729,7 +759,7 @@ def preflight(settings: Settings) -> None:
     missing = [t for t in tools.split() if not shutil.which(t)]
     if missing:
         raise LabError(f"not in the tool root: {' '.join(missing)}")
-    if settings.engine:
+    if settings.engines:
         vppe_program()
 
 
@@ -1096,7 +1126,7 @@ def cmd_status(args: argparse.Namespace) -> int:
 
 
 def settings_of(args: argparse.Namespace, name: str) -> Settings:
-    return Settings(name=name, chip=args.chip, engine=not args.no_engine, isp=args.isp, vcpus=args.vcpus,
+    return Settings(name=name, chip=args.chip, engines=0 if args.no_engine else args.engines, isp=args.isp, vcpus=args.vcpus,
                     memory=args.memory, boot_timeout=args.boot_timeout * slow(), vppe_args=args.vppe_arg, append=args.append,
                     switch=args.switch, programs=args.program, overlay=str(resolve(args.overlay)) if args.overlay else "")
 
@@ -1104,6 +1134,8 @@ def settings_of(args: argparse.Namespace, name: str) -> Settings:
 def add_lab_options(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--chip", default=os.environ.get("CHIP") or Settings.chip, help="chip that the engine emulates (default: %(default)s)")
     parser.add_argument("--no-engine", action="store_true", help="ports go straight to the router, no vppe")
+    parser.add_argument("--engines", type=int, default=1, choices=(1, 2),
+                        help="2: another one, with ports lan2 and wan2 (default: %(default)s)")
     parser.add_argument("--isp", action="store_true", help="a provider's router between the wan wire and the wan host")
     parser.add_argument("--vcpus", type=int, default=1, help="processors of the router (default: %(default)s)")
     parser.add_argument("--memory", default="512M", help="memory of the router (default: %(default)s)")
@@ -1122,7 +1154,7 @@ def parser() -> argparse.ArgumentParser:
     top = argparse.ArgumentParser(
         prog="scripts/lab", description="A router in QEMU with the emulated engine, between a lan and a wan host.",
         epilog="In the router, `lan CMD…` and `wan CMD…` run CMD on the hosts, `hosts CMD…` beside them, "
-               "`vppectl …` asks the engine, `qmp CMD [JSON]` QEMU, `lab unplug|plug|link PORT up|down|engine CMD…|"
+               "`vppectl …` asks the engine, `qmp CMD [JSON]` QEMU, `lab unplug|plug [N]|link PORT up|down|engine [N] CMD…|"
                "bucket …` the lab. Logs: build/lab/NAME.")
     top.add_argument("--name", help="which lab (default: `default`; `run` makes a lab of its own)")
     # Also after the command word, where people write it.
