@@ -179,8 +179,8 @@ def judge(output: str, code: int) -> tuple[list[str], Totals]:
 class Runner:
     """Runs tests, some side by side, and reports each as it ends."""
 
-    def __init__(self, options: list[str], timeout: float, quiet: bool) -> None:
-        self.options, self.timeout, self.quiet = options, timeout, quiet
+    def __init__(self, options: list[str], environment: list[str], timeout: float, quiet: bool) -> None:
+        self.options, self.environment, self.timeout, self.quiet = options, environment, timeout, quiet
         self.lock = threading.Lock()
         self.number, self.labs = 0, itertools.count()
         self.sums, self.oracle = Totals(), Oracle()
@@ -264,7 +264,8 @@ class Runner:
 
     def run_in(self, lab: Lab, test: Test) -> tuple[list[str], Totals, str]:
         inside = f"{GUEST_TESTS}/{test.path.name}"
-        code, out, err = lab.call("router", lablib.guest_command(inside), timeout=self.timeout)
+        command = ["env", *self.environment, *lablib.guest_command(inside)]
+        code, out, err = lab.call("router", command, timeout=self.timeout)
         text = out.decode(errors="replace")
         why, totals = judge(text, code)
         if lablib.is_up(lab.name):
@@ -306,6 +307,8 @@ def main() -> int:
     parser.add_argument("--chip", default=os.environ.get("CHIP") or "", metavar="CHIP", help="run them on this chip")
     parser.add_argument("--chips", default="", help=argparse.SUPPRESS)
     parser.add_argument("--timeout", type=float, default=240, metavar="S", help="for each test (default: %(default)s); more for a slow kernel")
+    parser.add_argument("--set", action="append", default=[], metavar="NAME=VALUE",
+                        help="in the environment of the tests, e.g. --set ROUNDS=1000")
     parser.add_argument("-j", "--jobs", type=int, default=2, metavar="N",
                         help="labs at a time (default: %(default)s)")
     parser.add_argument("-q", "--quiet", action="store_true", help="only failed tests show their points")
@@ -318,6 +321,9 @@ def main() -> int:
         return 0
     if args.jobs < 1:
         raise LabError(f"--jobs {args.jobs}: at least one lab is needed")
+    for setting in args.set:
+        if not re.fullmatch(r"[A-Za-z_]\w*=.*", setting):
+            raise LabError(f"--set {setting}: give a name, = and a value")
     chips = args.chips.split()
     if args.chip:
         if args.chip not in chips:
@@ -326,7 +332,7 @@ def main() -> int:
     elif not args.tests:
         tests += [replace(t, own=True, chip=c, options=("--chip", c)) for c in chips[1:] for t in tests if t.all_chips]
     lablib.forget_old_runs()
-    runner = Runner(options, args.timeout * lablib.slow(), args.quiet)
+    runner = Runner(options, args.set, args.timeout * lablib.slow(), args.quiet)
     print("TAP version 13")
     print(f"1..{len(tests) + 1}", flush=True)
     # A lab keeps one processor busy. What takes longest comes first.
