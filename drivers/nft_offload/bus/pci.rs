@@ -57,9 +57,16 @@ const MAX_PORTS: u32 = 16;
 pub(crate) struct Board;
 
 impl Board {
-    fn read_port(board: &Registers, index: usize) -> Result<Port> {
+    fn read_port(dev: &Device<Core<'_>>, board: &Registers, index: usize) -> Result<Port> {
         let at = BOARD_PORT + index * BOARD_PORT_STRIDE;
-        let pse = u8::try_from(board.read(at + BOARD_PORT_PSE)?)?;
+        let number = board.read(at + BOARD_PORT_PSE)?;
+        let Ok(pse) = u8::try_from(number) else {
+            dev_err!(
+                dev,
+                "port {index} has the number {number:#x}, expected 0 to 255\n"
+            );
+            return Err(ENODEV);
+        };
         let [a, b, c, d] = board.read(at + BOARD_PORT_MAC_LOW)?.to_le_bytes();
         let [e, f, ..] = board.read(at + BOARD_PORT_MAC_HIGH)?.to_le_bytes();
         Ok(Port::new(PsePort(pse), [a, b, c, d, e, f]))
@@ -103,7 +110,7 @@ impl pci::Driver for Board {
         }
         let mut ports = KVec::new();
         for index in 0..count {
-            ports.push(Self::read_port(&board, index.try_into()?)?, GFP_KERNEL)?;
+            ports.push(Self::read_port(dev, &board, index.try_into()?)?, GFP_KERNEL)?;
         }
 
         // The table's base register has 32 bits.
