@@ -18,6 +18,8 @@ pub struct Faults {
     pub mib_stuck: bool,
     /// Registers read as all ones, writes are ignored, nothing is looked up.
     pub dead: bool,
+    /// After so many more accesses it is dead; 0: that is not to come.
+    pub dying: u32,
     /// So many of the next register writes are ignored.
     pub lost_writes: u32,
 }
@@ -26,18 +28,32 @@ impl Faults {
     /// The names [`Faults::set`] knows.
     pub const NAMES: &'static [&'static str] = &["stuck-busy", "mib-stuck", "dead", "lost-writes"];
 
-    /// Switches a fault; `count` is the number of writes for `lost-writes`.
+    /// Switches a fault; `count` is the number of writes for `lost-writes`, and for `dead` that
+    /// of the first access without an answer.
     ///
     /// Says whether there is a fault of that name.
     pub fn set(&mut self, name: &str, on: bool, count: u32) -> bool {
         match name {
             "stuck-busy" => self.stuck_busy = on,
             "mib-stuck" => self.mib_stuck = on,
-            "dead" => self.dead = on,
+            "dead" => {
+                self.dead = on && count <= 1;
+                self.dying = if on { count.saturating_sub(1) } else { 0 };
+            }
             "lost-writes" => self.lost_writes = if on { count } else { 0 },
             _ => return false,
         }
         true
+    }
+
+    /// Says whether an access is answered, and counts it.
+    pub fn answers(&mut self) -> bool {
+        let answers = !self.dead;
+        if self.dying > 0 {
+            self.dying -= 1;
+            self.dead = self.dying == 0;
+        }
+        answers
     }
 }
 
@@ -187,7 +203,7 @@ impl FrameEngine {
 
     /// Reads the register at `offset` of the frame engine.
     pub fn read(&mut self, dma: &impl Dma, offset: u32) -> u32 {
-        if self.faults.dead {
+        if !self.faults.answers() {
             return u32::MAX;
         }
         if offset == self.chip.timestamp_reg {
@@ -205,7 +221,7 @@ impl FrameEngine {
 
     /// Writes the register at `offset` of the frame engine.
     pub fn write(&mut self, dma: &impl Dma, offset: u32, value: u32) {
-        if self.faults.dead {
+        if !self.faults.answers() {
             return;
         }
         if self.faults.lost_writes > 0 {

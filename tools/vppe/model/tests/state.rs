@@ -316,6 +316,23 @@ fn fault_dead() {
 }
 
 #[test]
+fn fault_dead_from_the_third_access_on() {
+    let mut lab = Lab::bare();
+    lab.engine.faults.set("dead", true, 3);
+    lab.write(0x244, 1);
+    assert_eq!(lab.read(0x244), 1);
+    lab.write(0x244, 2);
+    assert_eq!(lab.read(0x244), u32::MAX);
+    lab.engine.faults.set("dead", false, 1);
+    assert_eq!(lab.read(0x244), 1, "the write was lost");
+    lab.engine.faults.set("dead", true, 2);
+    lab.engine.faults.set("dead", false, 1);
+    for _ in 0..3 {
+        assert_eq!(lab.read(0x244), 1);
+    }
+}
+
+#[test]
 fn fault_busy() {
     let mut lab = Lab::new();
     for fault in ["stuck-busy", "mib-stuck"] {

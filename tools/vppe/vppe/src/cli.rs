@@ -212,7 +212,8 @@ pub enum Request {
         name: String,
         /// on or off.
         switch: Switch,
-        /// Number of writes to lose, for lost-writes.
+        /// Number of writes to lose, for lost-writes; for dead, which access is the first without
+        /// an answer.
         #[arg(default_value_t = 1)]
         count: u32,
     },

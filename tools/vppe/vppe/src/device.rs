@@ -93,6 +93,10 @@ impl Device {
             debug!("BAR2: read of {} bytes at {offset:#x}", data.len());
             return;
         };
+        if !self.shared.lock().engine.faults.answers() {
+            data.fill(0xff);
+            return;
+        }
         let offset = offset as usize;
         if let Some(word) = self.board.get(offset..offset + 4) {
             data.copy_from_slice(word);
