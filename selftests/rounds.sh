@@ -7,77 +7,12 @@
 # something behind, 24 show it from an object of slab or a page of vmalloc on, 1000 from a page
 # of any kind on.
 . "$(dirname "$0")/lib.sh"
+. "$here/memory.sh"
 begin 13 none
 
 ROUNDS=${ROUNDS-24}
 # Until what is made once is made.
 WARM_UP=$((ROUNDS < 100 ? 5 : 20))
-BEFORE=/tmp/rounds.before AFTER=/tmp/rounds.after
-
-# --- memory ----------------------------------------------------------------------------------
-
-# figures FILE: what is in use, without the module. What is kept to be freed later is freed
-# before, and what the processors have at hand of a cache of slab goes back to it just before
-# it is counted. An interrupt may have them take more at once, so the least of two counts is
-# taken; before these there is one more, as the first one leaves things behind.
-figures()
-{
-	local cache objects
-	for _ in 0 1 2; do
-		# What was used goes when it is asked for again.
-		for _ in 1 2 3; do echo 3 >/proc/sys/vm/drop_caches; done
-		usleep 200000
-		echo count
-		for cache in /sys/kernel/slab/*; do
-			echo 1 >"$cache/shrink"
-			read -r objects _ <"$cache/objects"
-			echo "${cache##*/} $objects"
-		done
-	done | awk '
-		$1 == "count" { counts++; next }
-		counts > 1 && (!($1 in least) || $2 < least[$1]) { least[$1] = $2 }
-		END { for (cache in least) print cache, least[cache] }' >"$1"
-	awk '/^(MemFree|SUnreclaim|VmallocUsed|Percpu):/ { sub(":", ""); print $1, $2 }' /proc/meminfo >>"$1"
-	echo "areas $(grep -vc unpurged /proc/vmallocinfo)" >>"$1"
-}
-
-# unchanged: no figure says that something was left in every other round. A few objects come
-# and go with the shell that counts them, and some caches' with whatever a router does besides:
-# of these a processor may have taken 60 at once. Memory is in KiB.
-unchanged()
-{
-	awk -v objects=$((ROUNDS / 2)) '
-		BEGIN {
-			split("skbuff_head_cache skbuff_small_head maple_node damon_region", busy, " ")
-			for (n in busy)
-				limit[busy[n]] = objects > 128 ? objects : 128
-			limit["MemFree"] = 2048; limit["SUnreclaim"] = 128; limit["VmallocUsed"] = 80
-			limit["Percpu"] = 16
-		}
-		NR == FNR { before[$1] = $2; next }
-		{
-			grown = $2 - before[$1]
-			if ($1 == "MemFree")
-				grown = -grown
-			if (grown)
-				line = line " " $1 " " grown
-			if (grown > ($1 in limit ? limit[$1] : objects)) {
-				print $1 ": " before[$1] " before, " $2 " after"
-				bad = 1
-			}
-		}
-		END { print "more than before:" line; exit bad || FNR < 50 }' $BEFORE $AFTER
-}
-
-memory()
-{
-	if [ "$SLOW" -gt 1 ]; then
-		ktap_test_skip "$1: this kernel keeps what was freed, for its checks"
-		return
-	fi
-	check "$1" unchanged
-	note "$(tail -n 1 "$OUT")"
-}
 
 # --- rounds ----------------------------------------------------------------------------------
 
@@ -133,14 +68,13 @@ again()
 	check "traffic runs" flows
 	check "$1: $WARM_UP rounds to warm up" "$2" $WARM_UP
 	no_flows >/dev/null 2>&1
-	figures $BEFORE
+	memory_before
 	flows >/dev/null
 	check "$1: $ROUNDS rounds" "$2" "$ROUNDS"
 	check "$1: flows were bound in each" [ "$BOUND" -ge $((4 * ROUNDS)) ]
 	note "$BOUND entries bound in $ROUNDS rounds"
 	no_flows >/dev/null 2>&1
-	figures $AFTER
-	memory "$1: memory is where it was"
+	memory_is_back "$1" "$ROUNDS"
 }
 
 check "a flow opens" peer open f udp lan "$WAN_HOST4" 5201

@@ -303,6 +303,27 @@ int oracle_drive_show(struct seq_file *m, void *v)
 	return 0;
 }
 
+static struct pci_dev *claimed;
+
+int oracle_claim_start(void)
+{
+	int err;
+
+	claimed = pci_get_device(PCI_VENDOR_ID_REDHAT_QUMRANET, 0x10f7, NULL);
+	if (!claimed)
+		return -ENODEV;
+	err = pci_request_region(claimed, BAR_CHIP, "nft_offload_oracle");
+	if (err)
+		pci_dev_put(claimed);
+	return err;
+}
+
+void oracle_claim_stop(void)
+{
+	pci_release_region(claimed, BAR_CHIP);
+	pci_dev_put(claimed);
+}
+
 int oracle_drive_start(void)
 {
 	int err = pci_register_driver(&drive_driver);

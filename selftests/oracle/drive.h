@@ -11,6 +11,10 @@ struct seq_file;
 int oracle_drive_start(void);
 void oracle_drive_stop(void);
 
+/* Has the registers of the board, and nothing else of it: whoever comes later is refused. */
+int oracle_claim_start(void);
+void oracle_claim_stop(void);
+
 /* The chip, and what came so far, a line each. */
 int oracle_drive_show(struct seq_file *m, void *v);
 

@@ -42,6 +42,10 @@ static bool drive;
 module_param(drive, bool, 0444);
 MODULE_PARM_DESC(drive, "let the kernel's driver drive the emulated board");
 
+static bool claim;
+module_param(claim, bool, 0444);
+MODULE_PARM_DESC(claim, "have the registers of the emulated board, so that nobody else gets them");
+
 static char *hostile = "";
 module_param(hostile, charp, 0444);
 MODULE_PARM_DESC(hostile, "net devices of the chip's ports, separated by commas: give nft_offload rules that it cannot make sense of, count= commands on each CPU");
@@ -181,6 +185,8 @@ static int __init oracle_init(void)
 		err = start_capture();
 	else if (drive)
 		err = start_drive();
+	else if (claim)
+		err = oracle_claim_start();
 	else if (*hostile)
 		err = run_hostile();
 	else
@@ -197,6 +203,8 @@ static void __exit oracle_exit(void)
 		oracle_capture_stop();
 	else if (drive)
 		oracle_drive_stop();
+	else if (claim)
+		oracle_claim_stop();
 	vfree(blob.data);
 }
 
