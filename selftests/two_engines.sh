@@ -6,7 +6,7 @@
 # ports, a flow from one to the other is software's, and what becomes of one engine does not
 # touch the flows of the other.
 . "$(dirname "$0")/lib.sh"
-begin 55
+begin 56
 
 # --- both of them ----------------------------------------------------------------------------
 
@@ -83,6 +83,7 @@ counted()
 check "the module has both engines" found
 check "the first has its ports" equal ports "$(of 1 ports 0)" "lan wan"
 check "the second has its ports" equal ports "$(of 2 ports 0)" "lan2 wan2"
+check "the command shows both" equal engines "$(nft-offload status | grep -cE '^0000:.* running')" 2
 check "a flowtable with the ports of both" load_ruleset
 check "the first has its ports in it" equal ports "$(of 1 ports 1)" "lan wan"
 check "the second has its ports in it" equal ports "$(of 2 ports 1)" "lan2 wan2"
