@@ -1035,15 +1035,21 @@ where
         let comes_back = own.is_some_and(|own| !self.is_slot(own));
         let mut idlest = None;
         if self.spares > u32::from(!comes_back) {
+            let now_ms = hw.now_ms();
+            let in_use = |record: &&Record| {
+                record.bound && now_ms.saturating_sub(record.last_used_ms) < EVICT_IDLE_MS
+            };
             for slot in self.bucket(chip, flow) {
-                self.poll(hw, chip, slot)?;
-                let Some(record) = self.get(slot) else {
-                    continue;
-                };
-                let idle = hw.now_ms().saturating_sub(record.last_used_ms);
-                if record.bound && idle < EVICT_IDLE_MS {
+                // Who floods a bucket must not have its counters read for each flow.
+                let word0 = hw.read_word0(slot);
+                let bound = chip.format.is_bound(self.answer(word0)?);
+                if bound && self.get(slot).filter(in_use).is_some() {
                     continue;
                 }
+                self.poll(hw, chip, slot)?;
+                let Some(record) = self.get(slot).filter(|record| !in_use(record)) else {
+                    continue;
+                };
                 // Those first that are not bound.
                 let order = (record.bound, record.last_used_ms);
                 if idlest.is_none_or(|(least, _)| order < least) {

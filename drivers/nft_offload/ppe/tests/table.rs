@@ -532,6 +532,29 @@ fn the_idlest_flow_makes_room() {
 }
 
 #[test]
+fn refusals_for_a_full_bucket_cost_little() {
+    let mut b = Bench::with_spares(4);
+    let flows = b.bucket(5);
+    for (cookie, f) in (0..).zip(&flows[..4]) {
+        b.replace(A, cookie, f).unwrap();
+    }
+    b.hw.now_ms += EVICT_IDLE_MS - 1;
+    b.ops();
+    assert_eq!(b.replace(A, 4, &flows[4]), Err(Reject::BucketFull));
+    assert_eq!(b.ops(), []);
+    // As far as is known they are idle. They are looked at once, and were not.
+    b.hw.now_ms += 1;
+    for f in &flows[..4] {
+        b.hw.frame(f, 100);
+    }
+    assert_eq!(b.replace(A, 4, &flows[4]), Err(Reject::BucketFull));
+    assert_eq!(b.ops().len(), 4);
+    b.hw.now_ms += EVICT_IDLE_MS - 1001;
+    assert_eq!(b.replace(A, 4, &flows[4]), Err(Reject::BucketFull));
+    assert_eq!(b.ops(), []);
+}
+
+#[test]
 fn each_bind_and_each_end_is_told() {
     use Event::{
         Bound,
