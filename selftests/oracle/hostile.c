@@ -2,6 +2,7 @@
 
 #include <linux/completion.h>
 #include <linux/cpumask.h>
+#include <linux/jiffies.h>
 #include <linux/kthread.h>
 #include <linux/netdevice.h>
 #include <linux/rtnetlink.h>
@@ -19,6 +20,8 @@
 
 #define COOKIES		64
 #define REBIND		997
+/* Flows of a storm: a quarter of what a PPE has room for. */
+#define STORM_COOKIES	4096
 
 /* What the generators ask of a chip and of its ports: no engine is behind it. */
 static struct oracle_chip chip;
@@ -50,7 +53,10 @@ struct worker {
 	struct oracle_rule rule;
 	struct oracle_rule *bridged;
 	u64 state;
+	u64 seed;
 	unsigned int count;
+	unsigned long end;
+	bool storm;
 	bool rebinds;
 };
 
@@ -255,6 +261,51 @@ static void rebind_tc(struct net_device *dev, u64 *state)
 	rtnl_unlock();
 }
 
+/* The rule that the kernel makes for the flow of @cookie: each time the same. */
+static void make_valid(struct worker *w, unsigned long cookie)
+{
+	u64 state = w->seed ^ (u64)cookie << 32, bits = oracle_random(&state);
+	struct oracle_kind kind = {
+		.v6 = bits & 1,
+		.udp = bits & 2,
+		.nat = bits & 1 ? 0 : (bits >> 2 & 5) * 3,
+		.in_tags = bits >> 5 & 1,
+		.out_tags = bits >> 6 & 1,
+		.pppoe = bits >> 7 & 1,
+	};
+
+	oracle_generate_kind(&w->rule, &standin, &kind, &state);
+}
+
+static void storm_one(struct worker *w)
+{
+	struct netlink_ext_ack extack = {};
+	struct flow_cls_offload cls = {
+		.common.protocol = (__force __be16)ETH_P_ALL,
+		.common.extack = &extack,
+		.cookie = 1 + oracle_below(&w->state, STORM_COOKIES),
+	};
+	atomic_t *good;
+
+	switch (oracle_below(&w->state, 3)) {
+	case 0:
+		cls.command = FLOW_CLS_DESTROY;
+		good = &of_table.destroyed;
+		break;
+	case 1:
+		cls.command = FLOW_CLS_STATS;
+		good = &of_table.stats;
+		break;
+	default:
+		make_valid(w, cls.cookie);
+		cls.command = FLOW_CLS_REPLACE;
+		cls.rule = w->rule.rule;
+		good = &of_table.replaced;
+		break;
+	}
+	count_answer(&of_table, ask_as_table(w->table, &cls), good);
+}
+
 static void rebind(struct nf_flowtable *table, struct net_device *dev)
 {
 	if (nf_flow_table_offload_setup(table, dev, FLOW_BLOCK_UNBIND) ||
@@ -270,7 +321,11 @@ static int work(void *data)
 	struct net_device *dev;
 	unsigned int i;
 
-	for (i = 0; i < w->count; i++) {
+	while (w->storm && time_before(jiffies, w->end)) {
+		storm_one(w);
+		cond_resched();
+	}
+	for (i = 0; !w->storm && i < w->count; i++) {
 		if (oracle_below(&w->state, 2))
 			try_as_table(w);
 		else
@@ -285,7 +340,7 @@ static int work(void *data)
 	kthread_complete_and_exit(&w->done, 0);
 }
 
-static int run(struct nf_flowtable *table, u64 seed, unsigned int count)
+static int run(struct nf_flowtable *table, u64 seed, unsigned int count, unsigned int seconds)
 {
 	struct worker *workers;
 	struct task_struct *task;
@@ -310,7 +365,10 @@ static int run(struct nf_flowtable *table, u64 seed, unsigned int count)
 		}
 		w->table = table;
 		w->state = seed + n;
+		w->seed = seed;
 		w->count = count;
+		w->storm = seconds;
+		w->end = jiffies + seconds * HZ;
 		w->rebinds = !n;
 		init_completion(&w->done);
 		task = kthread_create(work, w, "oracle_hostile/%d", cpu);
@@ -338,7 +396,7 @@ static void end_all(struct nf_flowtable *table)
 {
 	struct flow_cls_offload cls = { .command = FLOW_CLS_DESTROY };
 
-	for (cls.cookie = 1; cls.cookie <= COOKIES; cls.cookie++)
+	for (cls.cookie = 1; cls.cookie <= STORM_COOKIES; cls.cookie++)
 		ask_as_table(table, &cls);
 }
 
@@ -381,7 +439,7 @@ static void print_answers(const char *who, const struct answers *a)
 		     who, atomic_read(&a->other));
 }
 
-int oracle_hostile(const char *ports, u64 seed, unsigned int count)
+int oracle_hostile(const char *ports, u64 seed, unsigned int count, unsigned int seconds)
 {
 	struct nf_flowtable *table;
 	int err, i;
@@ -401,7 +459,7 @@ int oracle_hostile(const char *ports, u64 seed, unsigned int count)
 	standin.user = init_net.loopback_dev;
 	err = bind(table, ports);
 	if (!err)
-		err = run(table, seed, count);
+		err = run(table, seed, count, seconds);
 	end_all(table);
 	for (i = 0; i < chip.ports; i++) {
 		rtnl_lock();

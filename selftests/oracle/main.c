@@ -50,6 +50,10 @@ static char *hostile = "";
 module_param(hostile, charp, 0444);
 MODULE_PARM_DESC(hostile, "net devices of the chip's ports, separated by commas: give nft_offload rules that it cannot make sense of, count= commands on each CPU");
 
+static unsigned int storm;
+module_param(storm, uint, 0444);
+MODULE_PARM_DESC(storm, "with hostile=: for so many seconds rules that make sense, and nothing else");
+
 static struct debugfs_blob_wrapper blob;
 static struct dentry *file;
 static unsigned int points;
@@ -167,7 +171,7 @@ static int start_drive(void)
 
 static int run_hostile(void)
 {
-	int err = oracle_hostile(hostile, seed, count);
+	int err = oracle_hostile(hostile, seed, count, storm);
 
 	if (!err)
 		file = debugfs_create_blob("nft_offload_oracle", 0400, NULL, &blob);
