@@ -313,7 +313,7 @@ probe()
 peer()
 {
 	echo "$*" >&7
-	if ! IFS= read -r -t $((60 * SLOW)) PEER_SAYS <&8; then
+	if ! IFS= read -r -t $((${PEER_SECONDS-60} * SLOW)) PEER_SAYS <&8; then
 		PEER_SAYS='fail: the hosts do not answer'
 	fi
 	echo "$* -> $PEER_SAYS"

@@ -15,6 +15,9 @@ find each other. It reads one command a line and answers each with one line:
   burst FLOW up|down COUNT SIZE [df]           datagrams that nobody waits for, of any size
        that the interface takes; df: nobody may fragment them
   stream FLOW up|down|both PPS SIZE | halt FLOW  the same in the background
+  echo FLOW SECONDS                            small datagrams there and back, one after the
+       other, until it is told to halt: how many came back in these seconds, how many did
+       not, and how long it took (µs)
   close FLOW | reset FLOW                      FIN from both sides, or RST
   raw HOST KIND FLOW                           one odd frame of an open flow
   vlan HOST TAGS ADDR/LEN…                     a VLAN interface on that host, e.g. 10,
@@ -24,7 +27,7 @@ find each other. It reads one command a line and answers each with one line:
        that between switch and router
   station HOST NAME MAC [TAGS] ADDR/LEN…       a further host NAME at the wire of HOST
   unplug NAME                                  takes either away again
-  capture                                      start to look at the wires (again)
+  capture [off]                                start to look at the wires (again), or look away
   count HOST in|out [KEY=VALUE…]               frames since, and their IP bytes
   show HOST in|out [KEY=VALUE…]                the first of them, as read
   changes FROM TO [KEY=VALUE…] to [KEY=VALUE…] what became of the frames that left
@@ -47,7 +50,8 @@ import time
 from typing import Any, Callable
 
 TIMEOUT = 5.0 * int(os.environ.get("SLOW", "1"))
-ETH_P_ALL = 3
+ECHO_GAP = 0.005
+ETH_P_ALL, ETH_P_NOBODYS = 3, 0x88B5
 PACKET_OUTGOING = 4
 # The module socket does not know these.
 SO_RCVBUFFORCE, SOL_PACKET, PACKET_AUXDATA, TP_STATUS_VLAN_VALID = 33, 263, 8, 0x10
@@ -345,6 +349,10 @@ class Capture:
         self.settle()
         with self.lock:
             self.frames.clear()
+        self.sock.bind(("eth0", ETH_P_ALL))
+
+    def stop(self) -> None:
+        self.sock.bind(("eth0", ETH_P_NOBODYS))
 
     def select(self, direction: str, wanted: dict[str, str]) -> list[tuple[dict[str, Any], bytes]]:
         """The frames, parsed and as they were."""
@@ -375,6 +383,8 @@ class Flow:
         self.proto, self.stop = proto, threading.Event()
         self.thread: threading.Thread | None = None
         self.sent = self.got = 0
+        self.times: list[int] = []
+        self.lost = 0
         self.server: socket.socket
         listener = hosts[other].socket(family, kind)
         listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
@@ -517,6 +527,36 @@ class Flow:
         self.thread = threading.Thread(target=run, daemon=True)
         self.thread.start()
 
+    def echo(self, seconds: float) -> dict[str, Any]:
+        """Begins, unless it goes on already, and says what the next seconds were like."""
+        if not self.thread:
+            self.stop.clear()
+            self.thread = threading.Thread(target=self.echo_on, daemon=True)
+            self.thread.start()
+        self.times, self.lost = [], 0
+        time.sleep(seconds)
+        times, lost = sorted(self.times), self.lost
+        if not times:
+            raise Failure(f"{lost} datagrams left, and none came back")
+        return {"back": len(times), "lost": lost} | {
+            key: times[int((len(times) - 1) * share)] // 1000 for key, share in (("median", 0.5), ("p99", 0.99), ("max", 1))}
+
+    def echo_on(self) -> None:
+        n = 0
+        while not self.stop.is_set():
+            n += 1
+            body, begun = struct.pack(">Q", n).ljust(64, b"e"), time.perf_counter_ns()
+            try:
+                for source, sink in (self.ends("up"), self.ends("down")):
+                    source.send(body)
+                    # One that was given up may still come.
+                    while sink.recv(65536) != body:
+                        pass
+                self.times.append(time.perf_counter_ns() - begun)
+            except OSError:
+                self.lost += 1
+            time.sleep(ECHO_GAP)
+
     def halt(self) -> dict[str, Any]:
         self.stop.set()
         if self.thread:
@@ -587,6 +627,9 @@ class Program:
         self.flow(name).stream(direction, float(pps), int(size))
         return {}
 
+    def do_echo(self, name: str, seconds: str) -> dict[str, Any]:
+        return self.flow(name).echo(float(seconds))
+
     def do_halt(self, name: str) -> dict[str, Any]:
         return self.flow(name).halt()
 
@@ -644,9 +687,11 @@ class Program:
             del self.hosts[name]
         return {}
 
-    def do_capture(self) -> dict[str, Any]:
+    def do_capture(self, off: str = "") -> dict[str, Any]:
+        if off not in ("", "off"):
+            raise Failure(f"capture {off}: off or nothing")
         for capture in self.captures.values():
-            capture.restart()
+            capture.stop() if off else capture.restart()
         return {}
 
     def do_count(self, host: str, direction: str, *wanted: str) -> dict[str, Any]:
