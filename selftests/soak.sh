@@ -5,7 +5,7 @@
 # All that may happen to a router, in random order, for a minute; `make soak` for longer. Every
 # few operations hardware and module are compared. SOAK_SEED= gives the same operations again.
 . "$(dirname "$0")/lib.sh"
-begin 7
+begin 8
 
 SOAK_SECONDS=${SOAK_SECONDS-60}
 SOAK_SEED=${SOAK_SEED-77}
@@ -215,10 +215,24 @@ op_fault()
 	reload_module
 }
 
+# A flow to which something happens: conntrack has each of its packets all the same.
+MEANWHILE=(reload mode flowtable flush pause policy read)
+op_count()
+{
+	local tuple
+	pick ${#MEANWHILE[@]}
+	peer open counted udp lan "$WAN_HOST4" 5390 || return 1
+	tuple="sport=$(field sport) dport=5390"
+	peer send counted both 30 100 gap=2 && "op_${MEANWHILE[PICK]}" &&
+		peer send counted both 30 100 gap=2 || return 1
+	# The first one each way has 5 bytes, as headers all have 28.
+	wait_for 8 accounted_is udp "$tuple" "61 7713 61 7713" && peer close counted
+}
+
 # What there is, the more often the more likely.
 OPERATIONS=(open open open open open open close close send send send send reload mode nat flowtable
 	conntrack link neighbour neighbour route route flush flush pause pause policy policy read read
-	module unplug fault)
+	module unplug fault count count)
 
 soak()
 {
@@ -278,5 +292,6 @@ peer open last udp lan "$WAN_HOST4" 5399 >/dev/null
 check "a flow is offloaded" offloaded last ""
 peer close last >/dev/null
 check "and ends" wait_for $((FLOWTABLE_TIMEOUT + 6)) none_left
+check "no memory has leaked, as far as the kernel looks for that" "$here/leaks"
 check "the log is clean" log_clean
 finish
