@@ -15,20 +15,10 @@ POINTS=12				# of each flood
 # shellcheck disable=SC2086 # words
 begin $((8 + POINTS * $(set -- $FLOODS && echo $#)))
 
-ORACLE=/root/nft_offload_oracle.ko
-[ -e "$ORACLE" ] || ktap_exit_fail_msg "no nft_offload_oracle.ko: build it with 'scripts/module oracle'"
+needs_oracle
 # Where the floods come from and go to: the hosts, by addresses that they do not know.
 FROM=192.0.2.77 TO=203.0.113.77
 LIVE=5600 STEADY=5601 FRESH=5602	# ports of flows that are none of the flood; more are new
-
-end_floods()
-{
-	local status=$?
-	[ ! -d /sys/module/nft_offload_oracle ] || rmmod nft_offload_oracle
-	(exit $status)
-	cleanup
-}
-trap end_floods EXIT
 
 now_ms()
 {

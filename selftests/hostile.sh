@@ -9,19 +9,9 @@
 . "$(dirname "$0")/lib.sh"
 begin 18
 
-ORACLE=/root/nft_offload_oracle.ko
-[ -e "$ORACLE" ] || ktap_exit_fail_msg "no nft_offload_oracle.ko: build it with 'scripts/module oracle'"
+needs_oracle
 REPORT=/sys/kernel/debug/nft_offload_oracle
 SEED=${HOSTILE_SEED-$RANDOM} COUNT=${HOSTILE_COUNT-20000}
-
-end_hostile()
-{
-	local status=$?
-	[ ! -d /sys/module/nft_offload_oracle ] || rmmod nft_offload_oracle
-	(exit $status)
-	cleanup
-}
-trap end_hostile EXIT
 
 # at_least KEY N: what the oracle has counted
 at_least()

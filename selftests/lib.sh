@@ -121,6 +121,21 @@ cleanup()
 	exit $status
 }
 
+# needs_oracle: a test loads the oracle's module by itself, $ORACLE; it goes with the test
+needs_oracle()
+{
+	ORACLE=/root/nft_offload_oracle.ko
+	[ -e "$ORACLE" ] || ktap_exit_fail_msg "no nft_offload_oracle.ko: build it with 'scripts/module oracle'"
+	trap end_with_oracle EXIT
+}
+end_with_oracle()
+{
+	local status=$?
+	[ ! -d /sys/module/nft_offload_oracle ] || rmmod nft_offload_oracle
+	(exit $status)
+	cleanup
+}
+
 # Neighbours known on all sides: a flow is offered once, with its first packet.
 warm_up()
 {
