@@ -14,12 +14,16 @@
 use super::{
     bindings,
     flow_rule::FlowRule,
+    moves::ip_addr,
     netdev::{
         Net,
         NetDevice, //
     }, //
 };
-use core::ptr::NonNull;
+use core::{
+    net::IpAddr,
+    ptr::NonNull, //
+};
 use kernel::{
     error::{
         from_err_ptr,
@@ -46,6 +50,54 @@ pub fn not_supported() -> Error {
 /// device of its flowtable was unbound.
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub struct Cookie(pub u64);
+
+/// One direction of a connection that a flowtable has.
+#[repr(transparent)]
+pub struct Direction(bindings::nft_offload_direction);
+
+/// The way that a flowtable has found for one direction of a connection.
+pub struct Way {
+    /// Source address of packets that arrive.
+    pub src: IpAddr,
+    /// Destination address of packets that arrive.
+    pub dst: IpAddr,
+    /// The source address they leave with.
+    pub new_src: IpAddr,
+    /// The destination address they leave with.
+    pub new_dst: IpAddr,
+    /// Ethernet address they are sent to.
+    pub dmac: [u8; 6],
+    /// Whether they leave in a session of PPPoE.
+    pub pppoe: bool,
+    /// The device they leave by, VLANs and the like taken off.
+    pub ifindex: i32,
+}
+
+impl Direction {
+    /// The name of its rule.
+    pub fn cookie(&self) -> Cookie {
+        // CAST: `c_ulong` is at most 64 bits wide.
+        Cookie(self.0.cookie as u64)
+    }
+
+    /// Its way, where the flowtable does not ask the neighbour table for each packet.
+    pub fn way(&self) -> Option<Way> {
+        let Self(raw) = self;
+        if !raw.has_way {
+            return None;
+        }
+        let addr = |bytes: &[u8; 16]| ip_addr(raw.v6, bytes);
+        Some(Way {
+            src: addr(&raw.src)?,
+            dst: addr(&raw.dst)?,
+            new_src: addr(&raw.new_src)?,
+            new_dst: addr(&raw.new_dst)?,
+            dmac: raw.dmac,
+            pppoe: raw.pppoe,
+            ifindex: raw.ifindex,
+        })
+    }
+}
 
 /// A flowtable (`struct nf_flowtable`) that a device is being bound to.
 ///
@@ -79,24 +131,30 @@ impl FlowTable {
         unsafe { bindings::nft_offload_helper_flowtable_counter(self.0.get()) }
     }
 
-    /// Ends the flows for which `pred` holds. It gets the cookies of both directions, and must not
-    /// sleep. Flows that end already it is not asked for.
+    /// Ends the flows for which `pred` holds. It gets both directions, first the one in which the
+    /// connection was opened, and must not sleep. Flows that end already it is not asked for.
     ///
     /// Their next packets pass the ruleset. The drivers are told within a second or two, as when a
     /// flow ends by itself.
-    pub fn end_flows<F: FnMut(Cookie, Cookie) -> bool>(&self, mut pred: F) {
+    pub fn end_flows<F: FnMut(&Direction, &Direction) -> bool>(&self, mut pred: F) {
         /// # Safety
         ///
-        /// `arg` must point to an `F` that nobody else uses.
-        unsafe extern "C" fn pred_callback<F: FnMut(Cookie, Cookie) -> bool>(
+        /// `arg` must point to an `F` that nobody else uses, `original` and `reply` to what their
+        /// type says.
+        unsafe extern "C" fn pred_callback<F: FnMut(&Direction, &Direction) -> bool>(
             arg: *mut c_void,
-            original: c_ulong,
-            reply: c_ulong,
+            original: *const bindings::nft_offload_direction,
+            reply: *const bindings::nft_offload_direction,
         ) -> bool {
-            // SAFETY: By the requirement of this function.
-            let pred = unsafe { &mut *arg.cast::<F>() };
-            // CAST: `c_ulong` is at most 64 bits wide.
-            pred(Cookie(original as u64), Cookie(reply as u64))
+            // SAFETY: By the requirement of this function; `Direction` is transparent.
+            let (pred, original, reply) = unsafe {
+                (
+                    &mut *arg.cast::<F>(),
+                    &*original.cast::<Direction>(),
+                    &*reply.cast::<Direction>(),
+                )
+            };
+            pred(original, reply)
         }
 
         // SAFETY: The flowtable lives by the type invariant, and the function is called back with

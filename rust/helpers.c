@@ -14,6 +14,7 @@
 #include <linux/rcupdate.h>
 #include <linux/rhashtable.h>
 #include <linux/rtnetlink.h>
+#include <linux/sched.h>
 #include <linux/seq_file.h>
 #include <linux/skbuff.h>
 #include <linux/string.h>
@@ -32,6 +33,9 @@
 #include <net/tcx.h>
 
 #include "helpers.h"
+
+/* So many are looked at before others may run. */
+#define FLOWS_AT_A_TIME 256
 
 int nft_offload_helper_dev_ifindex(const struct net_device *dev)
 {
@@ -352,23 +356,49 @@ void nft_offload_helper_flowtable_cleanup(struct net *net, int ifindex)
 	dev_put(dev);
 }
 
+static struct nft_offload_direction
+direction_of(const struct flow_offload *flow, enum flow_offload_tuple_dir dir)
+{
+	const struct flow_offload_tuple *to = &flow->tuplehash[dir].tuple;
+	const struct flow_offload_tuple *from = &flow->tuplehash[!dir].tuple;
+	struct nft_offload_direction direction = {
+		.cookie = (unsigned long)to,
+		.has_way = to->xmit_type == FLOW_OFFLOAD_XMIT_DIRECT,
+		.v6 = to->l3proto == AF_INET6,
+	};
+	size_t len = direction.v6 ? sizeof(to->src_v6) : sizeof(to->src_v4);
+	int i;
+
+	if (!direction.has_way)
+		return direction;
+
+	direction.ifindex = to->out.ifidx;
+	ether_addr_copy(direction.dmac, to->out.h_dest);
+	memcpy(direction.src, &to->src_v6, len);
+	memcpy(direction.dst, &to->dst_v6, len);
+	memcpy(direction.new_src, &from->dst_v6, len);
+	memcpy(direction.new_dst, &from->src_v6, len);
+	for (i = 0; i < from->encap_num; i++)
+		direction.pppoe |= from->encap[i].proto == htons(ETH_P_PPP_SES);
+	return direction;
+}
+
 /*
- * Ends the flows for which @pred, which must not sleep, holds. It gets what the
- * drivers know the directions of a flow by. A flow that ends already is left
- * alone: by now the connection may have another one, whose mark
+ * Ends the flows for which @pred, which must not sleep, holds. A flow that ends
+ * already is left alone: by now the connection may have another one, whose mark
  * flow_offload_teardown() would take off.
  */
 void nft_offload_helper_flowtable_end(struct nf_flowtable *ft,
-				      bool (*pred)(void *arg, unsigned long original,
-						   unsigned long reply),
-				      void *arg)
+				      nft_offload_flow_pred pred, void *arg)
 {
 	struct flow_offload_tuple_rhash *hash;
 	struct rhashtable_iter iter;
+	unsigned int seen = 0;
 
 	rhashtable_walk_enter(&ft->rhashtable, &iter);
 	rhashtable_walk_start(&iter);
 	while ((hash = rhashtable_walk_next(&iter))) {
+		struct nft_offload_direction original, reply;
 		struct flow_offload *flow;
 
 		if (IS_ERR(hash)) {
@@ -382,10 +412,17 @@ void nft_offload_helper_flowtable_end(struct nf_flowtable *ft,
 
 		flow = container_of(hash, struct flow_offload,
 				    tuplehash[FLOW_OFFLOAD_DIR_ORIGINAL]);
-		if (!test_bit(NF_FLOW_TEARDOWN, &flow->flags) &&
-		    pred(arg, (unsigned long)&hash->tuple,
-			 (unsigned long)&flow->tuplehash[FLOW_OFFLOAD_DIR_REPLY].tuple))
-			flow_offload_teardown(flow);
+		if (!test_bit(NF_FLOW_TEARDOWN, &flow->flags)) {
+			original = direction_of(flow, FLOW_OFFLOAD_DIR_ORIGINAL);
+			reply = direction_of(flow, FLOW_OFFLOAD_DIR_REPLY);
+			if (pred(arg, &original, &reply))
+				flow_offload_teardown(flow);
+		}
+		if (++seen % FLOWS_AT_A_TIME == 0) {
+			rhashtable_walk_stop(&iter);
+			cond_resched();
+			rhashtable_walk_start(&iter);
+		}
 	}
 	rhashtable_walk_stop(&iter);
 	rhashtable_walk_exit(&iter);

@@ -86,10 +86,41 @@ void nft_offload_helper_set_extack(struct netlink_ext_ack *extack,
 struct net *nft_offload_helper_flowtable_net(const struct nf_flowtable *ft);
 bool nft_offload_helper_flowtable_counter(const struct nf_flowtable *ft);
 void nft_offload_helper_flowtable_cleanup(struct net *net, int ifindex);
+
+/**
+ * struct nft_offload_direction - one direction of a flow that a flowtable has
+ * @cookie: what the drivers know it by
+ * @has_way: whether the flowtable has looked for the way once and keeps it;
+ *	     what follows is valid only then
+ * @v6: whether it is IPv6
+ * @pppoe: whether packets leave in a session of PPPoE
+ * @dmac: Ethernet address they are sent to
+ * @ifindex: of the device they leave by, VLANs and the like taken off
+ * @src: source address of packets that arrive, in network byte order, the
+ *	 first 4 bytes for IPv4
+ * @dst: their destination address
+ * @new_src: the source address they leave with
+ * @new_dst: the destination address they leave with
+ */
+struct nft_offload_direction {
+	unsigned long cookie;
+	bool has_way;
+	bool v6;
+	bool pppoe;
+	u8 dmac[6];
+	int ifindex;
+	u8 src[16];
+	u8 dst[16];
+	u8 new_src[16];
+	u8 new_dst[16];
+};
+
+typedef bool (*nft_offload_flow_pred)(void *arg,
+				      const struct nft_offload_direction *original,
+				      const struct nft_offload_direction *reply);
+
 void nft_offload_helper_flowtable_end(struct nf_flowtable *ft,
-				      bool (*pred)(void *arg, unsigned long original,
-						   unsigned long reply),
-				      void *arg);
+				      nft_offload_flow_pred pred, void *arg);
 void nft_offload_helper_stats_update(struct flow_stats *stats, u64 bytes,
 				     u64 packets, u64 lastused);
 

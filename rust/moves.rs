@@ -58,13 +58,18 @@ pub struct Move {
     pub change: Change,
 }
 
+/// An address as the helpers have it: of IPv4 the first four bytes.
+pub(super) fn ip_addr(v6: bool, bytes: &[u8; 16]) -> Option<IpAddr> {
+    Some(if v6 {
+        IpAddr::from(*bytes)
+    } else {
+        IpAddr::from(*bytes.first_chunk::<4>()?)
+    })
+}
+
 impl Move {
     fn from_raw(raw: &bindings::nft_offload_move) -> Option<Self> {
-        let addr = if raw.v6 {
-            IpAddr::from(raw.addr)
-        } else {
-            IpAddr::from(*raw.addr.first_chunk::<4>()?)
-        };
+        let addr = ip_addr(raw.v6, &raw.addr)?;
         let change = match raw.kind {
             bindings::NFT_OFFLOAD_MOVE_NEIGHBOUR => Change::Neighbour {
                 ifindex: raw.ifindex,

@@ -5,7 +5,7 @@
 # bridge, a route leads elsewhere, the router loses an address. 100 ms after the kernel knows
 # of it, hardware does not forward the old way any more, and the flow comes back on the new one.
 . "$(dirname "$0")/lib.sh"
-begin 34
+begin 39
 
 FAR4=198.51.100.9			# behind the wan's host
 OTHER_MAC=02:00:00:00:02:77 OTHER4=203.0.113.77
@@ -90,6 +90,23 @@ check "they come back" wait_for 8 back
 check "the old address is in no entry" not grep -q "eth=[^ ]*$WAN_HOST_MAC" "$ENGINE/bind"
 new_mac "$WAN_HOST_MAC" >"$OUT" 2>&1
 check "they come back once more" wait_for 8 back
+
+# nf_flowtable keeps the way of flows that hardware has not got, and would offer them by it.
+by_software()
+{
+	echo 1 >"$ENGINE/pause" && echo all >"$ENGINE/flush" && peer capture || return 1
+	sleep 1
+	bound_is 0 && [ "$(frames wan in proto=udp dport=5301)" -gt 5 ]
+}
+check "they go on in software" by_software
+new_mac $OTHER_MAC >"$OUT" 2>&1
+ALSO=proto=udp
+check "what software forwards goes to the new address, too" settled "$TO_OLD" "$TO_NEW"
+echo 0 >"$ENGINE/pause"
+check "and comes back to hardware" wait_for 8 back
+check "with that" not grep -q "eth=[^ ]*$WAN_HOST_MAC" "$ENGINE/bind"
+new_mac "$WAN_HOST_MAC" >"$OUT" 2>&1
+check "as once before" wait_for 8 back
 
 # --- a route -----------------------------------------------------------------------------------
 check "another gateway" peer station wan other $OTHER_MAC $OTHER4/24

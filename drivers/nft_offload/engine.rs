@@ -701,6 +701,14 @@ impl State {
             .is_some_and(|(id, _)| *id == binding.id)
     }
 
+    pub(crate) fn ports_in(&self, net: NetId) -> PortsIn<'_> {
+        PortsIn {
+            ports: &self.ports,
+            switch_ports: &self.switch_ports,
+            net,
+        }
+    }
+
     fn is_up(&self, at: Endpoint) -> bool {
         is_up(&self.ports, &self.switch_ports, at)
     }

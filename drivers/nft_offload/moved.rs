@@ -18,7 +18,8 @@ use crate::{
             Change,
             Neighbour,
             Neighbours,
-            News, //
+            News,
+            Way, //
         },
         table::{
             Record,
@@ -26,6 +27,7 @@ use crate::{
         }, //
     },
     rust::{
+        flow_offload,
         moves::{
             self,
             Move,
@@ -62,6 +64,9 @@ const AGAIN_MS: u64 = 1_000;
 
 /// A device, by its namespace and interface index.
 type Place = (NetId, i32);
+
+/// Which ways of a namespace are meant.
+pub(crate) type Leads<'a> = &'a dyn Fn(NetId, &Way) -> bool;
 
 /// All neighbours of which the kernel told.
 pub(crate) type Known = Neighbours<VVec<Option<Neighbour<Place>>>>;
@@ -141,6 +146,19 @@ impl Watch for Teller {
     }
 }
 
+/// A way as a flowtable has it.
+pub(crate) fn way(way: &flow_offload::Way, ports: &PortsIn<'_>) -> Way {
+    Way {
+        src: way.src,
+        dst: way.dst,
+        new_src: way.new_src,
+        new_dst: way.new_dst,
+        dmac: way.dmac,
+        pppoe: way.pppoe,
+        egress: ports.by_ifindex(way.ifindex),
+    }
+}
+
 impl State {
     /// What `what` means for the engine's flows.
     fn change_of(&mut self, what: &Move) -> [Option<Change>; 2] {
@@ -158,12 +176,8 @@ impl State {
                 }
             }
             moves::Change::Station { ifindex, mac } => {
-                let ports = PortsIn {
-                    ports: &self.ports,
-                    switch_ports: &self.switch_ports,
-                    net,
-                };
-                [Some(Change::Station(mac, ports.by_ifindex(ifindex))), None]
+                let at = self.ports_in(net).by_ifindex(ifindex);
+                [Some(Change::Station(mac, at)), None]
             }
             moves::Change::Route { addr, len } => [Some(Change::Route(addr, len)), None],
             moves::Change::NextHop => [Some(Change::All), None],
@@ -199,18 +213,36 @@ impl Follower {
         Ok(changes)
     }
 
-    /// Ends the flows that changes concern, of those for which `since` holds.
-    fn end(&self, changes: &[Followed], since: &dyn Fn(&Followed, &Record) -> bool) {
+    /// Ends the flows that changes concern, in hardware and on the way to it.
+    fn end(&self, changes: &[Followed]) {
+        let leads = |net, way: &Way| {
+            let leads_away = |followed: &Followed| followed.change.leads_away(way);
+            changes
+                .iter()
+                .any(|followed| followed.is_in(net) && leads_away(followed))
+        };
+        self.end_those(changes, &|_, _| true, Some(&leads));
+    }
+
+    /// Ends the flows in hardware that changes concern, of those for which `since` holds, and those
+    /// whose way `leads` holds for.
+    fn end_those(
+        &self,
+        changes: &[Followed],
+        since: &dyn Fn(&Followed, &Record) -> bool,
+        leads: Option<Leads<'_>>,
+    ) {
         if changes.is_empty() {
             return;
         }
-        let ended = self.engine.end(Removal::Moved, &|net, record| {
+        let is_meant = |net, record: &Record| {
             changes.iter().any(|followed| {
-                followed.net.is_none_or(|at| at == net)
+                followed.is_in(net)
                     && followed.change.concerns(&record.flow)
                     && since(followed, record)
             })
-        });
+        };
+        let ended = self.engine.end(Removal::Moved, &is_meant, leads);
         self.engine
             .with(|state| state.counters.moved += ended as u64);
     }
@@ -222,9 +254,10 @@ impl Follower {
         let due = |followed: &Followed| now_ms.saturating_sub(followed.when_ms) >= AGAIN_MS;
         // They are in the order in which they were told.
         let ripe = again.iter().take_while(|followed| due(followed)).count();
-        self.end(
+        self.end_those(
             again.get(..ripe).unwrap_or_default(),
             &|followed, record| record.since_ms >= followed.when_ms,
+            None,
         );
         again.retain(|followed| !due(followed));
         let next_ms = again.first()?.when_ms + AGAIN_MS;
@@ -241,13 +274,17 @@ impl Followed {
             when_ms,
         }
     }
+
+    fn is_in(&self, net: NetId) -> bool {
+        self.net.is_none_or(|at| at == net)
+    }
 }
 
 impl Task for Follower {
     fn run(&self) -> Option<u64> {
         let changes = self.take();
         if let Ok(changes) = &changes {
-            self.end(changes, &|_, _| true);
+            self.end(changes);
         }
         let kept = changes.and_then(|changes| {
             let mut again = self.again.lock();
@@ -263,7 +300,7 @@ impl Task for Follower {
             // Without memory nobody knows which ones.
             self.told.with(|told| told.moves.clear());
             self.engine.with(|state| state.counters.moves_lost += 1);
-            self.end(&[Followed::all(time::now_ms())], &|_, _| true);
+            self.end(&[Followed::all(time::now_ms())]);
         }
         self.follow_again()
     }

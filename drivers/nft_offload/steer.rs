@@ -7,6 +7,10 @@ use crate::{
         uses,
         Engine, //
     },
+    moved::{
+        self,
+        Leads, //
+    },
     ppe::{
         flow::{
             Endpoint,
@@ -20,7 +24,7 @@ use crate::{
         }, //
     },
     rust::{
-        flow_offload::Cookie,
+        flow_offload::Direction,
         netdev::NetId, //
     }, //
 };
@@ -65,7 +69,7 @@ impl Engine {
             }
             _ => return Err(EINVAL),
         };
-        let ended = self.end(Removal::Connections, &|_, record| which.holds(record))
+        let ended = self.end(Removal::Connections, &|_, record| which.holds(record), None)
             // What tc's rules have brought nf_flowtable does not know.
             + self.with(|state| state.flush_subflows(|record| which.holds(record)));
         if ended == 0 && matches!(which, Which::Connection(_)) {
@@ -76,7 +80,14 @@ impl Engine {
 
     /// Ends the connections of flowtables for which `pred` holds, for one direction at least, in
     /// nf_flowtable and in the hardware. Returns how many flows there were in the latter.
-    pub(crate) fn end(&self, removal: Removal, pred: &dyn Fn(NetId, &Record) -> bool) -> usize {
+    ///
+    /// With `leads`, those whose way it holds for are ended, too: they may be about to be offered.
+    pub(crate) fn end(
+        &self,
+        removal: Removal,
+        pred: &dyn Fn(NetId, &Record) -> bool,
+        leads: Option<Leads<'_>>,
+    ) -> usize {
         let mut ended = 0;
         self.devices.for_each_flowtable(|flowtable| {
             let net = flowtable.net();
@@ -86,12 +97,19 @@ impl Engine {
                 };
                 let holds = |record: &Record| record.owner == owner && pred(net.id(), record);
                 let table = &state.table;
-                if !table.iter().any(|(_, record)| holds(record)) {
+                if leads.is_none() && !table.iter().any(|(_, record)| holds(record)) {
                     return;
                 }
-                let is_meant = |cookie: Cookie| {
-                    let record = table.find(owner, cookie.0).and_then(|at| table.get(at));
+                let ports = state.ports_in(net.id());
+                let is_meant = |direction: &Direction| {
+                    let record = table
+                        .find(owner, direction.cookie().0)
+                        .and_then(|at| table.get(at));
                     record.is_some_and(holds)
+                        || leads.is_some_and(|leads| {
+                            let way = direction.way();
+                            way.is_some_and(|way| leads(net.id(), &moved::way(&way, &ports)))
+                        })
                 };
                 flowtable.end_flows(|original, reply| is_meant(original) || is_meant(reply));
                 ended += state.flush_as(removal, net, holds);

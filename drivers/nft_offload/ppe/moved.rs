@@ -42,47 +42,77 @@ pub enum Change {
     All,
 }
 
+/// The way of one direction of a connection that is routed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Way {
+    /// Source address of packets that arrive.
+    pub src: IpAddr,
+    /// Destination address of packets that arrive.
+    pub dst: IpAddr,
+    /// The source address they leave with.
+    pub new_src: IpAddr,
+    /// The destination address they leave with.
+    pub new_dst: IpAddr,
+    /// Ethernet address they are sent to.
+    pub dmac: [u8; 6],
+    /// Whether they leave in a session of PPPoE.
+    pub pppoe: bool,
+    /// Where they leave, if that is a port of the engine.
+    pub egress: Option<Endpoint>,
+}
+
+impl Way {
+    /// That of `flow`, unless it is bridged.
+    pub fn of(flow: &Flow) -> Option<Self> {
+        let ((src, dst), (new_src, new_dst)) = (addrs(&flow.tuple), addrs(&flow.new));
+        flow.routed.then_some(Self {
+            src,
+            dst,
+            new_src,
+            new_dst,
+            dmac: flow.dmac,
+            pppoe: flow.out_encap.pppoe.is_some(),
+            egress: Some(flow.egress),
+        })
+    }
+}
+
 impl Change {
     /// Whether `flow` may go the wrong way after that. Its opposite direction may as well.
+    ///
+    /// Bridged frames go where a rule of tc says, whatever the kernel would do.
     pub fn concerns(&self, flow: &Flow) -> bool {
-        // Bridged frames go where a rule of tc says, whatever the kernel would do.
-        if !flow.routed {
-            return false;
-        }
+        Way::of(flow).is_some_and(|way| self.leads_away(&way))
+    }
+
+    /// Whether `way` may be a wrong one after that.
+    pub fn leads_away(&self, way: &Way) -> bool {
         match *self {
-            Self::NextHop(mac) => flow.dmac == mac,
+            Self::NextHop(mac) => way.dmac == mac,
             // The other end of a PPPoE session is no neighbour.
-            Self::Neighbour(addr, mac) => {
-                flow.dmac != mac && flow.out_encap.pppoe.is_none() && destination(&flow.new) == addr
-            }
-            Self::Station(mac, at) => flow.dmac == mac && at != Some(flow.egress),
+            Self::Neighbour(addr, mac) => way.dmac != mac && !way.pppoe && way.new_dst == addr,
+            Self::Station(mac, at) => way.dmac == mac && at != way.egress,
             Self::Route(prefix, len) => {
-                covers(prefix, len, destination(&flow.new)) || is_own(prefix, len, flow)
+                covers(prefix, len, way.new_dst) || is_own(prefix, len, way)
             }
             Self::All => true,
         }
     }
 }
 
-fn destination(tuple: &Tuple) -> IpAddr {
+/// Source and destination.
+fn addrs(tuple: &Tuple) -> (IpAddr, IpAddr) {
     match *tuple {
-        Tuple::V4 { dst, .. } => dst.into(),
-        Tuple::V6 { dst, .. } => dst.into(),
+        Tuple::V4 { src, dst, .. } => (src.into(), dst.into()),
+        Tuple::V6 { src, dst, .. } => (src.into(), dst.into()),
     }
 }
 
-fn source(tuple: &Tuple) -> IpAddr {
-    destination(&tuple.reversed())
-}
-
-/// Whether that is the route of one address which the flow has anywhere: the router's own, when
+/// Whether that is the route of one address which `way` has anywhere: the router's own, when
 /// it comes or goes, is one that NAT puts in.
-fn is_own(prefix: IpAddr, len: u8, flow: &Flow) -> bool {
+fn is_own(prefix: IpAddr, len: u8, way: &Way) -> bool {
     let one = if prefix.is_ipv4() { 32 } else { 128 };
-    len == one
-        && (source(&flow.new) == prefix
-            || destination(&flow.tuple) == prefix
-            || source(&flow.tuple) == prefix)
+    len == one && [way.new_src, way.dst, way.src].contains(&prefix)
 }
 
 /// Whether the first `len` bits of `addr` are those of `prefix`.

@@ -21,7 +21,8 @@ use super::{
             Change,
             Neighbour,
             Neighbours,
-            News, //
+            News,
+            Way, //
         }, //
     },
     dsa,
@@ -102,6 +103,18 @@ fn a_station_concerns_flows_to_it_by_another_port() {
     assert!(!Change::Station(mac, Some(moved)).concerns(&behind));
     moved.dsa = dsa(2);
     assert!(Change::Station(mac, Some(moved)).concerns(&behind));
+}
+
+#[test]
+fn a_way_may_lead_to_no_port() {
+    let way = Way::of(&up()).map(|way| Way {
+        egress: None,
+        ..way
+    });
+    let way = way.unwrap();
+    assert!(Change::Station(way.dmac, Some(up().egress)).leads_away(&way));
+    assert!(!Change::Station(way.dmac, None).leads_away(&way));
+    assert!(!Change::Station(MAC, Some(up().egress)).leads_away(&way));
 }
 
 #[test]
