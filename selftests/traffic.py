@@ -51,6 +51,8 @@ from typing import Any, Callable
 
 TIMEOUT = 5.0 * int(os.environ.get("SLOW", "1"))
 ECHO_GAP = 0.005
+# A round trip that takes longer is lost. Shorter than any time for which it is measured.
+ECHO_PATIENCE = 0.4 * int(os.environ.get("SLOW", "1"))
 ETH_P_ALL, ETH_P_NOBODYS = 3, 0x88B5
 PACKET_OUTGOING = 4
 # The module socket does not know these.
@@ -543,11 +545,14 @@ class Flow:
 
     def echo_on(self) -> None:
         n = 0
+        directions = self.ends("up"), self.ends("down")
+        for _, sink in directions:
+            sink.settimeout(ECHO_PATIENCE)
         while not self.stop.is_set():
             n += 1
             body, begun = struct.pack(">Q", n).ljust(64, b"e"), time.perf_counter_ns()
             try:
-                for source, sink in (self.ends("up"), self.ends("down")):
+                for source, sink in directions:
                     source.send(body)
                     # One that was given up may still come.
                     while sink.recv(65536) != body:
@@ -556,6 +561,8 @@ class Flow:
             except OSError:
                 self.lost += 1
             time.sleep(ECHO_GAP)
+        for _, sink in directions:
+            sink.settimeout(TIMEOUT)
 
     def halt(self) -> dict[str, Any]:
         self.stop.set()
