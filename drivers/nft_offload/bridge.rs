@@ -15,7 +15,6 @@ use crate::{
         is_up,
         Binding,
         Engine,
-        PortsIn,
         State, //
     },
     parse,
@@ -217,11 +216,7 @@ impl State {
         if filter.chain != 0 {
             return Err(Ok(Reject::Chain));
         }
-        let ports = PortsIn {
-            ports: &self.ports,
-            switch_ports: &self.switch_ports,
-            net: dev.net().id(),
-        };
+        let ports = self.ports_in(dev.net().id());
         let rule = parse::parse_filter(filter.rule, binding.port, &ports).map_err(Ok)?;
         let chip = self.chip;
         if chip.caps.mib.is_none() && filter.rule.demands_counters() {

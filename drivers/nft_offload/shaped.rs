@@ -176,11 +176,7 @@ impl State {
                 let mut found = None;
                 let mut descent = Descent {
                     rcu: &rcu,
-                    ports: PortsIn {
-                        ports: &self.ports,
-                        switch_ports: &self.switch_ports,
-                        net: net.id(),
-                    },
+                    ports: self.ports_in(net.id()),
                     found: |at, encap| {
                         found = Some(());
                         shapers.add(Shaper {
