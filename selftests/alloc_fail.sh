@@ -15,13 +15,17 @@ if ! ls -d $FAULTS >/dev/null 2>&1; then
 	ktap_test_skip "this kernel has no CONFIG_FAILSLAB: make check-debug has one"
 	finish
 fi
-begin 15 none
+begin 16 none
+exec 5>&1	# for what a point says besides
 
 # Only what is allocated with a module's code on the stack fails; the modules of the x86
 # are between the kernel's image and this address, and there is only ours.
 modules_begin=0x$(awk '$3 == "_end" { print $1 }' /proc/kallsyms)
 modules_end=0xffffffffff000000
 PLENTY=1000000
+DRIVER=/sys/bus/pci/drivers/nft_offload
+BOARD=$(grep -l 0x10f7 /sys/bus/pci/devices/*/device | head -n 1)
+BOARD=${BOARD%/device}
 for dir in $FAULTS; do
 	echo 0 >"$dir/verbose"
 	echo N >"$dir/ignore-gfp-wait"
@@ -31,70 +35,88 @@ for dir in $FAULTS; do
 done
 echo 0 >/sys/kernel/debug/fail_page_alloc/min-order
 echo N >/sys/kernel/debug/fail_page_alloc/ignore-gfp-highmem
+# Each step begins with a line in the log; none is to be left out.
+echo on >/proc/sys/kernel/printk_devkmsg
 
-# How many have failed since the last call: what is left of PLENTY says so.
-failed_now()
+# There are many steps, and to start a program takes this kernel longer than what is tested:
+# they do with the shell's own commands where they can.
+
+# FAILED: how many have failed since the last call; what is left of PLENTY says so
+count_failed()
 {
-	local dir n=0
+	local dir left
+	FAILED=0
 	for dir in $FAULTS; do
-		n=$((n + PLENTY - $(cat "$dir/times")))
+		read -r left <"$dir/times"
+		FAILED=$((FAILED + PLENTY - left))
 		echo $PLENTY >"$dir/times"
 	done
-	echo $n
 }
 
-# without N COMMAND…: the Nth allocation of COMMAND fails
+# without N COMMAND…: the Nth allocation of COMMAND fails. That does not hold for the shell's
+# children: a program needs `exec`.
 without()
+(
+	echo "$1" >/proc/self/fail-nth || exit
+	shift
+	"$@"
+)
+put()
 {
-	# shellcheck disable=SC2016 # not this shell's
-	bash -c 'echo "$0" >/proc/self/fail-nth && exec "$@"' "$@"
+	echo "$1" >"$2"
 }
 
-# sweep WHAT STEP: calls STEP N for N = 1, 2, … until nothing fails in it. STEP succeeds
-# if all is as it should be.
+# sweep WHAT STEP [LEAST]: calls STEP N for N = 1, 2, … until nothing fails in it, which is
+# not before LEAST (1) have. STEP succeeds if all is as it should be.
 sweep()
 {
-	local n=0 before now
-	failed_now >/dev/null
+	local n=0 from=$SECONDS
+	count_failed
 	while n=$((n + 1)); do
-		before=$(log_lines)
+		MARK="lab: $1 without allocation $n"
+		echo "$MARK" >/dev/kmsg
 		if ! "$2" $n >"$OUT.step" 2>&1; then
 			echo "without allocation $n:"
 			cat "$OUT.step"
-			dmesg | tail -n +$((before + 1)) | tail -n 20
+			said | tail -n 20
 			return 1
 		fi
-		now=$(failed_now)
-		[ "$now" = 0 ] && break
+		count_failed
+		[ "$FAILED" = 0 ] && break
 		[ $n -lt 500 ] || return 1
 	done
-	SWEPT=$((n - 1))
-	note "$1: $SWEPT allocations"
+	note "$1: $((n - 1)) allocations, $((SECONDS - from)) s" >&5
 	[ $n -gt "${3-1}" ] || { echo "no allocation failed in $1: the filter is wrong"; return 1; }
 }
 
-log_lines()
+# said: the log since the step began
+said()
 {
-	dmesg | wc -l
+	dmesg | sed -n "/$MARK\$/,\$p"
 }
 
-# complained SINCE: the module, or the kernel on its behalf, said why in the log since then
+# complained: the module, or the kernel on its behalf, said why
 complained()
 {
-	dmesg | tail -n +$(($1 + 1)) | grep -E 'nft_offload .*fail'
+	said | grep -E 'nft_offload .*fail'
 }
 
-# The engine is not at work: it would read and write memory that is somebody else's by now.
-engine_stopped()
+# at_rest: nothing is bound in the engine, and it is not at work: it would read and write
+# memory that is somebody else's by now
+at_rest()
 {
-	local running
-	running=$(lab engine stats | grep -cE '^ppe\.[0-9]+\.enabled true')
-	equal "PPEs at work" "$running" 0
+	local stats
+	stats=$(lab engine stats) || return
+	[[ $stats = *.enabled\ false* ]] || { echo "the engine says nothing of its PPEs"; return 1; }
+	if [[ $stats =~ ppe\.[0-9a-z]+\.(enabled true|bound [1-9][0-9]*) ]]; then
+		echo "the engine has ${BASH_REMATCH[0]}"
+		return 1
+	fi
 }
 
 gone()
 {
-	not test -e /sys/module/nft_offload && not test -e "$DEBUGFS" && engine_bound_is 0 && engine_stopped
+	not test -e /sys/module/nft_offload && not test -e "$DEBUGFS" && at_rest
 }
 
 attached()
@@ -105,30 +127,39 @@ attached()
 # Links in sysfs could not be made: the driver core calls that an invalid argument.
 links_missing()
 {
-	dmesg | tail -n +$(($1 + 1)) | grep 'failed to create module links for nft_offload'
+	said | grep 'failed to create module links for nft_offload'
 }
 
-# The module loads or does not; loaded, it has the engine, or has said why not. Files in
-# debugfs may be missing: they are no reason to do without the engine.
+# The module loads or does not; no engine is offered to it yet.
 load_without()
 {
-	local log
-	log=$(log_lines)
-	if without "$1" insmod "$MODULE" 2>"$OUT.err"; then
-		attached || { complained "$log" && engine_stopped; } || return 1
+	if without "$1" exec insmod "$MODULE" 2>"$OUT.err"; then
 		rmmod nft_offload || return 1
 	else
 		cat "$OUT.err"
-		grep -qi 'cannot allocate memory' "$OUT.err" || links_missing "$log" || return 1
+		grep -qi 'cannot allocate memory' "$OUT.err" || links_missing || return 1
 	fi
 	gone
+}
+
+# The engine is taken, or the module has said why not. Files in debugfs may be missing: they
+# are no reason to do without the engine.
+probe_without()
+{
+	if without "$1" put "${BOARD##*/}" "$DRIVER/bind" 2>"$OUT.err"; then
+		attached && echo "${BOARD##*/}" >"$DRIVER/unbind" || return 1
+	else
+		cat "$OUT.err"
+		complained || return 1
+	fi
+	not attached && not compgen -G "$DEBUGFS/*" && at_rest
 }
 
 # What ruleset() calls: only nft's own requests are to fail.
 FAULT=0
 nft()
 {
-	without "$FAULT" nft "$@"
+	without "$FAULT" exec nft "$@"
 }
 
 no_flowtables()
@@ -154,8 +185,8 @@ bind_without()
 # A rule of tc that hardware does not take for want of memory is software's.
 rule_without()
 {
-	without "$1" tc qdisc add dev lan clsact 2>"$OUT.err" || tc qdisc add dev lan clsact || return 1
-	without "$1" tc filter add dev lan ingress prio 1 handle 1 protocol all flower \
+	without "$1" exec tc qdisc add dev lan clsact 2>"$OUT.err" || tc qdisc add dev lan clsact || return 1
+	without "$1" exec tc filter add dev lan ingress prio 1 handle 1 protocol all flower \
 		dst_mac "$WAN_HOST_MAC" src_mac "$LAN_HOST_MAC" action mirred egress redirect dev wan || return 1
 	tc filter show dev lan ingress | grep -w in_hw
 	tc qdisc del dev lan clsact && not grep -E '^ALL +lan ' /proc/net/ptype && not grep '^port' "$ENGINE/bridge"
@@ -188,7 +219,7 @@ files_without()
 {
 	local file
 	for file in status bind entries stats rejects policy; do
-		without "$1" cat "$ENGINE/$file" >/dev/null 2>"$OUT.err" ||
+		without "$1" exec cat "$ENGINE/$file" >/dev/null 2>"$OUT.err" ||
 			grep -i 'cannot allocate memory' "$OUT.err" || { echo "$file"; return 1; }
 	done
 }
@@ -196,8 +227,7 @@ files_without()
 # writes LINE FILE
 write_without()
 {
-	# shellcheck disable=SC2016 # not this shell's
-	if ! without "$1" bash -c 'echo "$0" >"$1"' "$2" "$ENGINE/$3" 2>"$OUT.err"; then
+	if ! without "$1" put "$2" "$ENGINE/$3" 2>"$OUT.err"; then
 		cat "$OUT.err"
 		grep -qi 'cannot allocate memory' "$OUT.err"
 	fi
@@ -215,12 +245,17 @@ unload_without()
 {
 	[ -d /sys/module/nft_offload ] || load
 	ruleset hardware && peer open u udp lan "$WAN_HOST4" 5290 && offloaded u 5290 || return 1
-	without "$1" rmmod nft_offload && gone && peer send u both 3 100 && peer close u && nft delete table inet fw4
+	without "$1" exec rmmod nft_offload && gone && peer send u both 3 100 && peer close u && nft delete table inet fw4
 }
 
 echo "lab: memory is missing on purpose" >/dev/kmsg
+echo 0 >/sys/bus/pci/drivers_autoprobe
 check "it loads, or is not there" sweep insmod load_without
 [ ! -d /sys/module/nft_offload ] || rmmod nft_offload
+insmod "$MODULE"
+check "it takes the engine, or says why not" sweep probe probe_without
+rmmod nft_offload
+echo 1 >/sys/bus/pci/drivers_autoprobe
 load
 check "a flowtable is taken, or refused" sweep "a flowtable" bind_without
 check "and the next one is taken" ruleset hardware
