@@ -6,7 +6,7 @@
 . "$(dirname "$0")/lib.sh"
 begin 15
 
-CONNECTIONS=8192		# 16384 directions
+CONNECTIONS=$((SLOW > 1 ? 1024 : 8192))		# of two directions each
 # The kernel asks for each flow's counters once a second unless its timeout is long.
 flowtable_timeout 600
 sysctl -qw net.netfilter.nf_conntrack_max=65536
@@ -38,7 +38,8 @@ settled()
 {
 	local n
 	n=$(stat_of offered)
-	usleep 500000
+	# Ten readers leave a slow kernel little for its workers.
+	usleep $((SLOW > 1 ? 5000000 : 500000))
 	[ "$(stat_of offered)" = "$n" ] && [ "$n" -gt "$1" ]
 }
 
@@ -66,14 +67,14 @@ check "the ruleset loads" ruleset hardware
 check "thousands of flows come" fill 5301
 alone=$TOOK alone_bound=$BOUND
 note "alone: $OFFERED directions offered, $BOUND bound, $TOOK ms"
-check "thousands are bound" [ "$BOUND" -gt 4000 ]
+check "thousands are bound" [ "$BOUND" -gt $((CONNECTIONS / 2)) ]
 start=$(now_ms)
 check "flows is read whole" sh -c "cat $ENGINE/flows >/tmp/flows"
 took=$(($(now_ms) - start))
 note "$(wc -l </tmp/flows) flows read in $took ms"
 check "a line for each flow" equal lines "$(wc -l </tmp/flows)" "$(stat_of flows_now)"
 check "each one once" equal slots "$(cut -d' ' -f1 /tmp/flows | sort -u | wc -l)" "$(wc -l </tmp/flows)"
-check "within seconds" [ "$took" -lt 10000 ]
+check "within seconds" [ "$took" -lt $((10000 * SLOW)) ]
 check "the audit of them is clean" audit_clean
 note "audit: $(awk '/^(flows|bound|half_bound|took) / { printf "%s %s ", $1, $2 }' /tmp/audit)"
 # shellcheck disable=SC2016 # awk's

@@ -154,8 +154,11 @@ check "a bucket is filled" fill
 peer open more udp lan "$WAN_HOST4" 5501 "sport=${sports[slots]}" >/dev/null
 peer stream more up 5 100 >/dev/null
 check "one more flow gets in when one is idle" wait_for 20 up_bound "${sports[slots]}"
+# The kernel offers the new one once a second, or when it comes to that.
+idle='[7-9][0-9]{3}'
+[ "$SLOW" = 1 ] || idle="($idle|[1-3][0-9]{4})"
 check "that one had to make room is said, and how long it was idle" says \
-	" evict: device=$DEVICE slot=[0-9a-f]{5} proto=udp orig=$LAN_HOST4:.* idle_ms=[7-9][0-9]{3} .* why=bucket-full$"
+	" evict: device=$DEVICE slot=[0-9a-f]{5} proto=udp orig=$LAN_HOST4:.* idle_ms=$idle .* why=bucket-full$"
 check "and its unbind" says " unbind: .* why=evicted$"
 peer halt more >/dev/null
 
