@@ -11,6 +11,8 @@ SUPPORTED_ARCHES="amd64 arm64"
 # Chips the module and the emulated engine support, the one that is tested most
 # first. The only list.
 SUPPORTED_CHIPS="mt7986 mt7981 mt7988 mt7621 mt7622 mt7623"
+# One of them for each layout of the entries, where all would take too long.
+CHIP_OF_EACH_LAYOUT="mt7986 mt7988 mt7621"
 
 REPO=$(cd -- "$(dirname -- "${BASH_SOURCE[0]}")/.." && pwd -P)
 CACHE=${NFT_OFFLOAD_CHOSEN_CACHE:-${NFT_OFFLOAD_CACHE:-/var/cache/nft-offload}}

@@ -2,16 +2,12 @@
 # SPDX-License-Identifier: GPL-2.0-only
 # lab: own --vppe-arg=--rx-words
 # oracle: none
+# slow kernels: the kernel's driver looks flows up without the RCU lock, which this kernel reports
 # The kernel's own driver of these engines drives the emulated one, unmodified and in
 # the place of nft_offload: the engine learns flows from frames, and the driver binds
 # what it has learned. What it binds is forwarded rightly, or the model is wrong.
 . "$(dirname "$0")/lib.sh"
 . "$(dirname "$0")/encap.sh"
-if [ "$SLOW" -gt 1 ]; then
-	begin 1 none
-	ktap_test_skip "the kernel's driver looks flows up without the RCU lock, which this kernel reports"
-	finish
-fi
 begin $((8 + 8 * (LIKE_POINTS + 1) + 7)) none
 
 ORACLE=/root/nft_offload_oracle.ko

@@ -1,6 +1,7 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: GPL-2.0-only
 # runs: beside the labs
+# slow kernels: the lab is the same on all
 """The lab itself: two at once, one that is killed, exit statuses, refusals.
 
 The only selftest that does not run in a router: it starts and ends labs as a

@@ -8,9 +8,13 @@ beside the shared lab:
     # lab: own [OPTION…]
 
 One of a few points that show a chip at work is marked `# chips: all`: where no chip
-is asked for, it runs on every other one too, in a lab of its own.
+is asked for, it runs on every other one too, in a lab of its own; on a slow kernel, on
+one for each layout of the entries.
 
 Programs marked `# runs: beside the labs` run outside, and start labs themselves.
+
+A test that would say nothing new on a slow kernel, one with checks, is skipped there by a
+line with the reason: `# slow kernels: REASON`.
 
 The oracle (Documentation/testing.md) listens in every lab, but for one of a test
 marked `# oracle: none`, and has a point of its own at the end.
@@ -54,6 +58,7 @@ class Test:
     outside: bool = False
     all_chips: bool = False
     oracle: bool = True
+    not_slow: str = ""
     chip: str = ""
 
     @property
@@ -68,6 +73,8 @@ class Test:
         found = re.search(r"^# lab: own\b(.*)$", text, re.M)
         if found:
             test.own, test.options = True, tuple(shlex.split(found.group(1)))
+        found = re.search(r"^# slow kernels: (.+)$", text, re.M)
+        test.not_slow = found.group(1) if found else ""
         return test
 
 
@@ -176,6 +183,11 @@ def judge(output: str, code: int) -> tuple[list[str], Totals]:
     return why, totals
 
 
+def skipped(reason: str) -> tuple[list[str], Totals, str]:
+    """A test that did not run."""
+    return [], Totals(skipped=1), f"1..1\nok 1 {reason} # SKIP"
+
+
 class Runner:
     """Runs tests, some side by side, and reports each as it ends."""
 
@@ -210,9 +222,10 @@ class Runner:
         begun, lab = time.monotonic(), None
         missing = lablib.not_for_router(lablib.parser().parse_args(["up", *test.options]).program)
         try:
-            if missing:
-                reason = f"the tool root has no {', '.join(missing)} for {lablib.kernel_paths()['karch']}"
-                why, totals, text = [], Totals(skipped=1), f"1..1\nok 1 {reason} # SKIP"
+            if test.not_slow and lablib.slow() > 1:
+                why, totals, text = skipped(test.not_slow)
+            elif missing:
+                why, totals, text = skipped(f"the tool root has no {', '.join(missing)} for {lablib.kernel_paths()['karch']}")
             elif test.outside:
                 why, totals, text = self.run_outside(test)
             else:
@@ -306,6 +319,7 @@ def main() -> int:
     parser.add_argument("--list", action="store_true", help="print the names of the tests")
     parser.add_argument("--chip", default=os.environ.get("CHIP") or "", metavar="CHIP", help="run them on this chip")
     parser.add_argument("--chips", default="", help=argparse.SUPPRESS)
+    parser.add_argument("--layouts", default="", help=argparse.SUPPRESS)
     parser.add_argument("--timeout", type=float, default=240, metavar="S", help="for each test (default: %(default)s); more for a slow kernel")
     parser.add_argument("--set", action="append", default=[], metavar="NAME=VALUE",
                         help="in the environment of the tests, e.g. --set ROUNDS=1000")
@@ -330,7 +344,8 @@ def main() -> int:
             raise LabError(f"no chip {args.chip}; there is: {' '.join(chips)}")
         options += ["--chip", args.chip]
     elif not args.tests:
-        tests += [replace(t, own=True, chip=c, options=("--chip", c)) for c in chips[1:] for t in tests if t.all_chips]
+        others = (args.layouts.split() if lablib.slow() > 1 else chips)[1:]
+        tests += [replace(t, own=True, chip=c, options=("--chip", c)) for c in others for t in tests if t.all_chips]
     lablib.forget_old_runs()
     runner = Runner(options, args.set, args.timeout * lablib.slow(), args.quiet)
     print("TAP version 13")
