@@ -4,7 +4,7 @@
 . "$(dirname "$0")/lib.sh"
 # The flow is looked at for longer than the usual time.
 # shellcheck disable=SC2034 # used by begin
-FLOWTABLE_TIMEOUT=30
+FLOWTABLE_TIMEOUT=$((30 * SLOW))
 begin 44
 
 cli()
