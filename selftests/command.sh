@@ -65,17 +65,25 @@ peer send f both 200 100 >/dev/null
 check "status" says 0 "^$engine: $(chip) \(pci\), running" 'bound +2 of ' 'port 1 +lan, up$' 'port 2 +wan, up$' -- status
 check "status --json" json 'j["engines"][0]["bound"] == 2 and j["engines"][0]["ports"][0]["device"] == "lan" and
 	j["engines"][0]["stats"]["bound_now"] == 2' status --json
+# So that it does not age in hardware meanwhile.
+again()
+{
+	peer send f both 2 100 >/dev/null
+}
+again
 check "flows" says 0 "^bound +[0-9a-f]{5} +lan +wan .* udp $LAN_HOST4:40001->$WAN_HOST4:5201 as $WAN_ROUTER4:40001->" \
 	"^bound +[0-9a-f]{5} +wan +lan " -- flows
 check "flows of an address behind NAT" says 0 "$LAN_HOST4:40001" -- flows --addr "$WAN_ROUTER4:40001" --limit 1
 check "flows --json" json "len(j['flows']) == 2 and {f['dir'] for f in j['flows']} == {'original', 'reply'}" flows --json
 check_counts "flows --json: the sum" json "j['total']['flows'] == 2 and len(j['flows']) == 1 and
 	j['total']['packets'] > j['flows'][0]['packets']" flows --json --limit 1
+again
 for address in "$LAN_HOST4" "$WAN_HOST4:5201" "$WAN_ROUTER4:40001"; do
 	check "why: $address is in hardware" says 0 "^udp $LAN_HOST4:40001 -> $WAN_HOST4:5201, answered" \
 		'original: bound in hardware, slot [0-9a-f]{5} ' 'reply: bound' 'in hardware, both directions' -- why "$address"
 done
 check_counts "why: it says how much" says 0 'original: .*: 20[0-9] packets' -- why "$LAN_HOST4"
+again
 check "stats" says 0 '^bound_now +2$' -- stats
 check "stats --json" json 'j["engines"][0]["stats"]["bound_now"] == 2 and j["engines"][0]["rejects"]["nat66"] == 0' stats --json
 check "audit" says 0 "^$engine: no fault; 2 flows, 2 bound" -- audit
