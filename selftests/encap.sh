@@ -7,6 +7,7 @@
 SESSION=	# the PPPoE session's number
 SESSION_LOG=/tmp/pppd.log
 SESSION_PID=/run/ppp-lab.pid
+ECHO_FAILURES=$((3 * SLOW))	# of those sent once a second
 
 # tagged PORT TAGS: the router's VLAN devices, and one of the host's. The last tag may
 # be p at the wan: a PPPoE session with the provider.
@@ -34,12 +35,12 @@ tagged()
 # networks at the lan, as customers' have.
 provide()
 {
-	isp -i sh -s "${1//./ }" <<-'EOF'
+	isp -i sh -s "${1//./ }" $ECHO_FAILURES <<-'EOF'
 		set -e
 		mkdir -p /etc/ppp
 		cd /etc/ppp
 		printf '%s\n' require-chap 'name isp' +ipv6 'mtu 1492' 'mru 1492' \
-			'lcp-echo-interval 1' 'lcp-echo-failure 3' >options.isp
+			'lcp-echo-interval 1' "lcp-echo-failure $2" >options.isp
 		echo 'lab isp secret *' >chap-secrets
 		printf '%s\n' '#!/bin/sh' 'ip route replace 192.0.2.0/24 dev $1' \
 			'ip route replace 198.51.100.0/25 dev $1' >ip-up
@@ -72,8 +73,8 @@ dial()
 	rm -f "$SESSION_LOG"
 	modprobe pppoe
 	pppd plugin pppoe.so "nic-$1" ifname wan-ppp linkname lab user lab remotename isp noauth noipdefault \
-		nodefaultroute +ipv6 mtu 1492 mru 1492 silent lcp-restart 1 lcp-echo-interval 1 lcp-echo-failure 3 \
-		logfile "$SESSION_LOG" updetach || { cat "$SESSION_LOG"; return 1; }
+		nodefaultroute +ipv6 mtu 1492 mru 1492 silent lcp-restart 1 lcp-echo-interval 1 \
+		lcp-echo-failure $ECHO_FAILURES logfile "$SESSION_LOG" updetach || { cat "$SESSION_LOG"; return 1; }
 	SESSION=$(sed -n 's/^PPP session is //p' "$SESSION_LOG")
 	# It goes on alone as soon as the first of IPCP and IPV6CP is through.
 	wait_for 5 addressed || return 1
