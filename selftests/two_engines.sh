@@ -8,7 +8,7 @@
 . "$(dirname "$0")/lib.sh"
 # A flow is looked at for longer than the usual time.
 # shellcheck disable=SC2034 # used by begin
-FLOWTABLE_TIMEOUT=10
+FLOWTABLE_TIMEOUT=$((10 * SLOW))
 begin 56
 
 # --- both of them ----------------------------------------------------------------------------
