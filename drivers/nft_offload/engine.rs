@@ -701,7 +701,7 @@ impl State {
             .is_some_and(|(id, _)| *id == binding.id)
     }
 
-    /// The ports as a rule of a flowtable in `net` sees them.
+    /// The ports, as they are seen from `net`.
     pub(crate) fn ports_in(&self, net: NetId) -> PortsIn<'_> {
         PortsIn {
             ports: &self.ports,

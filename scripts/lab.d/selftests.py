@@ -13,8 +13,8 @@ one for each layout of the entries.
 
 Programs marked `# runs: beside the labs` run outside, and start labs themselves.
 
-A test that would say nothing new on a slow kernel, one with checks, is skipped there by a
-line with the reason: `# slow kernels: REASON`.
+A test that would say nothing new on a slow kernel, one with checks, or cannot run there is
+skipped by a line with the reason: `# slow kernels: REASON`.
 
 The oracle (Documentation/testing.md) listens in every lab, but for one of a test
 marked `# oracle: none`, and has a point of its own at the end.
@@ -64,6 +64,11 @@ class Test:
     @property
     def name(self) -> str:
         return f"{self.path.stem} ({self.chip})" if self.chip else self.path.stem
+
+    @property
+    def apart(self) -> bool:
+        """Not in the shared lab."""
+        return self.own or self.outside or bool(self.not_slow)
 
     @staticmethod
     def read(path: Path) -> "Test":
@@ -344,7 +349,7 @@ def main() -> int:
             raise LabError(f"no chip {args.chip}; there is: {' '.join(chips)}")
         options += ["--chip", args.chip]
     elif not args.tests:
-        others = (args.layouts.split() if lablib.slow() > 1 else chips)[1:]
+        others = [c for c in (args.layouts.split() if lablib.slow() > 1 else chips) if c != chips[0]]
         tests += [replace(t, own=True, chip=c, options=("--chip", c)) for c in others for t in tests if t.all_chips]
     lablib.forget_old_runs()
     runner = Runner(options, args.set, args.timeout * lablib.slow(), args.quiet)
@@ -354,8 +359,8 @@ def main() -> int:
     with concurrent.futures.ThreadPoolExecutor(args.jobs) as pool:
         # The labs end with this process; its threads would have it wait for their tests.
         signal.signal(signal.SIGINT, lambda *_: os._exit(130))
-        work = [pool.submit(runner.together, [t for t in tests if not (t.own or t.outside)])]
-        work += [pool.submit(runner.alone, t) for t in tests if t.own or t.outside]
+        work = [pool.submit(runner.together, [t for t in tests if not t.apart])]
+        work += [pool.submit(runner.alone, t) for t in tests if t.apart]
         for done in work:
             done.result()
     runner.oracle.point(len(tests) + 1, runner.sums, some=bool(args.tests))
