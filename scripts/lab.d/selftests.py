@@ -273,8 +273,9 @@ class Runner:
 
     def run_outside(self, test: Test) -> tuple[list[str], Totals, str]:
         try:
+            # One starts labs itself, and goes through more than a test does.
             done = subprocess.run([test.path], stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True,
-                                  timeout=self.timeout)
+                                  timeout=2 * self.timeout)
         except subprocess.TimeoutExpired as e:
             return ["did not end in time"], Totals(failed=1), (e.stdout or b"").decode(errors="replace")
         why, totals = judge(done.stdout, done.returncode)
@@ -325,7 +326,8 @@ def main() -> int:
     parser.add_argument("--chip", default=os.environ.get("CHIP") or "", metavar="CHIP", help="run them on this chip")
     parser.add_argument("--chips", default="", help=argparse.SUPPRESS)
     parser.add_argument("--layouts", default="", help=argparse.SUPPRESS)
-    parser.add_argument("--timeout", type=float, default=240, metavar="S", help="for each test (default: %(default)s); more for a slow kernel")
+    parser.add_argument("--timeout", type=float, default=240, metavar="S",
+                        help="for each test (default: %(default)s); twice that for one beside the labs, more for a slow kernel")
     parser.add_argument("--set", action="append", default=[], metavar="NAME=VALUE",
                         help="in the environment of the tests, e.g. --set ROUNDS=1000")
     parser.add_argument("-j", "--jobs", type=int, default=2, metavar="N",
