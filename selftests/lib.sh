@@ -497,7 +497,7 @@ LIKE_POINTS=6
 changed()
 {
 	# shellcheck disable=SC2086 # words
-	peer changes "$1" "$2" $3 to $4 && CHANGES=$(field changes)
+	wait_for 1 peer changes "$1" "$2" $3 to $4 && CHANGES=$(field changes)
 }
 
 # like_software WHAT PROTO FROM TO DST DPORT UP_OUT UP_IN DOWN_OUT DOWN_IN [OPEN_ARG…]
