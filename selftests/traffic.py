@@ -50,6 +50,7 @@ import time
 from typing import Any, Callable
 
 TIMEOUT = 5.0 * int(os.environ.get("SLOW", "1"))
+SETTLE = 0.2
 ECHO_GAP = 0.005
 # A round trip that takes longer is lost. Shorter than any time for which it is measured.
 ECHO_PATIENCE = 0.4
@@ -340,11 +341,14 @@ class Capture:
                 self.frames.append((outgoing, frame, {}))
 
     def settle(self) -> None:
-        """Until everything that is on the wire has been read."""
+        """Until everything that is on the wire has been read. Where traffic goes on all the time
+        that is never so, and what has come until now has to do."""
+        end = time.monotonic() + SETTLE
         while True:
             before = len(self.frames)
             time.sleep(0.02)
-            if len(self.frames) == before and not select.select([self.sock], [], [], 0)[0]:
+            quiet = len(self.frames) == before or time.monotonic() > end
+            if quiet and not select.select([self.sock], [], [], 0)[0]:
                 return
 
     def restart(self) -> None:
