@@ -17,7 +17,7 @@ flood()
 	# shellcheck disable=SC2016 # the other shell's
 	lan sh -c 'ulimit -n 20000; exec python3 -c "$0" "$@"' '
 import socket, sys, time
-dst, base, count = sys.argv[1], int(sys.argv[2]), int(sys.argv[3])
+dst, base, count, gap = sys.argv[1], int(sys.argv[2]), int(sys.argv[3]), float(sys.argv[4])
 socks = [socket.socket(socket.AF_INET, socket.SOCK_DGRAM) for _ in range(count)]
 for n, s in enumerate(socks):
     s.bind(("", 2048 + n))
@@ -25,8 +25,8 @@ for n, s in enumerate(socks):
 for _ in 1, 2, 3:
     for s in socks:
         s.sendto(b"x" * 64, (dst, base))
-        time.sleep(0.0003)
-print(3 * count)' "$WAN_HOST4" "$1" $CONNECTIONS
+        time.sleep(gap)
+print(3 * count)' "$WAN_HOST4" "$1" $CONNECTIONS "$(awk "BEGIN { print 0.0003 * $SLOW }")"
 }
 
 now_ms()
