@@ -50,7 +50,7 @@ WHERE = {"sh": "router", "sh lan": "lan", "sh wan": "wan", "nft": "router", "sh 
 ELSEWHERE = ("sh image", "sh debian")
 NOT_RUN = {"sh openwrt": "only OpenWrt has these programs", "sh buildroot": "it takes a tree of OpenWrt's source"}
 KINDS = (*WHERE, *NOT_RUN, "sh debian", "text")
-SOON, BLOCK_TIMEOUT = 20.0, 60.0
+SOON, BLOCK_TIMEOUT = 10.0, 60.0
 # What is there before somebody begins with a page: (where, script). The provider whose
 # router is the lab's second guest has customers in sessions of PPPoE.
 THERE = {"pppoe.md": ("isp", r"""
@@ -179,7 +179,10 @@ class Guide:
         if command.exists():
             items["/usr/bin/nft-offload"] = command
         self.lab.push(items)
-        self.router("depmod -a && modprobe -a nf_conntrack nf_flow_table")
+        # A machine that emulates a router goes through a page more slowly than its reader does,
+        # and iperf3's own connection rests meanwhile.
+        self.router("depmod -a && modprobe -a nf_conntrack nf_flow_table && "
+                    "sysctl -qw net.netfilter.nf_flowtable_tcp_timeout=120")
 
     def begin(self, page: Path) -> None:
         """As after a boot, but for what FROM_NOTHING does."""
@@ -191,9 +194,7 @@ class Guide:
             self.lab.check(where, "sh", "-c", kill + "true")
             groups.clear()
         self.router("nft flush ruleset; rmmod nft_offload 2>/dev/null; conntrack -F >/dev/null 2>&1; "
-                    "sysctl -qw net.netfilter.nf_conntrack_acct=0; ip neigh flush all; "
-                    # iperf3's own connection rests; an emulated router is read more slowly.
-                    "sysctl -qw net.netfilter.nf_flowtable_tcp_timeout=120; true")
+                    "sysctl -qw net.netfilter.nf_conntrack_acct=0; ip neigh flush all; true")
         if page.name not in FROM_NOTHING:
             self.router("modprobe nft_offload && sysctl -qw net.netfilter.nf_conntrack_acct=1")
             code, output = self.once(self.ruleset)

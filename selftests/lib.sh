@@ -356,10 +356,10 @@ frames()
 # way, in either direction.
 same_frames()
 {
-	wait_for 2 routed "$@"
+	wait_for 2 same_frames_now "$@"
 }
 
-routed()
+same_frames_now()
 {
 	local from=$1 out=$2 to=$3 in=$4 sent sent_bytes port_mac host_mac
 	port_mac=${to^^}_PORT_MAC host_mac=${to^^}_HOST_MAC

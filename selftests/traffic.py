@@ -49,8 +49,11 @@ import threading
 import time
 from typing import Any, Callable
 
-TIMEOUT = 5.0 * int(os.environ.get("SLOW", "1"))
-SETTLE = 0.2
+SLOW = int(os.environ.get("SLOW", "1"))
+TIMEOUT = 5.0 * SLOW
+# How long (s) to wait for a moment without frames: before they are counted, and before a new
+# look begins, which some tests do a certain time after what they look for.
+LAST_FRAMES, LAST_FRAMES_BEFORE = 1.0 * SLOW, 0.2
 ECHO_GAP = 0.005
 # A round trip that takes longer is lost. Shorter than any time for which it is measured.
 ECHO_PATIENCE = 0.4
@@ -340,10 +343,10 @@ class Capture:
             with self.lock:
                 self.frames.append((outgoing, frame, {}))
 
-    def settle(self) -> None:
+    def settle(self, patience: float) -> None:
         """Until everything that is on the wire has been read. Where traffic goes on all the time
-        that is never so, and what has come until now has to do."""
-        end = time.monotonic() + SETTLE
+        that is never so, and what has come in `patience` seconds has to do."""
+        end = time.monotonic() + patience
         while True:
             before = len(self.frames)
             time.sleep(0.02)
@@ -352,7 +355,7 @@ class Capture:
                 return
 
     def restart(self) -> None:
-        self.settle()
+        self.settle(LAST_FRAMES_BEFORE)
         with self.lock:
             self.frames.clear()
         self.sock.bind(("eth0", ETH_P_ALL))
@@ -364,7 +367,7 @@ class Capture:
         """The frames, parsed and as they were."""
         if direction not in ("in", "out"):
             raise Failure(f"{direction}: in or out")
-        self.settle()
+        self.settle(LAST_FRAMES)
         with self.lock:
             frames = [(known, data) for outgoing, data, known in self.frames if outgoing == (direction == "out")]
         for known, data in frames:
