@@ -55,14 +55,15 @@ note()
 	ktap_print_msg "$@"
 }
 
-# wait_for SECONDS COMMAND…: so long on a kernel that is not slow
+# wait_for SECONDS COMMAND…: so long on a kernel that is not slow. The time that COMMAND takes
+# does not count, unless that is most of it.
 wait_for()
 {
-	local tenths=$(($1 * 10 * SLOW)) n=0
+	local tenths=$(($1 * 10 * SLOW)) n=0 end=$((SECONDS + 1 + 3 * $1 * SLOW))
 	shift
 	while ! "$@" >/dev/null 2>&1; do
 		n=$((n + 1))
-		if [ $n -gt $tenths ]; then
+		if [ $n -gt $tenths ] || [ $SECONDS -gt $end ]; then
 			echo "waited $((tenths / 10)) s in vain for: $*"
 			"$@"
 			return 1

@@ -47,6 +47,7 @@ import lab as lablib
 from lab import GUEST_TESTS, TOP, Lab, LabError
 
 TESTS = TOP / "selftests"
+UNENDED = "did not end in time"
 
 
 @dataclass
@@ -182,7 +183,7 @@ def judge(output: str, code: int) -> tuple[list[str], Totals]:
     if bail:
         why.append(bail.group(1))
     if code == 124:
-        why.append("did not end in time")
+        why.append(UNENDED)
     elif code and not why:
         why.append(f"exit status {code}")
     return why, totals
@@ -254,9 +255,11 @@ class Runner:
             begun = time.monotonic()
             try:
                 if lab and not lablib.is_up(lab.name):
-                    lab = None  # The test before ended it, and failed for that.
+                    lab = None  # It ended with the test before, which failed for that.
                 lab = lab or self.start((), True)
                 why, totals, text = self.run_in(lab, test)
+                if UNENDED in why:
+                    lab.down()  # It may still run, and has cleaned nothing up.
             except LabError as e:
                 why, totals, text = [str(e)], Totals(failed=1), ""
             good = good and not why
@@ -277,7 +280,7 @@ class Runner:
             done = subprocess.run([test.path], stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True,
                                   timeout=2 * self.timeout)
         except subprocess.TimeoutExpired as e:
-            return ["did not end in time"], Totals(failed=1), (e.stdout or b"").decode(errors="replace")
+            return [UNENDED], Totals(failed=1), (e.stdout or b"").decode(errors="replace")
         why, totals = judge(done.stdout, done.returncode)
         return why, totals, done.stdout
 
