@@ -56,10 +56,10 @@ note()
 }
 
 # wait_for SECONDS COMMAND…: so long on a kernel that is not slow. The time that COMMAND takes
-# does not count, unless that is most of it.
+# does not count, until it is ten times as long.
 wait_for()
 {
-	local tenths=$(($1 * 10 * SLOW)) n=0 end=$((SECONDS + 1 + 3 * $1 * SLOW))
+	local tenths=$(($1 * 10 * SLOW)) n=0 end=$((SECONDS + 10 * $1 * SLOW))
 	shift
 	while ! "$@" >/dev/null 2>&1; do
 		n=$((n + 1))
