@@ -107,7 +107,7 @@ at_rest()
 {
 	local stats
 	stats=$(lab engine stats) || return
-	[[ $stats = *.enabled\ false* ]] || { echo "the engine says nothing of its PPEs"; return 1; }
+	[[ $stats = *.enabled\ * ]] || { echo "the engine says nothing of its PPEs"; return 1; }
 	if [[ $stats =~ ppe\.[0-9a-z]+\.(enabled true|bound [1-9][0-9]*) ]]; then
 		echo "the engine has ${BASH_REMATCH[0]}"
 		return 1
