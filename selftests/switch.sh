@@ -67,7 +67,7 @@ plugged()
 	ip link add link lan4 name lan4.10 type vlan id 10 && ip link set lan4.10 up &&
 		host zero lan0 $ZERO_MAC s0 $ZERO4 $ZERO6 &&
 		host four lan4 $FOUR_MAC s4 $FOUR4 $FOUR6 &&
-		host tagged lan4.10 $TAGGED_MAC s4.10 $TAGGED4 $TAGGED6 && wait_for 20 quiet
+		host tagged lan4.10 $TAGGED_MAC s4.10 $TAGGED4 $TAGGED6 && wait_for 6 quiet
 }
 
 carrier()
