@@ -3,10 +3,14 @@
 #include <linux/etherdevice.h>
 #include <linux/if_vlan.h>
 #include <linux/netdevice.h>
+#include <linux/mutex.h>
 #include <linux/notifier.h>
+#include <linux/rcupdate.h>
+#include <linux/rtnetlink.h>
 #include <linux/string.h>
 #include <net/arp.h>
 #include <net/fib_notifier.h>
+#include <net/fib_rules.h>
 #include <net/ip6_fib.h>
 #include <net/ip_fib.h>
 #include <net/ndisc.h>
@@ -234,4 +238,40 @@ int nft_offload_helper_moves_register(struct notifier_block *nb)
 void nft_offload_helper_moves_unregister(struct notifier_block *nb)
 {
 	atomic_notifier_chain_unregister(&moves, nb);
+}
+
+/* Rules are under RTNL in 7.2, and have a lock of their own since. */
+static void settle_rules(struct net *net)
+{
+#ifndef kernel_7_2
+#ifdef CONFIG_IP_MULTIPLE_TABLES
+	mutex_lock(&net->ipv4.rules_ops->lock);
+	mutex_unlock(&net->ipv4.rules_ops->lock);
+#endif
+#ifdef CONFIG_IPV6_MULTIPLE_TABLES
+	mutex_lock(&net->ipv6.fib6_rules_ops->lock);
+	mutex_unlock(&net->ipv6.fib6_rules_ops->lock);
+#endif
+#endif
+}
+
+/*
+ * The kernel tells of routes, rules and nexthops before they are in place, with a lock held
+ * that it gives back after that: IPv6 routes have a spinlock, the others RTNL or as above.
+ * All that was told before is in place when this returns, and no packet is under way that
+ * has looked for its way before. Takes RTNL.
+ */
+void nft_offload_helper_moves_settle(void)
+{
+	struct net *net;
+
+	rtnl_lock();
+	rtnl_unlock();
+	/* A namespace leaves the list before it loses its rules. */
+	down_read(&net_rwsem);
+	for_each_net(net)
+		settle_rules(net);
+	up_read(&net_rwsem);
+	/* Flows go the wrong way as long as this waits. */
+	synchronize_rcu_expedited();
 }

@@ -46,5 +46,6 @@ int nft_offload_helper_moves_start(void);
 void nft_offload_helper_moves_stop(void);
 int nft_offload_helper_moves_register(struct notifier_block *nb);
 void nft_offload_helper_moves_unregister(struct notifier_block *nb);
+void nft_offload_helper_moves_settle(void);
 
 #endif /* NFT_OFFLOAD_MOVES_H */

@@ -115,6 +115,17 @@ impl Drop for Sources {
     }
 }
 
+/// Waits until all changes that were told of are in place, and no packet is under way any more
+/// that looked for its way before. The kernel tells of routes, rules and nexthops first, and
+/// changes them then.
+///
+/// Sleeps, and takes `RTNL`: nobody who holds that may wait for the caller.
+pub fn settle() {
+    // SAFETY: No requirements but a context that may sleep without `RTNL`, as documented; at worst
+    // the call does not return.
+    unsafe { bindings::nft_offload_helper_moves_settle() };
+}
+
 /// Someone who wants to know of changes.
 pub trait Watch: Send + Sync + 'static {
     /// Called for each change in any namespace, in atomic context (process or softirq), on all

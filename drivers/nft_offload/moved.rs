@@ -4,7 +4,7 @@
 //! port, a route leads elsewhere.
 //!
 //! Locking: [`Follower::told`] is taken by whoever changes something, from softirqs too, and no
-//! other lock inside of it.
+//! other lock inside of it. [`Settler`] takes `RTNL`, and holds nothing meanwhile.
 
 use crate::{
     engine::{
@@ -35,7 +35,6 @@ use crate::{
         },
         netdev::NetId,
         softirq::BhLock,
-        time,
         work::{
             Task,
             Work, //
@@ -54,13 +53,13 @@ use kernel::{
 /// Changes that wait to be looked at, at most.
 const WAITING: usize = 512;
 
+/// Changes that wait to be followed once more, at most: each flow is compared with all of them.
+/// As many as may be followed at once.
+const UNSETTLED: usize = 2 * WAITING + 1;
+
 /// Neighbours that are known, at most: the kernel keeps at most 1,024 of each family
 /// (`gc_thresh3`) unless it is told otherwise.
 const NEIGHBOURS: usize = 2048;
-
-/// A flow whose way was looked for just before a change may be bound after it was followed. So
-/// it is followed once more after this time, in milliseconds, for flows bound since then.
-const AGAIN_MS: u64 = 1_000;
 
 /// A device, by its namespace and interface index.
 type Place = (NetId, i32);
@@ -93,12 +92,33 @@ impl Told {
     }
 }
 
-/// A change that was followed, and what may have come too late for that.
+/// A change of which flows are to end.
 struct Followed {
     /// In a namespace, or in any.
     net: Option<NetId>,
     change: Change,
-    when_ms: u64,
+}
+
+/// Nothing is known of what has changed.
+const ANY: Followed = Followed {
+    net: None,
+    change: Change::All,
+};
+
+/// Changes that wait to be followed once more.
+struct Unsettled {
+    changes: KVVec<Followed>,
+    /// There are more, of which nothing is known.
+    any: bool,
+}
+
+/// Follows changes once more when they are in place. Flows that had ended and came back before
+/// have the old way, and so have those for which a packet found it just before the change was told.
+#[pin_data]
+struct Settler {
+    #[pin]
+    unsettled: Mutex<Unsettled>,
+    engine: Arc<Engine>,
 }
 
 /// Ends the flows that go the wrong way after a change.
@@ -106,10 +126,8 @@ struct Followed {
 pub(crate) struct Follower {
     #[pin]
     told: BhLock<Told>,
-    /// What is followed once more.
-    #[pin]
-    again: Mutex<KVVec<Followed>>,
-    engine: Arc<Engine>,
+    settler: Arc<Settler>,
+    settling: Arc<Work<Settler>>,
 }
 
 /// Has an engine follow what the kernel tells.
@@ -122,11 +140,19 @@ impl Teller {
     /// For `engine`.
     pub(crate) fn new(engine: Arc<Engine>) -> Result<Arc<Self>> {
         let told = Told::new()?;
+        let settler = Arc::pin_init(
+            pin_init!(Settler {
+                unsettled <- new_mutex!(Unsettled::NONE, "nft_offload::Settler"),
+                engine,
+            }),
+            GFP_KERNEL,
+        )?;
+        let settling = Arc::pin_init(Work::new(settler.clone()), GFP_KERNEL)?;
         let follower = Arc::pin_init(
             pin_init!(Follower {
                 told <- BhLock::new(told),
-                again <- new_mutex!(KVVec::new(), "nft_offload::Follower"),
-                engine,
+                settler,
+                settling,
             }),
             GFP_KERNEL,
         )?;
@@ -190,118 +216,109 @@ impl Follower {
     fn take(&self) -> Result<KVVec<Followed>> {
         let fresh = Told::new()?;
         let told = self.told.with(|told| core::mem::replace(told, fresh));
-        let when_ms = time::now_ms();
         // For each move, two, and one for all that were lost.
         let mut changes = KVVec::with_capacity(2 * told.moves.len() + 1, GFP_KERNEL)?;
-        self.engine.with(|state| {
+        self.settler.engine.with(|state| {
             for what in &told.moves {
                 state.counters.moves += 1;
                 for change in state.change_of(what).into_iter().flatten() {
                     changes.push_within_capacity(Followed {
                         net: Some(what.net),
                         change,
-                        when_ms,
                     })?;
                 }
             }
             if told.lost {
                 state.counters.moves_lost += 1;
-                changes.push_within_capacity(Followed::all(when_ms))?;
+                changes.push_within_capacity(ANY)?;
             }
             Ok::<_, Error>(())
         })?;
         Ok(changes)
     }
+}
 
-    /// Ends the flows that changes concern, in hardware and on the way to it.
-    fn end(&self, changes: &[Followed]) {
-        let leads = |net, way: &Way| {
-            let leads_away = |followed: &Followed| followed.change.leads_away(way);
-            changes
-                .iter()
-                .any(|followed| followed.is_in(net) && leads_away(followed))
-        };
-        self.end_those(changes, &|_, _| true, Some(&leads));
-    }
+impl Unsettled {
+    const NONE: Self = Self {
+        changes: KVVec::new(),
+        any: false,
+    };
 
-    /// Ends the flows in hardware that changes concern, of those for which `since` holds, and those
-    /// whose way `leads` holds for.
-    fn end_those(
-        &self,
-        changes: &[Followed],
-        since: &dyn Fn(&Followed, &Record) -> bool,
-        leads: Option<Leads<'_>>,
-    ) {
-        if changes.is_empty() {
-            return;
+    fn push(&mut self, changes: KVVec<Followed>) -> Result {
+        if self.changes.len() + changes.len() > UNSETTLED {
+            return Err(ENOSPC);
         }
-        let is_meant = |net, record: &Record| {
-            changes.iter().any(|followed| {
-                followed.is_in(net)
-                    && followed.change.concerns(&record.flow)
-                    && since(followed, record)
-            })
-        };
-        let ended = self.engine.end(Removal::Moved, &is_meant, leads);
-        self.engine
-            .with(|state| state.counters.moved += ended as u64);
+        self.changes.reserve(changes.len(), GFP_KERNEL)?;
+        for followed in changes {
+            self.changes.push_within_capacity(followed)?;
+        }
+        Ok(())
     }
 
-    /// Follows what was followed before, if it is time. Returns when there is more to do.
-    fn follow_again(&self) -> Option<u64> {
-        let mut again = self.again.lock();
-        let now_ms = time::now_ms();
-        let due = |followed: &Followed| now_ms.saturating_sub(followed.when_ms) >= AGAIN_MS;
-        // They are in the order in which they were told.
-        let ripe = again.iter().take_while(|followed| due(followed)).count();
-        self.end_those(
-            again.get(..ripe).unwrap_or_default(),
-            &|followed, record| record.since_ms >= followed.when_ms,
-            None,
-        );
-        again.retain(|followed| !due(followed));
-        let next_ms = again.first()?.when_ms + AGAIN_MS;
-        Some(next_ms.saturating_sub(now_ms).max(1))
+    fn push_any(&mut self) {
+        self.changes.clear();
+        self.any = true;
     }
 }
 
 impl Followed {
-    /// Nothing is known of what has changed.
-    fn all(when_ms: u64) -> Self {
-        Self {
-            net: None,
-            change: Change::All,
-            when_ms,
-        }
-    }
-
     fn is_in(&self, net: NetId) -> bool {
         self.net.is_none_or(|at| at == net)
     }
 }
 
+/// Ends the flows of `engine` that changes concern, in hardware and on the way to it.
+fn end(engine: &Engine, changes: &[Followed]) {
+    if changes.is_empty() {
+        return;
+    }
+    let leads = |net, way: &Way| {
+        changes
+            .iter()
+            .any(|followed| followed.is_in(net) && followed.change.leads_away(way))
+    };
+    let concerns = |net, record: &Record| {
+        changes
+            .iter()
+            .any(|followed| followed.is_in(net) && followed.change.concerns(&record.flow))
+    };
+    let ended = engine.end(Removal::Moved, &concerns, Some(&leads));
+    engine.with(|state| state.counters.moved += ended as u64);
+}
+
 impl Task for Follower {
     fn run(&self) -> Option<u64> {
-        let changes = self.take();
-        if let Ok(changes) = &changes {
-            self.end(changes);
-        }
-        let kept = changes.and_then(|changes| {
-            let mut again = self.again.lock();
-            again.reserve(changes.len(), GFP_KERNEL)?;
-            // To end what goes by a route would also end those that found the new one.
-            let precise = |followed: &Followed| !matches!(followed.change, Change::Route(..));
-            for followed in changes.into_iter().filter(precise) {
-                again.push_within_capacity(followed)?;
+        if let Ok(changes) = self.take() {
+            if changes.is_empty() {
+                return None;
             }
-            Ok(())
-        });
-        if kept.is_err() {
+            end(&self.settler.engine, &changes);
+            let mut unsettled = self.settler.unsettled.lock();
+            if unsettled.push(changes).is_err() {
+                unsettled.push_any();
+            }
+        } else {
             // Without memory nobody knows which ones.
             self.told.with(|told| told.moves.clear());
-            self.engine.with(|state| state.counters.moves_lost += 1);
-            self.end(&[Followed::all(time::now_ms())]);
+            self.settler
+                .engine
+                .with(|state| state.counters.moves_lost += 1);
+            end(&self.settler.engine, &[ANY]);
+            self.settler.unsettled.lock().push_any();
         }
-        self.follow_again()
+        self.settling.request();
+        None
+    }
+}
+
+impl Task for Settler {
+    fn run(&self) -> Option<u64> {
+        let unsettled = core::mem::replace(&mut *self.unsettled.lock(), Unsettled::NONE);
+        moves::settle();
+        end(&self.engine, &unsettled.changes);
+        if unsettled.any {
+            end(&self.engine, &[ANY]);
+        }
+        None
     }
 }

@@ -14,6 +14,7 @@
 #include "hostile.h"
 #include "ours.h"
 #include "report.h"
+#include "slow.h"
 #include "standin.h"
 
 #define REPORT_SIZE	SZ_1M
@@ -53,6 +54,10 @@ MODULE_PARM_DESC(hostile, "net devices of the chip's ports, separated by commas:
 static unsigned int storm;
 module_param(storm, uint, 0444);
 MODULE_PARM_DESC(storm, "with hostile=: for so many seconds rules that make sense, and nothing else");
+
+static unsigned int slow;
+module_param(slow, uint, 0444);
+MODULE_PARM_DESC(slow, "milliseconds that pass between what the kernel tells of a route and the change itself");
 
 static struct debugfs_blob_wrapper blob;
 static struct dentry *file;
@@ -193,6 +198,8 @@ static int __init oracle_init(void)
 		err = oracle_claim_start();
 	else if (*hostile)
 		err = run_hostile();
+	else if (slow)
+		err = oracle_slow_start(slow);
 	else
 		run();
 	if (err)
@@ -209,6 +216,8 @@ static void __exit oracle_exit(void)
 		oracle_drive_stop();
 	else if (claim)
 		oracle_claim_stop();
+	else if (slow)
+		oracle_slow_stop();
 	vfree(blob.data);
 }
 
