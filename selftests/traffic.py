@@ -14,7 +14,9 @@ find each other. It reads one command a line and answers each with one line:
   send FLOW up|down|both COUNT SIZE [gap=MS]   and wait until all has arrived
   burst FLOW up|down COUNT SIZE [df]           datagrams that nobody waits for, of any size
        that the interface takes; df: nobody may fragment them
-  stream FLOW up|down|both PPS SIZE | halt FLOW  the same in the background
+  stream FLOW up|down|both PPS SIZE | halt FLOW  the same in the background. Each datagram says
+       when it was sent: time_ms
+  time                                         what that is now: time_ms
   echo FLOW SECONDS                            small datagrams there and back, one after the
        other, until it is told to halt: how many came back in these seconds, how many did
        not, and how long it took (µs)
@@ -28,7 +30,8 @@ find each other. It reads one command a line and answers each with one line:
   station HOST NAME MAC [TAGS] ADDR/LEN…       a further host NAME at the wire of HOST
   unplug NAME                                  takes either away again
   capture [off]                                start to look at the wires (again), or look away
-  count HOST in|out [KEY=VALUE…]               frames since, and their IP bytes
+  count HOST in|out [KEY=VALUE…]               frames since, and their IP bytes. KEY!=VALUE
+       is any other value, KEY>=VALUE a number that is no less
   show HOST in|out [KEY=VALUE…]                the first of them, as read
   changes FROM TO [KEY=VALUE…] to [KEY=VALUE…] what became of the frames that left
        FROM on their way to TO: each header field that changed, the same ones for all
@@ -54,6 +57,7 @@ TIMEOUT = 5.0 * SLOW
 # How long (s) to wait for a moment without frames: before they are counted, and before a new
 # look begins, which some tests do a certain time after what they look for.
 LAST_FRAMES, LAST_FRAMES_BEFORE = 1.0 * SLOW, 0.2
+TIME_DIGITS = 12
 ECHO_GAP = 0.005
 # A round trip that takes longer is lost. Shorter than any time for which it is measured.
 ECHO_PATIENCE = 0.4
@@ -168,6 +172,8 @@ def parse(frame: bytes) -> dict[str, Any]:
             f["flags"] = "".join(c for bit, c in enumerate("FSRPAU") if l4[13] >> bit & 1)
         if not (proto == 17 and l4[6:8] == b"\0\0" and ethertype == 0x0800):
             good = good and checksum(pseudo + struct.pack(">HH", proto, len(l4)) + l4) == 0xFFFF
+        if proto == 17 and l4[8:8 + TIME_DIGITS].isdigit():
+            f["time_ms"] = int(l4[8:8 + TIME_DIGITS])
     f["csum"] = "ok" if good else "bad"
     return f
 
@@ -210,6 +216,10 @@ def headers(frame: bytes) -> dict[str, Any]:
     f["rest"] = (l4[4:checksum_at] + l4[checksum_at + 2:]).hex()
     f["frame"] = (f["proto"], told, f["rest"])
     return f
+
+
+def now_ms() -> int:
+    return time.monotonic_ns() // 1_000_000
 
 
 def packet_socket(netns: Netns) -> socket.socket:
@@ -379,6 +389,8 @@ class Capture:
 def matches(frame: dict[str, Any], key: str, value: str) -> bool:
     if key.endswith("!"):
         return str(frame.get(key[:-1])) != value
+    if key.endswith(">"):
+        return int(frame.get(key[:-1], -1)) >= int(value)
     if key == "has":
         return all(c in frame.get("flags", "") for c in value)
     return str(frame.get(key)) == value
@@ -519,7 +531,7 @@ class Flow:
                 try:
                     if time.monotonic() >= due:
                         for source, _ in ends:
-                            source.send(b"s" * size)
+                            source.send(b"%0*d" % (TIME_DIGITS, now_ms()) + b"s" * (size - TIME_DIGITS))
                             self.sent += 1
                         due += 1 / pps
                     for sink in select.select(sinks, [], [], max(0.0, min(due - time.monotonic(), 0.1)))[0]:
@@ -638,8 +650,13 @@ class Program:
         return {}
 
     def do_stream(self, name: str, direction: str, pps: str, size: str) -> dict[str, Any]:
+        if int(size) < TIME_DIGITS:
+            raise Failure(f"stream {name}: of {TIME_DIGITS} bytes or more")
         self.flow(name).stream(direction, float(pps), int(size))
         return {}
+
+    def do_time(self) -> dict[str, Any]:
+        return {"time_ms": now_ms()}
 
     def do_echo(self, name: str, seconds: str) -> dict[str, Any]:
         return self.flow(name).echo(float(seconds))
