@@ -62,7 +62,7 @@ network()
 {
 	local lan4=198.18.$1 lan6=2001:db8:18:$1 wan4=198.19.$1 wan6=2001:db8:19:$1
 	side lan "$2" "$lan4" "$lan6" "$wan4" "$wan6" && side wan "$3" "$wan4" "$wan6" "$lan4" "$lan6" &&
-		lan sh -c "ping -c 1 -W 2 $wan4.2 && ping -c 1 -W 2 $wan6::2"
+		lan sh -c "ping -c 1 -w 5 $wan4.2 && ping -c 1 -w 5 $wan6::2"
 }
 
 second_lan()
@@ -74,7 +74,7 @@ second_lan()
 		peer station lan lan2 $LAN2_MAC 198.51.100.2/24 2001:db8:a::2/64 &&
 		hosts ip -n lan2 route add default via 198.51.100.1 &&
 		hosts ip -n lan2 -6 route add default via 2001:db8:a::1 &&
-		lan ping -c 1 -W 2 198.51.100.2 && lan ping -c 1 -W 2 2001:db8:a::2
+		lan ping -c 1 -w 5 198.51.100.2 && lan ping -c 1 -w 5 2001:db8:a::2
 }
 
 # neighbours MS: for so long none is asked again

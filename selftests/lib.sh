@@ -140,8 +140,8 @@ end_with_oracle()
 # Neighbours known on all sides: a flow is offered once, with its first packet.
 warm_up()
 {
-	lan ping -c 1 -W 2 "$WAN_HOST4" >/dev/null 2>&1
-	lan ping -c 1 -W 2 "$WAN_HOST6" >/dev/null 2>&1
+	lan ping -c 1 -w 5 "$WAN_HOST4" >/dev/null 2>&1
+	lan ping -c 1 -w 5 "$WAN_HOST6" >/dev/null 2>&1
 }
 
 # finish: whatever the test did, hardware, module and conntrack agree in the end

@@ -94,7 +94,7 @@ tagged()
 	ip addr add 198.51.100.1/24 dev "$dev"
 	peer vlan wan "$tags" 198.51.100.2/24 >"$OUT"
 	wan ip route replace "$LAN_HOST4" via 198.51.100.1 >>"$OUT" 2>&1
-	lan ping -c 1 -W 2 198.51.100.2 >>"$OUT" 2>&1
+	lan ping -c 1 -w 5 198.51.100.2 >>"$OUT" 2>&1
 	peer capture >/dev/null
 	if [ "$reason" ]; then
 		check "$what is refused: $reason" refused "$reason" peer open v udp lan 198.51.100.2 5208

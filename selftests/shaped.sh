@@ -201,7 +201,7 @@ vlan()
 		ip addr add "$2.1/24" dev "wan.$1" && peer vlan wan "$1" "$2.2/24" &&
 		wan ip route add "$LAN_HOST4" via "$2.1" src "$2.2" table "$1" &&
 		wan ip rule add from "$2.2" table "$1" && lan ip route add "$2.2" via "$LAN_ROUTER4" &&
-		lan ping -c 1 -W 2 "$2.2"
+		lan ping -c 1 -w 5 "$2.2"
 }
 modprobe 8021q
 check "a VLAN at the wan" vlan 20 198.51.100
@@ -238,7 +238,7 @@ session()
 		ip addr add "$2.1/24" dev "ppp-$1" && peer vlan wan "p$1" "$2.2/24" &&
 		wan ip route add "$LAN_HOST4" via "$2.1" dev "$dev" src "$2.2" table "$1" &&
 		wan ip rule add from "$2.2" table "$1" && lan ip route add "$2.2" via "$LAN_ROUTER4" &&
-		wan ip neigh replace "$2.1" lladdr "$WAN_PORT_MAC" dev "$dev" && lan ping -c 1 -W 2 "$2.2"
+		wan ip neigh replace "$2.1" lladdr "$WAN_PORT_MAC" dev "$dev" && lan ping -c 1 -w 5 "$2.2"
 }
 modprobe -a pppoe ppp_generic
 check "two sessions at the wan" eval 'session 7 198.18.7 && session 8 198.18.8'

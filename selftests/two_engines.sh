@@ -106,7 +106,7 @@ crossing()
 {
 	wan ip addr add $FAR/24 dev eth2 && lan ip addr add $NEAR/24 dev eth0 &&
 		lan ip route add $FAR/32 via "$LAN_ROUTER4" src $NEAR && wan ip route add $NEAR/32 via "$WAN2_ROUTER4" &&
-		lan ping -c 1 -W 2 $FAR
+		lan ping -c 1 -w 5 $FAR
 }
 refused()
 {
