@@ -4,7 +4,7 @@
 # An engine that stops answering is given up once; its flows go on by CPU. When it answers
 # again they come back, and so they do if it was reset behind the module's back.
 . "$(dirname "$0")/lib.sh"
-begin 27
+begin 28
 
 check "the ruleset loads" ruleset hardware
 peer capture >/dev/null
@@ -72,6 +72,7 @@ check "the module unloads from a dead engine" rmmod nft_offload
 check "which may not access memory any more" master 0
 vppectl fault dead off >/dev/null
 check "the module takes it again" eval "load && nft delete table inet fw4 && ruleset hardware"
+check "and stopped it before it might access memory" equal masters "$(engine masters_running)" 0
 check "flows come" wait_for 10 back
 check "the module unloads" rmmod nft_offload
 check "the log is clean" log_clean

@@ -32,7 +32,8 @@ pub(crate) struct Tables {
 /// An engine has one PPE or several ([`Caps::parts`]), numbered from 0 on, each with a table of its
 /// own. A slot's number counts the entries of all tables, one table after the other.
 ///
-/// All functions are called with the engine's lock held, in process context. They bound the time
+/// All functions are called with the engine's lock held, or before there is an engine, in process
+/// context. They bound the time
 /// they wait. Registers that read as all ones mean a device that is gone ([`HwError`]).
 pub(crate) trait Chip: Sync {
     /// The chip's name, as users know it.
@@ -72,6 +73,17 @@ pub(crate) trait Chip: Sync {
     fn timestamp(&self, regs: &Registers) -> Result<u16, HwError>;
     /// Sets the largest layer-3 packet that a PPE forwards; larger ones go to the CPU.
     fn set_mtu(&self, regs: &Registers, ppe: usize, mtu: u32) -> Result<(), HwError>;
+}
+
+impl dyn Chip {
+    /// Stops all PPEs: each of them, also after one that did not.
+    pub(crate) fn stop_all(&self, regs: &Registers) -> Result<(), HwError> {
+        let mut all = Ok(());
+        for ppe in 0..self.caps().parts() {
+            all = all.and(self.stop(regs, ppe));
+        }
+        all
+    }
 }
 
 /// The chip with a board's chip number: the digits of its name, in hexadecimal.

@@ -412,9 +412,7 @@ impl Ppe {
             all = all.and(self.chip.redirect(&self.regs, port, before));
         }
         self.directed.clear();
-        for ppe in 0..self.memory.len() {
-            all = all.and(self.chip.stop(&self.regs, ppe));
-        }
+        all = all.and(self.chip.stop_all(&self.regs));
         self.dead = all.is_err();
         all
     }
@@ -888,10 +886,7 @@ impl Engine {
     fn start(&self) -> Result {
         let mut state = self.state.lock();
         let State { ppe, ports, .. } = &mut *state;
-        ppe.start(ports).map_err(|_| {
-            dev_err!(self.dev, "the engine does not answer\n");
-            EIO
-        })
+        ppe.start(ports).map_err(|_| no_answer(&self.dev))
     }
 
     /// Runs `f` with the state. If the engine stopped answering meanwhile, it is put into
@@ -1326,7 +1321,18 @@ pub(crate) struct Attached {
     running: Running,
 }
 
-/// Starts the engine of `chip` behind `regs` and offers it to nf_flowtable.
+fn no_answer(dev: &Device) -> Error {
+    dev_err!(dev, "the engine does not answer\n");
+    EIO
+}
+
+/// Stops an engine as it was found. Whoever ran it before may have left it running, with tables
+/// that are somebody else's memory by now: so this comes before it may access memory.
+pub(crate) fn quiet(dev: &Device, chip: &'static dyn Chip, regs: &Registers) -> Result {
+    chip.stop_all(regs).map_err(|_| no_answer(dev))
+}
+
+/// Starts the engine of `chip` behind `regs`, which is stopped ([`quiet`]), and offers it to nf_flowtable.
 pub(crate) fn attach<'a>(
     dev: &'a Device<Bound>,
     chip: &'static dyn Chip,

@@ -116,6 +116,7 @@ impl pci::Driver for Board {
         // The table's base register has 32 bits.
         pci::set_dma_mask::<32>(dev)?;
         let registers = pci::map(dev, BAR_CHIP, c"nft_offload chip")?;
+        engine::quiet(dev.as_ref(), chip, &registers)?;
         let master = pci::BusMaster::new(dev);
 
         Ok(engine::attach(

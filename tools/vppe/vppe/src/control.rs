@@ -148,7 +148,7 @@ impl Control {
             }
             Request::Entries => {
                 let core = self.shared.lock();
-                let Core { engine, memory } = &*core;
+                let Core { engine, memory, .. } = &*core;
                 let mut entries = Vec::new();
                 let chip = engine.chip();
                 for (i, ppe) in engine.ppes().iter().enumerate() {
@@ -178,7 +178,7 @@ impl Control {
                 value,
             } => {
                 let core = self.shared.lock();
-                let Core { engine, memory } = &*core;
+                let Core { engine, memory, .. } = &*core;
                 let poked = engine
                     .ppes()
                     .get(ppe)
@@ -195,7 +195,7 @@ impl Control {
             }
             Request::Scribble { seed, words } => {
                 let mut core = self.shared.lock();
-                let Core { engine, memory } = &mut *core;
+                let Core { engine, memory, .. } = &mut *core;
                 let mut random = numbers(seed);
                 let ppes = engine.ppes_mut().iter_mut();
                 let written: u32 = ppes
@@ -208,6 +208,7 @@ impl Control {
                 let mut start = self.start.lock().unwrap_or_else(PoisonError::into_inner);
                 *start = self.ports.iter().map(|p| p.counters.values()).collect();
                 let mut core = self.shared.lock();
+                core.masters_running = 0;
                 for ppe in core.engine.ppes_mut() {
                     ppe.reset_stats();
                 }

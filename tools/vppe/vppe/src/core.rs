@@ -19,6 +19,19 @@ pub struct Core {
     pub engine: FrameEngine,
     /// The guest's memory.
     pub memory: GuestMemory,
+    /// How often the guest let the device access memory while a PPE ran.
+    pub masters_running: u64,
+}
+
+impl Core {
+    /// Allows or forbids access to memory.
+    pub fn set_bus_master(&mut self, on: bool) {
+        let runs = self.engine.ppes().iter().any(|ppe| ppe.enabled());
+        if on && !self.memory.bus_master() && runs {
+            self.masters_running += 1;
+        }
+        self.memory.set_bus_master(on);
+    }
 }
 
 /// [`Core`] behind a lock. Threads hold it for a batch of frames or one register access.
@@ -35,6 +48,7 @@ impl Shared {
             core: Mutex::new(Core {
                 engine,
                 memory: GuestMemory::default(),
+                masters_running: 0,
             }),
             connected: AtomicBool::new(false),
             start: Instant::now(),

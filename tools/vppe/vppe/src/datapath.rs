@@ -219,7 +219,7 @@ impl Datapath {
     fn decide(&mut self, port: usize, n: usize) {
         let ingress = self.info[port].pse;
         let core = &mut *self.shared.lock();
-        let Core { engine, memory } = core;
+        let Core { engine, memory, .. } = core;
         for (frame, verdict) in self.frames[..n].iter_mut().zip(&mut self.verdicts) {
             *verdict = engine.process(memory, ingress, frame);
         }

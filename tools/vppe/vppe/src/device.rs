@@ -138,7 +138,7 @@ impl ServerBackend for Device {
                     return Err(outside());
                 }
                 let bus_master = self.config.bus_master();
-                self.shared.lock().memory.set_bus_master(bus_master);
+                self.shared.lock().set_bus_master(bus_master);
             }
             VFIO_PCI_BAR0_REGION_INDEX => self.write_bar0(offset, data),
             VFIO_PCI_BAR2_REGION_INDEX => (),

@@ -96,6 +96,11 @@ impl GuestMemory {
         self.maps.len()
     }
 
+    /// Whether access is allowed.
+    pub fn bus_master(&self) -> bool {
+        self.bus_master
+    }
+
     /// Allows or forbids access (the bus-master bit of the device's command register).
     pub fn set_bus_master(&mut self, on: bool) {
         self.bus_master = on;

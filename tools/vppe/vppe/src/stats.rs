@@ -143,6 +143,7 @@ pub struct Report {
     timestamp: u32,
     vfio_connected: bool,
     dma_maps: usize,
+    masters_running: u64,
     faults: FaultReport,
     ports: Vec<PortReport>,
     ppe: Vec<PpeReport>,
@@ -158,13 +159,18 @@ impl Report {
             values: port.counters.values().since(start),
         });
         let core = shared.lock();
-        let Core { engine, memory } = &*core;
+        let Core {
+            engine,
+            memory,
+            masters_running,
+        } = &*core;
         Self {
             chip: engine.chip().name,
             uptime_s: shared.start().elapsed().as_secs(),
             timestamp: engine.now(),
             vfio_connected: shared.connected(),
             dma_maps: memory.maps(),
+            masters_running: *masters_running,
             faults: FaultReport {
                 stuck_busy: engine.faults.stuck_busy,
                 mib_stuck: engine.faults.mib_stuck,

@@ -357,7 +357,11 @@ fn without_bus_mastering_there_is_no_dma() {
     assert_eq!(from_nic(&nic), sent);
     let stats = program.stats();
     assert_eq!(stats["ppe"][0]["cpu_reasons"], json!({"TABLE_ERROR": 1}));
+    assert_eq!(stats["masters_running"], 0);
     driver.config_write(4, &6u16.to_le_bytes());
+    assert_eq!(program.stats()["masters_running"], 1);
+    driver.config_write(4, &6u16.to_le_bytes());
+    assert_eq!(program.stats()["masters_running"], 1);
     program.wires[0].send(&sent).unwrap();
     program.wait(|stats| stats["ppe"][0]["forwarded"] == 1);
     driver.client.dma_unmap(BASE, TABLE).unwrap();
