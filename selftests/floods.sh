@@ -148,7 +148,7 @@ try()
 	flooding "$@" >/tmp/flood 2>&1 &
 	pid=$!
 	usleep 500000
-	lan ping -q -i 0.05 -c $((FLOOD_SECONDS * 20)) -W 2 "$LAN_ROUTER4" >/tmp/ping 2>&1 &
+	lan ping -q -i 0.05 -c $((FLOOD_SECONDS * 20)) -W $((2 * SLOW)) "$LAN_ROUTER4" >/tmp/ping 2>&1 &
 	ping=$!
 	echoes "in the flood" "$FLOOD_SECONDS" || return 1
 	IN_FLOOD=$MEDIAN BY_CPU=$CPU LOST_IN_FLOOD=$LOST
