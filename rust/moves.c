@@ -2,8 +2,8 @@
 
 #include <linux/etherdevice.h>
 #include <linux/if_vlan.h>
-#include <linux/netdevice.h>
 #include <linux/mutex.h>
+#include <linux/netdevice.h>
 #include <linux/notifier.h>
 #include <linux/rcupdate.h>
 #include <linux/rtnetlink.h>
@@ -256,8 +256,8 @@ static void settle_rules(struct net *net)
 }
 
 /*
- * The kernel tells of routes, rules and nexthops before they are in place, with a lock held
- * that it gives back after that: IPv6 routes have a spinlock, the others RTNL or as above.
+ * The kernel tells of new routes, rules and nexthops before they are in place, with a lock
+ * held that it gives back after that: IPv6 routes have a spinlock, the others RTNL or as above.
  * All that was told before is in place when this returns, and no packet is under way that
  * has looked for its way before. Takes RTNL.
  */

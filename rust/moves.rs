@@ -116,8 +116,8 @@ impl Drop for Sources {
 }
 
 /// Waits until all changes that were told of are in place, and no packet is under way any more
-/// that looked for its way before. The kernel tells of routes, rules and nexthops first, and
-/// changes them then.
+/// that looked for its way before. The kernel tells of new routes, rules and nexthops first, and
+/// puts them in place then.
 ///
 /// Sleeps, and takes `RTNL`: nobody who holds that may wait for the caller.
 pub fn settle() {

@@ -33,8 +33,8 @@ pub(crate) struct Tables {
 /// own. A slot's number counts the entries of all tables, one table after the other.
 ///
 /// All functions are called with the engine's lock held, or before there is an engine, in process
-/// context. They bound the time
-/// they wait. Registers that read as all ones mean a device that is gone ([`HwError`]).
+/// context. They bound the time they wait. Registers that read as all ones mean a device that is
+/// gone ([`HwError`]).
 pub(crate) trait Chip: Sync {
     /// The chip's name, as users know it.
     fn name(&self) -> &'static str;

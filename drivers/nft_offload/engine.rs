@@ -1332,7 +1332,8 @@ pub(crate) fn quiet(dev: &Device, chip: &'static dyn Chip, regs: &Registers) -> 
     chip.stop_all(regs).map_err(|_| no_answer(dev))
 }
 
-/// Starts the engine of `chip` behind `regs`, which is stopped ([`quiet`]), and offers it to nf_flowtable.
+/// Starts the engine of `chip` behind `regs`, which is stopped ([`quiet`]), and offers it to
+/// nf_flowtable.
 pub(crate) fn attach<'a>(
     dev: &'a Device<Bound>,
     chip: &'static dyn Chip,

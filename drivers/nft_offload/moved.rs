@@ -108,7 +108,7 @@ const ANY: Followed = Followed {
 /// Changes that wait to be followed once more.
 struct Unsettled {
     changes: KVVec<Followed>,
-    /// There are more, of which nothing is known.
+    /// There were more, of which nothing is known: all flows are to end.
     any: bool,
 }
 
@@ -315,9 +315,10 @@ impl Task for Settler {
     fn run(&self) -> Option<u64> {
         let unsettled = core::mem::replace(&mut *self.unsettled.lock(), Unsettled::NONE);
         moves::settle();
-        end(&self.engine, &unsettled.changes);
         if unsettled.any {
             end(&self.engine, &[ANY]);
+        } else {
+            end(&self.engine, &unsettled.changes);
         }
         None
     }
