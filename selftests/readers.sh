@@ -4,7 +4,7 @@
 # Ten readers of every file while thousands of flows come: no flow is lost or refused for it,
 # nothing is counted twice, and it takes no longer.
 . "$(dirname "$0")/lib.sh"
-begin 15
+begin 17
 
 CONNECTIONS=$((SLOW > 1 ? 1024 : 8192))		# of two directions each
 # The kernel asks for each flow's counters once a second unless its timeout is long.
@@ -79,6 +79,40 @@ check "the audit of them is clean" audit_clean
 note "audit: $(awk '/^(flows|bound|half_bound|took) / { printf "%s %s ", $1, $2 }' /tmp/audit)"
 # shellcheck disable=SC2016 # awk's
 check "it took a quarter of that, at most" awk -v ms="$took" '$1 == "took" { exit 4000 * $2 > ms }' /tmp/audit
+
+# A new neighbour concerns none of them, and all of them are looked at, at once and once more.
+mount -t tracefs tracefs /sys/kernel/tracing 2>/dev/null
+record()
+{
+	local event
+	for event in start end; do
+		echo "$1" >/sys/kernel/tracing/events/workqueue/workqueue_execute_$event/enable || return 1
+	done
+}
+works()
+{
+	record 1 && "$@" && sleep "$SLOW" && record 0 || return 1
+	# Time is the field before the event's name.
+	awk '
+		/Follower|Settler/ {
+			which = /Follower/ ? "at_once" : "once_more"
+			for (i = 1; !index($i, "workqueue_execute"); i++)
+				at = $i * 1000
+			if (/execute_start/)
+				start[which] = at
+			else
+				took[which] = at - start[which]
+		}
+		END {
+			printf "at once %.1f ms, once more %.1f ms\n", took["at_once"], took["once_more"]
+			exit !(took["at_once"] && took["once_more"])
+		}' /sys/kernel/tracing/trace
+}
+flows=$(stat_of flows_now)
+check "a change is followed among them" works ip neigh replace 203.0.113.99 lladdr 02:00:00:00:02:99 dev wan
+note "a new neighbour among $flows flows: $(cat "$OUT")"
+check "and no flow ends" equal flows "$(stat_of flows_now)" "$flows"
+
 echo all >"$ENGINE/flush"
 conntrack -F >/dev/null 2>&1
 wait_for 20 engine_bound_is 0 >/dev/null
