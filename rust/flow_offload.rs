@@ -80,6 +80,11 @@ impl Direction {
         Cookie(self.0.cookie as u64)
     }
 
+    /// Whether a command for it, or for the other direction, is on its way to the drivers.
+    pub fn is_pending(&self) -> bool {
+        self.0.pending
+    }
+
     /// Its way, where the flowtable does not ask the neighbour table for each packet.
     pub fn way(&self) -> Option<Way> {
         let Self(raw) = self;

@@ -6,7 +6,7 @@
 # bridge, a route leads elsewhere, the router loses an address. 100 ms after the kernel knows
 # of it, hardware does not forward the old way any more, and the flow comes back on the new one.
 . "$(dirname "$0")/lib.sh"
-begin 41
+begin 48
 needs_oracle
 
 FAR4=198.51.100.9			# behind the wan's host
@@ -29,7 +29,7 @@ settled()
 	usleep 100000
 	peer capture && peer time || return 1
 	SINCE="time_ms>=$(field time_ms)"
-	sleep 1
+	sleep "${FOR-1}"
 	only "$@"
 }
 only()
@@ -115,8 +115,8 @@ check "as once before" wait_for 8 back
 
 # --- a route -----------------------------------------------------------------------------------
 # The kernel tells of these before they are in place, and flows that come back until then have
-# the old way. Seldom, as that takes it microseconds; here it takes 30 ms.
-check "the kernel is slow to change routes" insmod "$ORACLE" slow=30
+# the old way. Seldom, as that takes it microseconds; here it takes 150 ms.
+check "the kernel is slow to change routes" insmod "$ORACLE" slow=150
 check "another gateway" peer station wan other $OTHER_MAC $OTHER4/24
 ping -c 1 -w 5 $OTHER4 >"$OUT" 2>&1
 moved=$(stat_of moved)
@@ -155,8 +155,42 @@ ip route del $FAR4/32
 ip nexthop del id 7
 check "it is as fast as ever" rmmod nft_offload_oracle
 
-# --- an address of the router --------------------------------------------------------------------
+# --- a flow that waits to be offered --------------------------------------------------------------
+# The kernel has a queue for these, and takes none back that ends before it is its turn.
+QUEUE=/sys/devices/virtual/workqueue/nf_ft_offload_add/max_active
 nft delete table inet fw4
+conntrack -F >/dev/null 2>&1
+ip route add $FAR4/32 via "$WAN_HOST4"
+at_once=$(cat "$QUEUE")
+one_by_one()
+{
+	insmod "$ORACLE" slow_offers=$((500 * SLOW)) && echo 1 >"$QUEUE"
+}
+check "the kernel offers flows slowly, and one by one" one_by_one
+check "the ruleset loads" ruleset hardware
+peer capture >/dev/null
+waits()
+{
+	peer open turn udp lan "$WAN_HOST4" 5306 && peer send turn both 1 100 &&
+		peer open late udp lan $FAR4 5307 && peer send late both 1 100 &&
+		streams late && bound_is 0 ":5307 "
+}
+check "a flow waits until another one was offered" waits
+ended=$(reject_of ended)
+ip route replace $FAR4/32 via $OTHER4
+ALSO="proto=udp dport=5307"
+FOR=$((3 * SLOW)) check "its way changes meanwhile, and the old one is never taken" settled "$TO_OLD" "$TO_NEW"
+check "when it was its turn it was refused" equal "refused, as it had ended" "$(($(reject_of ended) > ended))" 1
+check "it comes back" wait_for 8 bound_is 1 "orig=[^ ]*->[^ ]*:5307 "
+peer halt late >"$OUT"
+peer close late >"$OUT"
+peer close turn >"$OUT"
+ip route del $FAR4/32
+nft delete table inet fw4
+echo "$at_once" >"$QUEUE"
+check "it is as fast as ever" rmmod nft_offload_oracle
+
+# --- an address of the router --------------------------------------------------------------------
 conntrack -F >/dev/null 2>&1
 MASQ=1 check "the ruleset loads, with masquerading" ruleset hardware
 sysctl -qw net.ipv4.conf.wan.promote_secondaries=1

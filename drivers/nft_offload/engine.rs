@@ -23,6 +23,7 @@ use crate::{
     },
     moved::{
         self,
+        EndedEarly,
         Known,
         Teller, //
     },
@@ -566,6 +567,7 @@ pub(crate) struct State {
     pub(crate) paused: bool,
     pub(crate) policy: Policy,
     pub(crate) neighbours: Known,
+    pub(crate) ended: EndedEarly,
     pub(crate) guarded: Guarded,
 }
 
@@ -873,6 +875,7 @@ impl Engine {
                         paused: false,
                         policy,
                         neighbours: moved::nobody()?,
+                        ended: moved::none_ended()?,
                         guarded: Guarded::new(),
                     },
                     "nft_offload::Engine"
@@ -915,6 +918,9 @@ impl Engine {
         cookie: Cookie,
         rule: &FlowRule,
     ) -> Result<Replaced, Reject> {
+        if state.ended.take(binding.owner, cookie.0) {
+            return Err(Reject::Ended);
+        }
         if !state.alive() {
             return Err(Reject::EngineDead);
         }
@@ -1107,6 +1113,7 @@ impl BlockOps for Engine {
             }
             // Whichever binding it comes by: the first one may be leaving the flowtable, and then
             // none that comes later would take the flow out.
+            state.ended.take(binding.owner, cookie.0);
             let chip = state.chip;
             let removed = state
                 .table

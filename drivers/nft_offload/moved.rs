@@ -16,12 +16,14 @@ use crate::{
     ppe::{
         moved::{
             Change,
+            Ended,
             Neighbour,
             Neighbours,
             News,
             Way, //
         },
         table::{
+            Owner,
             Record,
             Removal, //
         }, //
@@ -61,6 +63,9 @@ const UNSETTLED: usize = 2 * WAITING + 1;
 /// (`gc_thresh3`) unless it is told otherwise.
 const NEIGHBOURS: usize = 2048;
 
+/// Directions of flows that have ended and may be offered yet, at most.
+const ENDED: usize = 2048;
+
 /// A device, by its namespace and interface index.
 type Place = (NetId, i32);
 
@@ -74,6 +79,15 @@ pub(crate) type Known = Neighbours<VVec<Option<Neighbour<Place>>>>;
 pub(crate) fn nobody() -> Result<Known> {
     let places = VVec::from_elem(None, NEIGHBOURS, GFP_KERNEL)?;
     Ok(Neighbours::new(places))
+}
+
+/// The directions of flows that have ended and may be offered yet.
+pub(crate) type EndedEarly = Ended<VVec<Option<(Owner, u64)>>>;
+
+/// None of them yet.
+pub(crate) fn none_ended() -> Result<EndedEarly> {
+    let places = VVec::from_elem(None, ENDED, GFP_KERNEL)?;
+    Ok(Ended::new(places))
 }
 
 /// What was told and was not looked at yet.

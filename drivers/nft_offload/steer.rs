@@ -5,7 +5,8 @@
 use crate::{
     engine::{
         uses,
-        Engine, //
+        Engine,
+        PortsIn, //
     },
     moved::{
         self,
@@ -100,7 +101,12 @@ impl Engine {
                 if leads.is_none() && !table.iter().any(|(_, record)| holds(record)) {
                     return;
                 }
-                let ports = state.ports_in(net.id());
+                let ports = PortsIn {
+                    ports: &state.ports,
+                    switch_ports: &state.switch_ports,
+                    net: net.id(),
+                };
+                let early = &mut state.ended;
                 let is_meant = |direction: &Direction| {
                     let record = table
                         .find(owner, direction.cookie().0)
@@ -111,7 +117,17 @@ impl Engine {
                             way.is_some_and(|way| leads(net.id(), &moved::way(&way, &ports)))
                         })
                 };
-                flowtable.end_flows(|original, reply| is_meant(original) || is_meant(reply));
+                flowtable.end_flows(|original, reply| {
+                    let meant = is_meant(original) || is_meant(reply);
+                    for direction in [original, reply].into_iter().filter(|_| meant) {
+                        let cookie = direction.cookie().0;
+                        // It may be about to be offered, from the kernel's queue.
+                        if direction.is_pending() && table.find(owner, cookie).is_none() {
+                            early.add(owner, cookie);
+                        }
+                    }
+                    meant
+                });
                 ended += state.flush_as(removal, net, holds);
             });
         });

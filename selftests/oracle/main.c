@@ -59,6 +59,10 @@ static unsigned int slow;
 module_param(slow, uint, 0444);
 MODULE_PARM_DESC(slow, "milliseconds that pass between what the kernel tells of a route and the change itself");
 
+static unsigned int slow_offers;
+module_param(slow_offers, uint, 0444);
+MODULE_PARM_DESC(slow_offers, "milliseconds that the kernel needs to offer a direction of a flow; flowtables that exist already are not slow");
+
 static struct debugfs_blob_wrapper blob;
 static struct dentry *file;
 static unsigned int points;
@@ -200,6 +204,8 @@ static int __init oracle_init(void)
 		err = run_hostile();
 	else if (slow)
 		err = oracle_slow_start(slow);
+	else if (slow_offers)
+		err = oracle_slow_offers_start(slow_offers);
 	else
 		run();
 	if (err)
@@ -218,6 +224,8 @@ static void __exit oracle_exit(void)
 		oracle_claim_stop();
 	else if (slow)
 		oracle_slow_stop();
+	else if (slow_offers)
+		oracle_slow_offers_stop();
 	vfree(blob.data);
 }
 

@@ -6,4 +6,8 @@
 int oracle_slow_start(unsigned int ms);
 void oracle_slow_stop(void);
 
+/* From now on a direction of a flow that is offered takes @ms, in new flowtables. */
+int oracle_slow_offers_start(unsigned int ms);
+void oracle_slow_offers_stop(void);
+
 #endif

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-only
 
-//! Which flows go the wrong way after a neighbour, a station or a route has changed.
+//! Which flows go the wrong way after a neighbour, a station or a route has changed, and which
+//! of them may be offered all the same.
 //!
 //! nf_flowtable finds the way of a flow once and keeps it. What is wrong after a change has to
 //! be ended, and comes back on its right way. To end a flow that was right costs it a moment
@@ -21,10 +22,13 @@ use super::{
         Flow,
         Tuple, //
     },
-    table::Fnv, //
+    table::{
+        Fnv,
+        Owner, //
+    }, //
 };
 
-/// Neighbours in a place for their hash: see [`Neighbours`].
+/// Places for a hash: see [`Neighbours`] and [`Ended`].
 const WAYS: usize = 4;
 
 /// What has changed, as far as flows are concerned.
@@ -129,6 +133,29 @@ fn covers(prefix: IpAddr, len: u8, addr: IpAddr) -> bool {
     differ >= u32::from(len)
 }
 
+/// The places of `key`, the latest first, if there are any.
+fn places_of<T>(places: &mut [T], key: impl Hash) -> Option<&mut [T]> {
+    let mut hasher = Fnv::default();
+    key.hash(&mut hasher);
+    let buckets = places.len() / WAYS;
+    let hash = usize::try_from(hasher.finish().wrapping_shr(32)).unwrap_or(0);
+    let bucket = hash.checked_rem(buckets)?;
+    places.chunks_exact_mut(WAYS).nth(bucket)
+}
+
+/// Puts `what` first, in the place that `is` finds, or else instead of the last.
+fn put_first<T: Copy>(
+    ways: &mut [Option<T>],
+    what: T,
+    is: impl Fn(&Option<T>) -> bool,
+) -> Option<T> {
+    let found = ways.iter().position(is);
+    let upto = found.unwrap_or(ways.len().saturating_sub(1));
+    let ways = ways.get_mut(..=upto)?;
+    ways.rotate_right(1);
+    ways.first_mut()?.replace(what)
+}
+
 /// A neighbour, and its Ethernet address when it was told last.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Neighbour<P> {
@@ -171,33 +198,64 @@ where
 
     /// Remembers that `addr` at `place` is reached by `mac`.
     pub fn learn(&mut self, place: P, addr: IpAddr, mac: [u8; 6]) -> News {
-        let mut hasher = Fnv::default();
-        (place, addr).hash(&mut hasher);
-        let buckets = self.places.len() / WAYS;
-        let hash = usize::try_from(hasher.finish().wrapping_shr(32)).unwrap_or(0);
-        let Some(bucket) = hash.checked_rem(buckets) else {
+        let Some(ways) = places_of(&mut self.places, (place, addr)) else {
             return News::New;
         };
-        let Some(ways) = self.places.chunks_exact_mut(WAYS).nth(bucket) else {
-            return News::New;
-        };
-        let is = |known: &Option<Neighbour<P>>| {
-            known.is_some_and(|known| known.place == place && known.addr == addr)
-        };
-        // The first is the latest.
-        let found = ways.iter().position(is);
-        let upto = found.unwrap_or(WAYS.saturating_sub(1));
-        let before = found.and_then(|at| ways.get(at).copied().flatten());
-        if let Some(ways) = ways.get_mut(..=upto) {
-            ways.rotate_right(1);
-            if let Some(first) = ways.first_mut() {
-                *first = Some(Neighbour { place, addr, mac });
-            }
-        }
-        match before {
+        let is = |known: &Neighbour<P>| known.place == place && known.addr == addr;
+        let now = Neighbour { place, addr, mac };
+        let before = put_first(ways, now, |known| known.as_ref().is_some_and(is));
+        match before.filter(is) {
             None => News::New,
             Some(before) if before.mac == mac => News::None,
             Some(before) => News::Changed(before.mac),
         }
+    }
+}
+
+/// Flows that have ended and may be offered yet, over storage of the caller's: nf_flowtable does
+/// not take back what it has queued for its drivers.
+///
+/// A flow has four places, by its hash. If others have them all, the one that was remembered
+/// first is forgotten.
+pub struct Ended<S> {
+    places: S,
+    known: usize,
+}
+
+impl<S> Ended<S>
+where
+    S: DerefMut<Target = [Option<(Owner, u64)>]>,
+{
+    /// None. The length of the storage is a multiple of four; what is over is not used.
+    pub fn new(mut places: S) -> Self {
+        places.fill(None);
+        Self { places, known: 0 }
+    }
+
+    /// Remembers the flow that `owner` knows by `cookie`.
+    pub fn add(&mut self, owner: Owner, cookie: u64) {
+        let flow = (owner, cookie);
+        let Some(ways) = places_of(&mut self.places, flow) else {
+            return;
+        };
+        if !ways.contains(&Some(flow)) && put_first(ways, flow, Option::is_none).is_none() {
+            self.known = self.known.saturating_add(1);
+        }
+    }
+
+    /// Whether that one has ended. It is forgotten: a flow that has ended is offered once, and
+    /// another one may get its name.
+    pub fn take(&mut self, owner: Owner, cookie: u64) -> bool {
+        if self.known == 0 {
+            return false;
+        }
+        let flow = Some((owner, cookie));
+        let ways = places_of(&mut self.places, (owner, cookie)).into_iter();
+        let Some(place) = ways.flatten().find(|place| **place == flow) else {
+            return false;
+        };
+        *place = None;
+        self.known = self.known.saturating_sub(1);
+        true
     }
 }

@@ -164,6 +164,8 @@ rejects! {
         "Flows of this family (IPv4 or IPv6) are switched off by policy; write `ipv4 1` or `ipv6 1` to the file `policy` to have them offloaded.",
     Paused "paused" Unsupported
         "New flows are kept in software as long as the engine is paused; write 0 to the file `pause` to end that.",
+    Ended "ended" Unsupported
+        "The flow ended before it was its turn, as its way had changed or by the file `flush`; it is offered again with its next packet.",
     EngineDead "engine-dead" Unsupported
         "The engine does not answer and is left alone until it does; see the kernel's log for what happened before.",
 }

@@ -19,11 +19,13 @@ use super::{
         },
         moved::{
             Change,
+            Ended,
             Neighbour,
             Neighbours,
             News,
             Way, //
-        }, //
+        },
+        table::Owner, //
     },
     dsa,
     flow,
@@ -227,4 +229,55 @@ fn what_is_said_to_have_changed_has() {
         }
     }
     assert!(forgotten > 0 && changed > 1_000, "{forgotten} {changed}");
+}
+
+const A: Owner = Owner(1);
+const B: Owner = Owner(2);
+
+fn ended(places: usize) -> Ended<Vec<Option<(Owner, u64)>>> {
+    Ended::new(vec![None; places])
+}
+
+#[test]
+fn what_has_ended_is_refused_once() {
+    let mut ended = ended(64);
+    assert!(!ended.take(A, 7));
+    ended.add(A, 7);
+    ended.add(A, 7);
+    ended.add(A, 8);
+    assert!(!ended.take(B, 7));
+    assert!(!ended.take(A, 9));
+    assert!(ended.take(A, 7));
+    assert!(!ended.take(A, 7));
+    assert!(ended.take(A, 8));
+    // Its name may be that of another one now, and that one may end as well.
+    ended.add(A, 7);
+    assert!(ended.take(A, 7));
+}
+
+#[test]
+fn of_those_that_have_ended_the_first_are_forgotten() {
+    let mut ended = ended(4);
+    for cookie in 0..6 {
+        ended.add(A, cookie);
+    }
+    let known: Vec<_> = (0..6).filter(|&cookie| ended.take(A, cookie)).collect();
+    assert_eq!(known, [2, 3, 4, 5]);
+    // A place that is free is taken first, wherever it is.
+    for cookie in 0..4 {
+        ended.add(A, cookie);
+    }
+    assert!(ended.take(A, 2));
+    ended.add(A, 4);
+    let known: Vec<_> = (0..6).filter(|&cookie| ended.take(A, cookie)).collect();
+    assert_eq!(known, [0, 1, 3, 4]);
+}
+
+#[test]
+fn without_room_none_has_ended() {
+    for places in [0, 3] {
+        let mut ended = ended(places);
+        ended.add(A, 7);
+        assert!(!ended.take(A, 7));
+    }
 }
