@@ -80,7 +80,7 @@ impl Direction {
         Cookie(self.0.cookie as u64)
     }
 
-    /// Whether a command for it, or for the other direction, is on its way to the drivers.
+    /// Whether a command for its flow, this direction or the other, is on its way to the drivers.
     pub fn is_pending(&self) -> bool {
         self.0.pending
     }

@@ -1111,9 +1111,9 @@ impl BlockOps for Engine {
             if binding.ingress {
                 return state.remove_rule(binding.owner, cookie);
             }
+            state.ended.take(binding.owner, cookie.0);
             // Whichever binding it comes by: the first one may be leaving the flowtable, and then
             // none that comes later would take the flow out.
-            state.ended.take(binding.owner, cookie.0);
             let chip = state.chip;
             let removed = state
                 .table

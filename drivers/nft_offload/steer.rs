@@ -119,11 +119,12 @@ impl Engine {
                 };
                 flowtable.end_flows(|original, reply| {
                     let meant = is_meant(original) || is_meant(reply);
-                    for direction in [original, reply].into_iter().filter(|_| meant) {
-                        let cookie = direction.cookie().0;
-                        // It may be about to be offered, from the kernel's queue.
-                        if direction.is_pending() && table.find(owner, cookie).is_none() {
-                            early.add(owner, cookie);
+                    if meant && original.is_pending() {
+                        // One that is not here may be about to be offered, from the kernel's queue.
+                        for cookie in [original, reply].map(|direction| direction.cookie().0) {
+                            if table.find(owner, cookie).is_none() {
+                                early.add(owner, cookie);
+                            }
                         }
                     }
                     meant

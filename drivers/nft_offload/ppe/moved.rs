@@ -143,7 +143,8 @@ fn places_of<T>(places: &mut [T], key: impl Hash) -> Option<&mut [T]> {
     places.chunks_exact_mut(WAYS).nth(bucket)
 }
 
-/// Puts `what` first, in the place that `is` finds, or else instead of the last.
+/// Puts `what` first, in the place that `is` finds, or else instead of the last. Returns what was
+/// in that place.
 fn put_first<T: Copy>(
     ways: &mut [Option<T>],
     what: T,
