@@ -1,6 +1,7 @@
 #!/bin/bash
 # SPDX-License-Identifier: GPL-2.0-only
 # lab: own --memory 768M --program dpkg --program dpkg-deb --program dpkg-query --program dpkg-split --program tar --program ldconfig
+# check-all: only
 # slow kernels: there are no packages for the kernel with checks
 # The packages of `make deb`, by the router's own dpkg: the kernel's version is looked at,
 # the module comes and offloads, and all of it goes again.

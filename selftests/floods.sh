@@ -1,6 +1,7 @@
 #!/bin/bash
 # SPDX-License-Identifier: GPL-2.0-only
 # lab: own --vcpus 2
+# check-all: FLOOD_SECONDS=60 FLOOD_FLOWS=100000 timeout=3600
 # oracle: none
 # Floods: short flows, a scan of ports, flows that want one bucket, commands on all processors.
 # Meanwhile flows in hardware are as fast as ever and the router answers; afterwards its memory

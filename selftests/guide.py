@@ -1,6 +1,7 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: GPL-2.0-only
 # runs: beside the labs
+# check-all: only
 # slow kernels: the guide is for routers, and says how long things take there
 """All that the guide tells people to type, word for word, in a lab.
 

@@ -1,6 +1,7 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: GPL-2.0-only
 # runs: beside the labs
+# check-all: only
 # slow kernels: there are no packages for the kernel with checks
 """The packages for OpenWrt on a router of OpenWrt's shape.
 

@@ -1,6 +1,7 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: GPL-2.0-only
 # runs: beside the labs
+# check-all: only
 # slow kernels: a page in a browser, of files that other tests read
 """The LuCI page of a router with real flows, looked at in a browser.
 

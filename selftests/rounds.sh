@@ -1,6 +1,7 @@
 #!/bin/bash
 # SPDX-License-Identifier: GPL-2.0-only
 # lab: own --append slab_nomerge
+# check-all: ROUNDS=1000 timeout=3600
 # oracle: none
 # The module comes and goes, and then its flowtable, again and again under traffic. Flows are in
 # hardware each time, and in the end memory is where it was. ROUNDS= says how often; if each leaves

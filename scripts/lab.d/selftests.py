@@ -1,11 +1,16 @@
 # SPDX-License-Identifier: GPL-2.0-only
 """Runs the selftests in labs and merges their TAP.
 
-Tests share one lab, one after the other. One that wants a lab to itself says so
-in a line of its own, with options of `scripts/lab up` if it needs any; such tests run
-beside the shared lab:
+Tests share a lab, one after the other. One that wants a lab to itself says so in a line
+of its own, with options of `scripts/lab up` if it needs any:
 
     # lab: own [OPTION…]
+
+`make check` wants to be quick, and leaves to `make check-all` what this line says: `only`,
+the whole test, or its long form, with variables and a time limit in seconds:
+
+    # check-all: only
+    # check-all: NAME=VALUE… timeout=SECONDS
 
 One of a few points that show a chip at work is marked `# chips: all`: where no chip
 is asked for, it runs on every other one too, in a lab of its own; on a slow kernel, on
@@ -29,6 +34,7 @@ module loaded any more.
 from __future__ import annotations
 
 import argparse
+import collections
 import concurrent.futures
 import itertools
 import os
@@ -42,6 +48,7 @@ import threading
 import time
 from dataclasses import dataclass, field, replace
 from pathlib import Path
+from typing import Iterable, Iterator
 
 import lab as lablib
 from lab import GUEST_TESTS, TOP, Lab, LabError
@@ -60,6 +67,11 @@ class Test:
     all_chips: bool = False
     oracle: bool = True
     not_slow: str = ""
+    # Left to `make check-all`: whole, or in a form with these variables and time limit.
+    only_all: bool = False
+    long: tuple[str, ...] = ()
+    variables: tuple[str, ...] = ()
+    timeout: float = 0
     chip: str = ""
 
     @property
@@ -81,7 +93,16 @@ class Test:
             test.own, test.options = True, tuple(shlex.split(found.group(1)))
         found = re.search(r"^# slow kernels: (.+)$", text, re.M)
         test.not_slow = found.group(1) if found else ""
+        found = re.search(r"^# check-all: (.+)$", text, re.M)
+        words = found.group(1).split() if found else []
+        test.only_all = words == ["only"]
+        test.long = () if test.only_all else tuple(words)
         return test
+
+    def long_form(self) -> "Test":
+        variables = tuple(w for w in self.long if not w.startswith("timeout="))
+        limits = [float(w.removeprefix("timeout=")) for w in self.long if w not in variables]
+        return replace(self, variables=variables, timeout=limits[0] if limits else 0)
 
 
 @dataclass
@@ -151,6 +172,16 @@ class Oracle:
 
 def all_tests() -> list[Test]:
     return [Test.read(p) for p in sorted(TESTS.glob("*.*")) if p.is_file() and os.access(p, os.X_OK)]
+
+
+def of_form(tests: list[Test], form: str, chips: list[str]) -> list[Test]:
+    """Those of `make check` (short), those that `make check-all` adds (long), or each once."""
+    on_chips = [replace(t, own=True, chip=c, options=("--chip", c)) for c in chips for t in tests if t.all_chips]
+    if form == "short":
+        return [t for t in tests if not t.only_all]
+    if form == "long":
+        return [t if t.only_all else t.long_form() for t in tests if t.only_all or t.long] + on_chips
+    return tests + on_chips
 
 
 def choose(names: list[str]) -> list[Test]:
@@ -248,7 +279,30 @@ class Runner:
                 shutil.rmtree(lab.dir, ignore_errors=True)
         self.report(test, why, totals, text, lab, begun)
 
-    def together(self, tests: list[Test]) -> None:
+    def run(self, tests: list[Test], jobs: int) -> None:
+        """A lab keeps one processor busy. Those that share a lab are the shorter ones, and
+        come last, so that the labs end at about the same time."""
+        apart = collections.deque(t for t in tests if t.apart)
+        shared = collections.deque(t for t in tests if not t.apart)
+
+        def take(left: "collections.deque[Test]") -> Iterator[Test]:
+            while True:
+                try:
+                    yield left.popleft()
+                except IndexError:
+                    return
+
+        def work() -> None:
+            for test in take(apart):
+                self.alone(test)
+            self.together(take(shared))
+
+        with concurrent.futures.ThreadPoolExecutor(jobs) as pool:
+            for done in [pool.submit(work) for _ in range(jobs)]:
+                done.result()
+
+    def together(self, tests: Iterable[Test]) -> None:
+        """One after the other in one lab."""
         lab: Lab | None = None
         good = True
         for test in tests:
@@ -274,11 +328,14 @@ class Runner:
         if good and not bad:
             shutil.rmtree(lab.dir, ignore_errors=True)
 
+    def limit(self, test: Test) -> float:
+        return max(self.timeout, test.timeout)
+
     def run_outside(self, test: Test) -> tuple[list[str], Totals, str]:
         try:
             # One starts labs itself, and goes through more than a test does.
             done = subprocess.run([test.path], stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True,
-                                  timeout=2 * self.timeout)
+                                  timeout=2 * self.limit(test))
         except subprocess.TimeoutExpired as e:
             return [UNENDED], Totals(failed=1), (e.stdout or b"").decode(errors="replace")
         why, totals = judge(done.stdout, done.returncode)
@@ -286,8 +343,8 @@ class Runner:
 
     def run_in(self, lab: Lab, test: Test) -> tuple[list[str], Totals, str]:
         inside = f"{GUEST_TESTS}/{test.path.name}"
-        command = ["env", *self.environment, *lablib.guest_command(inside)]
-        code, out, err = lab.call("router", command, timeout=self.timeout)
+        command = ["env", *test.variables, *self.environment, *lablib.guest_command(inside)]
+        code, out, err = lab.call("router", command, timeout=self.limit(test))
         text = out.decode(errors="replace")
         why, totals = judge(text, code)
         if lablib.is_up(lab.name):
@@ -327,6 +384,9 @@ def main() -> int:
     parser.add_argument("tests", nargs="*", metavar="TEST", help="name of a test (default: all)")
     parser.add_argument("--list", action="store_true", help="print the names of the tests")
     parser.add_argument("--chip", default=os.environ.get("CHIP") or "", metavar="CHIP", help="run them on this chip")
+    parser.add_argument("--form", choices=("short", "long"), default="",
+                        help="short: those of `make check`; long: those that `make check-all` adds (default: each test once)")
+    parser.add_argument("--without", action="append", default=[], metavar="NAME", help="leave out this test")
     parser.add_argument("--chips", default="", help=argparse.SUPPRESS)
     parser.add_argument("--layouts", default="", help=argparse.SUPPRESS)
     parser.add_argument("--timeout", type=float, default=240, metavar="S",
@@ -353,22 +413,21 @@ def main() -> int:
         if args.chip not in chips:
             raise LabError(f"no chip {args.chip}; there is: {' '.join(chips)}")
         options += ["--chip", args.chip]
-    elif not args.tests:
+    if not args.tests:
         others = [c for c in (args.layouts.split() if lablib.slow() > 1 else chips) if c != chips[0]]
-        tests += [replace(t, own=True, chip=c, options=("--chip", c)) for c in others for t in tests if t.all_chips]
+        tests = of_form(tests, args.form, [] if args.chip else others)
+    elif args.form:
+        raise LabError("--form is for all tests: leave it out, or the names")
+    some = bool(args.tests or args.without or args.form == "long")
+    tests = [t for t in tests if t.name not in args.without]
     lablib.forget_old_runs()
     runner = Runner(options, args.set, args.timeout * lablib.slow(), args.quiet)
     print("TAP version 13")
     print(f"1..{len(tests) + 1}", flush=True)
-    # A lab keeps one processor busy. What takes longest comes first.
-    with concurrent.futures.ThreadPoolExecutor(args.jobs) as pool:
-        # The labs end with this process; its threads would have it wait for their tests.
-        signal.signal(signal.SIGINT, lambda *_: os._exit(130))
-        work = [pool.submit(runner.together, [t for t in tests if not t.apart])]
-        work += [pool.submit(runner.alone, t) for t in tests if t.apart]
-        for done in work:
-            done.result()
-    runner.oracle.point(len(tests) + 1, runner.sums, some=bool(args.tests))
+    # The labs end with this process; its threads would have it wait for their tests.
+    signal.signal(signal.SIGINT, lambda *_: os._exit(130))
+    runner.run(tests, args.jobs)
+    runner.oracle.point(len(tests) + 1, runner.sums, some=some)
     sums = runner.sums
     print(f"{sums.passed} passed, {sums.failed} failed, {sums.skipped} skipped")
     return 1 if sums.failed or not sums.passed else 0
