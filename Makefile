@@ -7,7 +7,7 @@
 # error that would otherwise pass unnoticed.
 KNOWN := KDIR KERNEL CHIP TESTS JOBS V W CLIPPY ARCH CROSS_COMPILE LLVM CC HOSTCC \
 	RUSTC BINDGEN INSTALL_MOD_PATH INSTALL_MOD_STRIP NFT_OFFLOAD_CACHE LAB_% DEMO_% \
-	SEED COUNT TIME MINUTES VERMAGIC VERMAGIC_FILE PKGARCH LINUX_RELEASE
+	AGAIN SEED COUNT TIME MINUTES VERMAGIC VERMAGIC_FILE PKGARCH LINUX_RELEASE
 given := $(strip $(foreach v,$(.VARIABLES),$(if $(findstring command,$(origin $v)),$v)))
 unknown := $(filter-out $(KNOWN),$(given))
 ifneq ($(unknown),)
@@ -33,7 +33,7 @@ unexport MAKEFLAGS
 jobs = $(patsubst -j%,%,$(filter -j%,$(MAKEFLAGS)))
 .NOTPARALLEL:
 
-.PHONY: all modules vppe demo check check-debug check-host lint selftests oracle fuzz soak bench bench-host lab-shell \
+.PHONY: all modules vppe demo check check-all check-debug check-host lint selftests oracle fuzz soak bench bench-host lab-shell \
 	ipk deb check-dkms install uninstall clean distclean help
 all: modules
 
@@ -42,7 +42,8 @@ help:
 
 ## make               builds build/module/nft_offload.ko for Debian's kernel
 ## make demo          offloads real connections on an emulated router, shows the gain
-## make check         runs every lint and test
+## make check         what a change has to pass: lints, host tests, tests in the router
+## make check-all     everything there is; AGAIN=1 runs only what did not pass the last time
 ##
 ## make vppe          builds the emulated engine, build/vppe/release/vppe
 ## make check-debug   the tests in the router, on a kernel with KASAN, lockdep, kmemleak and
@@ -72,6 +73,7 @@ help:
 ## VERMAGIC=HASH      the kernel that ipk is for; PKGARCH= LINUX_RELEASE= as scripts/ipk says
 ## SEED=1 COUNT=N      the oracle's rules: which, and how many per chip (20000)
 ## SEED=N TIME=60      fuzz: the same search again, and seconds for each target
+## AGAIN=1            check, check-all and the like: only what did not pass on the same files
 ## SEED=N MINUTES=10   soak: the same operations again, and for how long
 ## CLIPPY=1           lints the module instead of building it
 ## W=1 V=1            as in the kernel's own build
@@ -88,6 +90,9 @@ demo: modules vppe
 	@scripts/demo
 
 check:
+	@scripts/check check
+
+check-all:
 	@scripts/check all
 
 check-debug:
