@@ -73,12 +73,15 @@ fresh()
 		took wait_for "$1" in_hardware $FRESH && peer close fresh
 }
 
-# fresh_or_next SECONDS: where the slots for it are all still taken by what came before, another
+# fresh_or_next SECONDS: where what came before still has all slots for it, another. The kernel
+# offers a refused flow again after a second, so one that was refused says nothing of how soon.
 fresh_or_next()
 {
 	local full
 	full=$(reject_of bucket-full)
-	fresh "$1" || { peer close fresh; [ "$(reject_of bucket-full)" -gt "$full" ] && fresh "$1"; }
+	fresh "$1" && [ "$(reject_of bucket-full)" = "$full" ] && return
+	peer close fresh
+	[ "$(reject_of bucket-full)" -gt "$full" ] && fresh "$1"
 }
 
 # How many of the live flow's packets came to the CPU
