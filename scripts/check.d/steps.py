@@ -13,7 +13,7 @@ step at a time has, or `all`: the step keeps every processor busy.
 RECORDS keeps what the last run of each step on the same files left:
   tree           the digest of these files
   NAME.log       what the step printed
-  NAME.json      its result
+  NAME.json      its command and, when it has ended, its result
   NAME.passed    the selftests that passed in runs before the last
   times.json     seconds of each step and each selftest
 """
@@ -170,7 +170,7 @@ class Runner:
         if step.kind == "labs":
             for name in self.earlier(step):
                 command += ["--without", name]
-        self.record(step, "json").unlink(missing_ok=True)
+        self.save(step, None)
         # A session of its own, so that all of it can be ended.
         child = subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE,
                                  stderr=subprocess.STDOUT, start_new_session=True)
@@ -191,27 +191,34 @@ class Runner:
 
     def earlier(self, step: Step) -> list[str]:
         """The selftests of a step that passed in runs before this one."""
-        if not self.again:
+        known, result = self.load(step)
+        if not self.again or not known:
             self.record(step, "passed").unlink(missing_ok=True)
-            self.record(step, "log").unlink(missing_ok=True)
             return []
         passed: list[str] = []
         if self.record(step, "passed").exists():
             passed = self.record(step, "passed").read_text().splitlines()
         if self.record(step, "log").exists():
             found = [m for m in map(SELFTEST.match, self.record(step, "log").read_text(errors="replace").splitlines()) if m]
-            # What failed was no single test, and may be any of them.
-            result = self.load(step)
+            # What failed may have been no single test, and then may be any of them.
             if not result or not result.failed or any(m[1] == "not ok" for m in found):
                 passed += [m[2] for m in found if m[1] == "ok" and m[3]]
         self.record(step, "passed").write_text("".join(f"{name}\n" for name in passed))
         return passed
 
-    def load(self, step: Step) -> Result | None:
+    def save(self, step: Step, result: Result | None) -> None:
+        self.record(step, "json").write_text(json.dumps(
+            {"command": step.command, "result": asdict(result) if result else None}))
+
+    def load(self, step: Step) -> "tuple[bool, Result | None]":
+        """Did this very step run before? And its result, if it came to an end."""
         try:
-            return Result(**json.loads(self.record(step, "json").read_text()))
-        except (OSError, ValueError, TypeError):
-            return None
+            found = json.loads(self.record(step, "json").read_text())
+        except (OSError, ValueError):
+            return False, None
+        if found["command"] != step.command:
+            return False, None
+        return True, Result(**found["result"]) if found["result"] else None
 
     def end(self, name: str) -> None:
         step, child, since = self.running.pop(name)
@@ -220,11 +227,11 @@ class Runner:
         if not child.returncode and not (result.passed + result.failed + result.skipped):
             result.failed = 1
             text += "it ran no test\n"
-        if step.kind == "labs" and self.again:
+        if step.kind == "labs" and self.record(step, "passed").exists():
             result.earlier = len(self.record(step, "passed").read_text().splitlines())
             result.passed += result.earlier
         result.seconds = round(time.monotonic() - since, 1)
-        self.record(step, "json").write_text(json.dumps(asdict(result)))
+        self.save(step, result)
         self.results[name] = result
         self.ended += 1
         label = f"[{self.ended:2}/{len(self.steps)}] {name}"
@@ -253,7 +260,7 @@ class Runner:
     def run(self) -> Result:
         waiting = list(self.steps)
         for step in self.steps if self.again else []:
-            before = self.load(step)
+            _, before = self.load(step)
             if before and not before.failed:
                 before.earlier = before.passed
                 self.results[step.name] = before
@@ -306,7 +313,8 @@ def main() -> int:
     steps = read_steps(sys.stdin.buffer)
 
     args.records.mkdir(parents=True, exist_ok=True)
-    lock = open(args.records / "lock", "w")
+    # One for all runs in the tree: they build in the same directories.
+    lock = open(args.records.parent / "check.lock", "w")
     try:
         fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
     except OSError:
@@ -332,6 +340,7 @@ def main() -> int:
         signal.signal(number, interrupted)
     total = runner.run()
     if total.failed:
+        print("failed: " + ", ".join(s.name for s in steps if runner.results[s.name].failed))
         print(f"logs: {args.records}/; AGAIN=1 runs only what did not pass")
     if total.earlier:
         print(f"{total.earlier} of these points passed in an earlier run on the same files")
