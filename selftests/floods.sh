@@ -74,14 +74,15 @@ fresh()
 }
 
 # fresh_or_next SECONDS: where what came before still has all slots for it, another. The kernel
-# offers a refused flow again after a second, so one that was refused says nothing of how soon.
+# offers a refused flow again after a second, so that one says nothing of how soon.
 fresh_or_next()
 {
-	local full
+	local full status=0
 	full=$(reject_of bucket-full)
-	fresh "$1" && [ "$(reject_of bucket-full)" = "$full" ] && return
-	peer close fresh
-	[ "$(reject_of bucket-full)" -gt "$full" ] && fresh "$1"
+	fresh "$1" || { status=1; peer close fresh; }
+	[ $status = 0 ] && [ "$TOOK" -lt $((1000 * SLOW)) ] && return
+	[ "$(reject_of bucket-full)" -gt "$full" ] || return $status
+	fresh "$1"
 }
 
 # How many of the live flow's packets came to the CPU
