@@ -218,7 +218,7 @@ class Demo:
         for proto in ("tcp", "udp"):
             commands += [f"count lan out proto={proto} dport={ACCOUNT_PORT}",
                          f"count wan out proto={proto} sport={ACCOUNT_PORT}"]
-        code, out, err = self.lab.call("hosts", ["python3", str(TOP / "selftests/traffic.py")],
+        code, out, err = self.lab.call("hosts", ["python3", str(TOP / "selftests/lib/traffic.py")],
                                        stdin="\n".join([*commands, ""]).encode(), timeout=60)
         answers = out.decode().splitlines()
         for command, answer in zip(commands, answers):
@@ -270,7 +270,7 @@ class Demo:
         self.where, result = MODES[mode], Mode()
         if mode == "hardware" and self.module:
             self.router(f"insmod {self.module}")
-        self.router(f"conntrack -F >/dev/null 2>&1; cd {GUEST_TESTS} && . ./lib.sh && MASQ=1 ruleset {mode}")
+        self.router(f"conntrack -F >/dev/null 2>&1; . {GUEST_TESTS}/lib/lib.sh && MASQ=1 ruleset {mode}")
         self.lab.check("lan", "ping", "-c", "2", "-i", "0.2", "-W", "2", WAN)
         wire, seen = self.frames()
         self.watched = [0, 0]

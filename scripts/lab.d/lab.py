@@ -905,7 +905,7 @@ class Lab:
 
     def leaks(self) -> list[str]:
         """What kmemleak finds in the router: nothing where the kernel has none."""
-        code, out, err = self.call("router", [f"{GUEST_TESTS}/leaks"], timeout=60 * slow())
+        code, out, err = self.call("router", [f"{GUEST_TESTS}/lib/leaks"], timeout=60 * slow())
         if code > 1:
             return [f"the search for leaks failed: {err.decode(errors='replace').strip() or code}"]
         return out.decode(errors="replace").splitlines()
@@ -963,11 +963,11 @@ def push_tests(lab: Lab) -> None:
     if (TOP / "selftests").is_dir():
         items[GUEST_TESTS] = TOP / "selftests"
         names = topology() | {"KERNEL_VERSION": kernel_paths().get("debversion", "")}
-        items[f"{GUEST_TESTS}/topology.sh"] = "".join(f"{k}={v}\n" for k, v in names.items()).encode()
+        items["/etc/lab/topology.sh"] = "".join(f"{k}={v}\n" for k, v in names.items()).encode()
     items["/usr/bin/nft-offload"] = TOP / "tools/nft-offload/nft-offload"
     helpers, module, oracle, debs = ktap_helpers(), module_file(), oracle_file(), packages()
     if helpers:
-        items[f"{GUEST_TESTS}/ktap_helpers.sh"] = helpers
+        items["/root/kselftest/ktap_helpers.sh"] = helpers
     if module:
         items["/root/nft_offload.ko"] = module
     if oracle:

@@ -171,7 +171,7 @@ class Oracle:
 
 
 def all_tests() -> list[Test]:
-    return [Test.read(p) for p in sorted(TESTS.glob("*.*")) if p.is_file() and os.access(p, os.X_OK)]
+    return [Test.read(p) for p in sorted(TESTS.glob("*/*.*"), key=lambda p: p.name) if p.is_file() and os.access(p, os.X_OK)]
 
 
 def of_form(tests: list[Test], form: str, chips: list[str]) -> list[Test]:
@@ -342,7 +342,7 @@ class Runner:
         return why, totals, done.stdout
 
     def run_in(self, lab: Lab, test: Test) -> tuple[list[str], Totals, str]:
-        inside = f"{GUEST_TESTS}/{test.path.name}"
+        inside = f"{GUEST_TESTS}/{test.path.relative_to(TESTS)}"
         command = ["env", *test.variables, *self.environment, *lablib.guest_command(inside)]
         code, out, err = lab.call("router", command, timeout=self.limit(test))
         text = out.decode(errors="replace")

@@ -3,8 +3,8 @@
 # What the page is looked at with: runs in the router of a lab, with the selftests' lib.sh
 # beside it, and keeps traffic going until there is the file luci.stop in /tmp. When all
 # is as it is to be, there is luci.ready.
-# shellcheck source=selftests/lib.sh
-. "$(dirname "$0")/lib.sh"
+# shellcheck source=selftests/lib/lib.sh
+. "$(dirname "$0")/../lib/lib.sh"
 # Those who are idle meanwhile stay.
 # shellcheck disable=SC2034 # used by begin
 FLOWTABLE_TIMEOUT=600

@@ -1,0 +1,65 @@
+#!/bin/bash
+# SPDX-License-Identifier: GPL-2.0-only
+# Conntrack's packets and bytes are those of the wire, to the byte, at the end of
+# each flow: whatever way its packets took, and for short flows too. With a chip that
+# does not count, what conntrack says is what the CPU saw, and only the flows' ends
+# are looked at.
+. "$(dirname "$0")/../lib/lib.sh"
+begin 21
+
+tuple="src=$LAN_HOST4 dst=$WAN_HOST4" back="src=$WAN_HOST4 dst=$LAN_HOST4"
+check "the ruleset loads" ruleset hardware
+
+# ended PROTO COUNT SIZE: one flow with so much traffic each way, and its end
+ended()
+{
+	conntrack -F >/dev/null 2>&1
+	peer capture >/dev/null
+	peer open f "$1" lan "$WAN_HOST4" 5201 && offloaded f "" && peer send f both "$2" "$3" &&
+		peer close f && wait_for $((FLOWTABLE_TIMEOUT + 6)) bound_is 0
+}
+
+for proto in udp tcp; do
+	for size in 4 18 1400; do
+		check "$proto: 300 messages of $size bytes each way" ended $proto 300 $size
+		check_counts "$proto: exact at the end of the flow of $size bytes" \
+			exact $proto dport=5201 lan "proto=$proto $tuple dport=5201" wan "proto=$proto $back sport=5201"
+	done
+done
+
+# For longer than its timeouts only hardware has its packets, so that it lives by what the
+# module says of the last one. A packet that conntrack sees, as its TTL ends here, begins
+# conntrack's own timeout, which the flowtable has to make longer again.
+conntrack -F >/dev/null 2>&1
+sysctl -qw net.netfilter.nf_conntrack_udp_timeout_stream=3
+peer open long udp lan "$WAN_HOST4" 5203 sport=40003 >/dev/null
+check "a flow is in hardware" offloaded long :5203
+connection()
+{
+	conntrack -L -p udp -o id 2>/dev/null | sed -n 's/.*sport=40003 .* id=\([0-9]*\).*/\1/p'
+}
+seen_by_conntrack()
+{
+	peer raw lan ttl1 long
+}
+before=$(connection) ended=$(stat_of destroyed)
+peer stream long both 20 100 >"$OUT"
+check "conntrack sees one packet of it" seen_by_conntrack
+sleep $((3 * FLOWTABLE_TIMEOUT))
+check "it is the same connection long after" equal connection "$(connection)" "$before"
+check "and was in hardware all the while" equal destroyed "$(stat_of destroyed)" "$ended"
+peer halt long >"$OUT"
+peer close long >"$OUT"
+sysctl -qw net.netfilter.nf_conntrack_udp_timeout_stream=120
+
+# Removed while it runs: the last reading is not lost.
+conntrack -F >/dev/null 2>&1
+peer capture >/dev/null
+peer open f udp lan "$WAN_HOST4" 5204 >/dev/null && offloaded f "" >"$OUT" 2>&1
+check "a flow runs in hardware" peer send f both 500 300
+check "its table is deleted" nft delete table inet fw4
+check_counts "exact after the table is gone" exact udp dport=5204 \
+	lan "proto=udp $tuple dport=5204" wan "proto=udp $back sport=5204"
+peer close f >/dev/null
+check "the log is clean" log_clean
+finish

@@ -1,0 +1,80 @@
+#!/bin/bash
+# SPDX-License-Identifier: GPL-2.0-only
+# lab: own --append=iomem=relaxed
+# Where the ports' frames go: to the engine while there is a module, and then where they
+# went before. The kernel offers a flow again whose frames come to it: that is no failure.
+. "$(dirname "$0")/../lib/lib.sh"
+begin 9 none
+
+# Registers that a driver has claimed can be mapped only with iomem=relaxed.
+# Offsets in the frame engine of what the first and the second GDM have, bits 15:0.
+GDMS=(0x500 0x1500)
+
+board()
+{
+	local device
+	for device in /sys/bus/pci/devices/*; do
+		[ "$(cat "$device/vendor"):$(cat "$device/device")" = 0x1af4:0x10f7 ] || continue
+		echo 1 >"$device/enable"
+		# Not every kernel has /dev/mem, and devmem wants it.
+		ln -sf "$device/resource0" /dev/mem
+		return
+	done
+	return 1
+}
+
+# forwards VALUE: what both registers have
+forwards()
+{
+	local gdm
+	for gdm in "${GDMS[@]}"; do
+		equal "forward bits at $gdm" $(($(devmem "$gdm" 32) & 0xffff)) $(($1)) || return 1
+	done
+}
+
+# to_cpu: as an Ethernet driver leaves them that has nothing offloaded; other bits stay
+to_cpu()
+{
+	local gdm
+	for gdm in "${GDMS[@]}"; do
+		devmem "$gdm" 32 $(($(devmem "$gdm" 32) & 0xffff0000)) || return 1
+	done
+	forwards 0
+}
+
+check "the board is there" board
+KEPT=()
+for gdm in "${GDMS[@]}"; do
+	KEPT+=("$(devmem "$gdm" 32)")
+done
+check "without module all goes to the CPU" to_cpu
+load
+check "the ruleset loads" ruleset hardware
+peer open f udp lan "$WAN_HOST4" 5201 >/dev/null
+check "a flow is offloaded" offloaded f ""
+check "both ways: under 1 % of the frames reach the router" few_reach_router f 400
+offered_again()
+{
+	local gdm=() n refreshed rejected
+	for n in "${!GDMS[@]}"; do
+		gdm+=("$(devmem "${GDMS[n]}" 32)")
+	done
+	refreshed=$(stat_of refreshed) rejected=$(stat_of rejected)
+	to_cpu && peer send f both 60 100 gap=50 || return 1
+	for n in "${!GDMS[@]}"; do
+		devmem "${GDMS[n]}" 32 "${gdm[n]}"
+	done
+	echo "refreshed: $refreshed, now $(stat_of refreshed)"
+	[ "$(stat_of refreshed)" -gt "$refreshed" ] && equal rejected "$(stat_of rejected)" "$rejected" &&
+		bound_is 2 && equal bound_total "$(stat_of bound_total)" 2
+}
+check "past the engine it is offered again, and is the same flow" offered_again
+peer close f >/dev/null
+nft delete table inet fw4
+check "rmmod" rmmod nft_offload
+check "all goes to the CPU again" forwards 0
+for n in "${!GDMS[@]}"; do
+	devmem "${GDMS[n]}" 32 "${KEPT[n]}"
+done
+check "the log is clean" log_clean
+finish

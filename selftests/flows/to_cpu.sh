@@ -1,0 +1,82 @@
+#!/bin/bash
+# SPDX-License-Identifier: GPL-2.0-only
+# Frames of an offloaded flow that the hardware must leave to the CPU: the end of
+# a TCP connection, fragments, IP options, the last hop of a TTL.
+. "$(dirname "$0")/../lib/lib.sh"
+begin 15
+
+check "the ruleset loads" ruleset hardware
+peer open f udp lan "$WAN_HOST4" 5201 >/dev/null
+check "a UDP flow is offloaded" offloaded f ""
+tuple="proto=udp src=$LAN_HOST4 dst=$WAN_HOST4"
+
+# The host has other things to say as well: only frames between these two are counted, as
+# they come in at the router's port.
+nft -f - <<END
+table inet watch {
+	chain lan {
+		type filter hook ingress device "lan" priority -500;
+		ip saddr $LAN_HOST4 ip daddr $WAN_HOST4 ip protocol udp counter
+	}
+}
+END
+reached()
+{
+	nft list chain inet watch lan | sed -n 's/.*counter packets \([0-9]*\).*/\1/p'
+}
+
+# more_reached COUNT, reached_is COUNT: the router's port
+more_reached()
+{
+	[ "$(reached)" -gt "$1" ]
+}
+reached_is()
+{
+	equal "frames of the flow that reached the router" "$(reached)" "$1"
+}
+
+# to_cpu KIND: one frame of that kind, seen by the router's port
+to_cpu()
+{
+	local before
+	before=$(reached)
+	peer capture
+	peer raw lan "$1" f || return 1
+	wait_for 2 more_reached "$before"
+}
+
+peer capture >/dev/null
+before=$(reached)
+peer raw lan plain f >/dev/null
+check "a plain frame comes out at the wan" same_frames lan "$tuple" wan "$tuple"
+check "it does not reach the router" reached_is "$before"
+
+check "a frame with IP options reaches the router" to_cpu options
+check "and is forwarded by it" same_frames lan "$tuple options=1" wan "$tuple options=1"
+check "a fragment reaches the router" to_cpu fragment
+check "a frame with TTL 1 reaches the router" to_cpu ttl1
+check "and is not forwarded" equal frames "$(frames wan in proto=udp src="$LAN_HOST4" dst="$WAN_HOST4")" 0
+check "but answered" equal "ICMP errors" "$(frames lan in proto=icmp src="$LAN_ROUTER4")" 1
+peer close f >/dev/null
+
+# Every FIN or RST that was sent came by the CPU.
+ends_seen()
+{
+	[ "$ends" -gt 0 ] && [ "$seen" -ge "$ends" ]
+}
+
+for end in close reset; do
+	peer open g tcp lan "$WAN_HOST4" 5202 >/dev/null
+	offloaded g 5202 >/dev/null
+	peer send g both 20 100 >/dev/null
+	peer capture >/dev/null
+	before=$(router_rx)
+	case $end in close) flag=F ;; reset) flag=R ;; esac
+	peer $end g >/dev/null
+	ends=$(($(frames lan out proto=tcp has="$flag") + $(frames wan out proto=tcp has="$flag")))
+	seen=$(($(router_rx) - before))
+	check "TCP $end: $flag is seen by the router" ends_seen
+	check "TCP $end: the flow leaves the hardware" wait_for 5 bound_is 0 5202
+done
+check "the log is clean" log_clean
+finish

@@ -1,0 +1,555 @@
+# SPDX-License-Identifier: GPL-2.0-only
+# shellcheck shell=bash
+#
+# What the selftests share. They run in the lab's router; the hosts are reached
+# with `lan`, `wan` and `hosts`, the engine with `lab engine` (see
+# Documentation/testing.md). Output is KTAP by the kernel's own helpers, which
+# the lab takes from the kernel tree.
+
+here=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)
+if [ ! -e /etc/lab/topology.sh ]; then
+	echo "1..0 # SKIP this machine is not the router of a lab (scripts/lab)"
+	exit 4
+fi
+# shellcheck source=/dev/null
+. /etc/lab/topology.sh
+# As in the kernel's tree, and where kselftest is installed.
+helpers=$here/../../kselftest/ktap_helpers.sh
+if [ ! -e "$helpers" ]; then
+	echo "Bail out! the kernel tree has no tools/testing/selftests/kselftest/ktap_helpers.sh"
+	exit 1
+fi
+# shellcheck source=/dev/null
+. "$helpers"
+
+MODULE=/root/nft_offload.ko
+DEBUGFS=/sys/kernel/debug/nft_offload
+ENGINE=			# debugfs folder of the engine, once the module is loaded
+OUT=/tmp/check.out
+# The kernel's 30 s would make tests long. One with checks (SLOW) gets longer for all.
+FLOWTABLE_TIMEOUT=$((3 * (SLOW > 1 ? 2 : 1)))
+AUDITED=0		# points of the audit in the end
+
+# --- results -------------------------------------------------------------------
+
+# check DESCRIPTION COMMAND…: one test point; what COMMAND printed shows on failure
+check()
+{
+	local what=$1
+	shift
+	if "$@" >"$OUT" 2>&1; then
+		ktap_test_pass "$what"
+	else
+		ktap_test_fail "$what"
+		echo "#   failed: $*"
+		sed 's/^/#   /' "$OUT" | head -n 40
+	fi
+}
+
+# check_counts DESCRIPTION COMMAND…: a test point about what the hardware has counted
+check_counts()
+{
+	if grep -q 'accounting=1' "$ENGINE/status"; then
+		check "$@"
+	else
+		ktap_test_skip "$1: $(chip) has no counters for flows"
+	fi
+}
+
+note()
+{
+	ktap_print_msg "$@"
+}
+
+# wait_for SECONDS COMMAND…: so long on a kernel that is not slow. The time that COMMAND takes
+# does not count, until it is ten times as long.
+wait_for()
+{
+	local tenths=$(($1 * 10 * SLOW)) n=0 end=$((SECONDS + 10 * $1 * SLOW))
+	shift
+	while ! "$@" >/dev/null 2>&1; do
+		n=$((n + 1))
+		if [ $n -gt $tenths ] || [ $SECONDS -gt $end ]; then
+			echo "waited $((tenths / 10)) s in vain for: $*"
+			"$@"
+			return 1
+		fi
+		usleep 100000
+	done
+}
+
+not()
+{
+	! "$@"
+}
+
+# equal WHAT GOT WANTED
+equal()
+{
+	echo "$1: got $2, want $3"
+	[ "$2" = "$3" ]
+}
+
+# --- begin and end -----------------------------------------------------------------
+
+# begin POINTS [none]: the plan, the hosts, and the module unless told `none`. With it there
+# is one point more, which `finish` makes.
+begin()
+{
+	[ "${2-}" = none ] || AUDITED=1
+	ktap_print_header
+	ktap_set_plan $(($1 + AUDITED))
+	trap cleanup EXIT
+	trap 'exit 1' INT TERM
+
+	sysctl -qw net.netfilter.nf_conntrack_acct=1 2>/dev/null || {
+		modprobe nf_conntrack && sysctl -qw net.netfilter.nf_conntrack_acct=1
+	} || ktap_exit_fail_msg "no conntrack accounting"
+	modprobe -a nf_flow_table nft_flow_offload || ktap_exit_fail_msg "no flowtables in this kernel"
+	flowtable_timeout "$FLOWTABLE_TIMEOUT"
+	LOG_START=$(dmesg | wc -l)
+
+	coproc PEER { exec hosts -i python3 "$SELFTESTS_DIR/lib/traffic.py"; }
+	# A coprocess's own descriptors do not reach subshells.
+	exec 7>&"${PEER[1]}" 8<&"${PEER[0]}"
+	peer capture >"$OUT" || ktap_exit_fail_msg "no traffic between the hosts: $PEER_SAYS"
+	warm_up
+	[ "${2-}" = none ] || load
+}
+
+cleanup()
+{
+	local status=$?
+	exec 7>&- 8<&-
+	nft flush ruleset 2>/dev/null
+	[ -d /sys/module/nft_offload ] && rmmod nft_offload
+	conntrack -F >/dev/null 2>&1
+	ip link del dummy0 2>/dev/null
+	exit $status
+}
+
+# needs_oracle: a test loads the oracle's module by itself, $ORACLE; it goes with the test
+needs_oracle()
+{
+	ORACLE=/root/nft_offload_oracle.ko
+	[ -e "$ORACLE" ] || ktap_exit_fail_msg "no nft_offload_oracle.ko: build it with 'scripts/module oracle'"
+	trap end_with_oracle EXIT
+}
+end_with_oracle()
+{
+	local status=$?
+	[ ! -d /sys/module/nft_offload_oracle ] || rmmod nft_offload_oracle
+	(exit $status)
+	cleanup
+}
+
+# Neighbours known on all sides: a flow is offered once, with its first packet.
+warm_up()
+{
+	lan ping -c 1 -w 5 "$WAN_HOST4" >/dev/null 2>&1
+	lan ping -c 1 -w 5 "$WAN_HOST6" >/dev/null 2>&1
+}
+
+# finish: whatever the test did, hardware, module and conntrack agree in the end
+finish()
+{
+	[ $AUDITED = 0 ] || check "in the end the audit is clean" agreed
+	ktap_finished
+}
+
+flowtable_timeout()
+{
+	sysctl -qw net.netfilter.nf_flowtable_tcp_timeout="$1" net.netfilter.nf_flowtable_udp_timeout="$1"
+}
+
+log_clean()
+{
+	! dmesg | tail -n +$((LOG_START + 1)) |
+		grep -E 'BUG:|WARNING:|Oops|Call Trace|refcount_t|general protection|KASAN|unregister_netdevice: waiting'
+}
+
+# log_has COUNT PATTERN: so many lines since the test began
+log_has()
+{
+	local n
+	n=$(dmesg | tail -n +$((LOG_START + 1)) | grep -cE "$2")
+	equal "log lines with '$2'" "$n" "$1"
+}
+
+# --- module and engine -----------------------------------------------------------------
+
+load()
+{
+	[ -e "$MODULE" ] || ktap_exit_fail_msg "no nft_offload.ko: build it with 'make modules'"
+	insmod "$MODULE" "$@" || ktap_exit_fail_msg "insmod failed"
+	find_engine || ktap_exit_fail_msg "the module found no engine"
+}
+
+find_engine()
+{
+	ENGINE=$(find "$DEBUGFS" -mindepth 1 -maxdepth 1 -type d 2>/dev/null | head -n 1)
+	[ -n "$ENGINE" ]
+}
+
+chip()
+{
+	sed -n 's/^chip: //p' "$ENGINE/status"
+}
+
+# stat KEY, reject REASON: a count in debugfs
+stat_of()
+{
+	awk -v key="$1" '$1 == key { print $2; found = 1 } END { exit !found }' "$ENGINE/stats"
+}
+
+reject_of()
+{
+	awk -v key="$1" '$1 == key { print $2; found = 1 } END { exit !found }' "$ENGINE/rejects"
+}
+
+# bound [PATTERN]: how many entries of the module are bound
+bound()
+{
+	grep -cE "BND.*${1-}" "$ENGINE/bind"
+}
+
+bound_is()
+{
+	local n
+	n=$(bound "${2-}")
+	equal "bound entries ${2-}" "$n" "$1"
+}
+
+# engine KEY: a value of the engine's own, e.g. ports.lan.wire_rx_frames
+engine()
+{
+	lab engine stats | awk -v key="$1" '$1 == key { print $2; found = 1 } END { exit !found }'
+}
+
+engine_bound()
+{
+	lab engine stats | awk '$1 ~ /^ppe\.[0-9a-z]+\.bound$/ { n += $2 } END { print n + 0 }'
+}
+
+engine_bound_is()
+{
+	equal "entries bound in the engine" "$(engine_bound)" "$1"
+}
+
+# audit_of KEY: a sum of the audit
+audit_of()
+{
+	awk -v key="$1" '$1 == key { print $2; found = 1 } END { exit !found }' "$ENGINE/audit"
+}
+
+# audit_clean: hardware, module and conntrack agree. A flow may come or end in between, and
+# conntrack's is gone a second before the kernel ends it: so it has some seconds.
+audit_clean()
+{
+	wait_for 3 audit_says_clean
+}
+audit_says_clean()
+{
+	cat "$ENGINE/audit" >/tmp/audit || return 1
+	cat /tmp/audit
+	awk '/^(orphans|mismatches|stale|ownerless|index) / { sums++; wrong += $2 }
+		/^unread / || / opposite=(unknown|bound)$/ { wrong++ }
+		END { exit sums != 5 || wrong }' /tmp/audit
+}
+
+# Without the module nothing is to be left.
+agreed()
+{
+	if [ -d /sys/module/nft_offload ] && [ -e "$ENGINE/audit" ]; then
+		audit_clean
+	else
+		engine_bound_is 0
+	fi
+}
+
+# --- ruleset -----------------------------------------------------------------------------
+
+# ruleset none|software|hardware: the form of OpenWrt's fw4. DEVICES, MASQ=1, or
+# SNAT and DNAT (rules) come from the environment of the call; RULES is put into forward,
+# EXCEPT says which flows are for the flowtable.
+ruleset()
+{
+	local flowtable='' offload='' flags='' srcnat='' dstnat=''
+	[ "$1" = hardware ] && flags='flags offload;'
+	if [ "$1" != none ]; then
+		flowtable="flowtable ft {
+			hook ingress priority 0;
+			devices = { ${DEVICES-\"lan\", \"wan\"} };
+			counter;
+			$flags
+		}"
+		offload="meta l4proto { tcp, udp } ${EXCEPT-} flow offload @ft;"
+	fi
+	[ "${MASQ-}" ] && srcnat='meta nfproto ipv4 oifname "wan*" masquerade'
+	[ "${SNAT-}" ] && srcnat=$SNAT
+	[ "${DNAT-}" ] && dstnat=$DNAT
+	{
+		echo 'table inet fw4'
+		echo 'flush table inet fw4'
+		if nft list flowtable inet fw4 ft >/dev/null 2>&1; then
+			echo 'delete flowtable inet fw4 ft'
+		fi
+		echo "table inet fw4 {
+			$flowtable
+			chain forward {
+				type filter hook forward priority filter; policy drop;
+				$offload
+				${RULES-}
+				ct state vmap { established : accept, related : accept }
+				meta iifname \"lan*\" accept
+				meta iifname \"wan*\" accept
+			}
+			chain dstnat {
+				type nat hook prerouting priority dstnat; policy accept;
+				$dstnat
+			}
+			chain srcnat {
+				type nat hook postrouting priority srcnat; policy accept;
+				$srcnat
+			}
+		}"
+	} | nft -f -
+}
+
+# The question fw4 asks before it chooses hardware.
+probe()
+{
+	nft -c '
+		add table inet fw4-hw-offload-test;
+		add flowtable inet fw4-hw-offload-test ft {
+			hook ingress priority 0;
+			devices = { "lan", "wan" };
+			flags offload;
+		}
+	'
+}
+
+# --- traffic -------------------------------------------------------------------------------
+
+# peer COMMAND…: asks traffic.py; its answer is in PEER_SAYS
+peer()
+{
+	echo "$*" >&7
+	if ! IFS= read -r -t $((${PEER_SECONDS-60} * SLOW)) PEER_SAYS <&8; then
+		PEER_SAYS='fail: the hosts do not answer'
+	fi
+	echo "$* -> $PEER_SAYS"
+	[ "${PEER_SAYS%% *}" = ok ]
+}
+
+# field KEY: of the last answer
+field()
+{
+	local word
+	for word in $PEER_SAYS; do
+		[ "${word%%=*}" = "$1" ] && echo "${word#*=}"
+	done
+}
+
+# frames HOST in|out FILTER…
+frames()
+{
+	peer count "$@" >/dev/null && field frames
+}
+
+# same_frames FROM "FILTER…" TO "FILTER…": everything that FROM sent came out at
+# TO once, routed as a router does it: the port's and the host's MAC addresses,
+# one hop less, valid checksums, the same IP bytes. TCP's last ones may still be on their
+# way, in either direction.
+same_frames()
+{
+	wait_for 2 same_frames_now "$@"
+}
+
+same_frames_now()
+{
+	local from=$1 out=$2 to=$3 in=$4 sent sent_bytes port_mac host_mac
+	port_mac=${to^^}_PORT_MAC host_mac=${to^^}_HOST_MAC
+	# shellcheck disable=SC2086 # words
+	peer count "$from" out $out || return 1
+	sent=$(field frames) sent_bytes=$(field bytes)
+	# shellcheck disable=SC2086 # words
+	peer count "$to" in $in || return 1
+	equal "frames that came out" "$(field frames)" "$sent" || return 1
+	# shellcheck disable=SC2086 # words
+	peer count "$to" in $in ttl=63 csum=ok "smac=${!port_mac}" "dmac=${!host_mac}" || return 1
+	if ! equal "frames that are right" "$(field frames)" "$sent"; then
+		# shellcheck disable=SC2086 # words
+		peer show "$to" in $in
+		return 1
+	fi
+	equal "their bytes" "$(field bytes)" "$sent_bytes" || return 1
+	[ "$sent" -gt 0 ]
+}
+
+# Frames that the router's ports have received: what the CPU saw.
+router_rx()
+{
+	echo $(($(cat /sys/class/net/lan/statistics/rx_packets) + $(cat /sys/class/net/wan/statistics/rx_packets)))
+}
+
+# offloaded FLOW PATTERN: traffic until both directions are bound
+offloaded()
+{
+	local n
+	for n in 1 2 3 4 5 6 7 8 9 10; do
+		peer send "$1" both 1 100 || return 1
+		wait_for 1 bound_is 2 "$2" >/dev/null && return 0
+	done
+	echo "not bound after $n tries:"
+	cat "$ENGINE/bind"
+	grep -v ' 0$' "$ENGINE/rejects" "$ENGINE/stats"
+	ip neigh
+	conntrack -L 2>/dev/null | head -n 6
+	return 1
+}
+
+# accounted PROTO FILTER: conntrack's counters, both directions, as one line:
+# packets bytes packets bytes
+accounted()
+{
+	conntrack -L -p "$1" 2>/dev/null | grep -E "$2" |
+		sed -nE 's/.*packets=([0-9]+) bytes=([0-9]+).*packets=([0-9]+) bytes=([0-9]+).*/\1 \2 \3 \4/p' | head -n 1
+}
+
+# exact PROTO CT_FILTER FROM "FILTER…" TO "FILTER…": conntrack says what the hosts
+# put on the wire, to the byte. They are counted again each time: TCP may repeat and
+# acknowledge for a while.
+exact()
+{
+	wait_for 8 exact_now "$@"
+}
+
+exact_now()
+{
+	local up down
+	# shellcheck disable=SC2086 # words
+	peer count "$3" out $4 || return 1
+	up="$(field frames) $(field bytes)"
+	# shellcheck disable=SC2086 # words
+	peer count "$5" out $6 || return 1
+	down="$(field frames) $(field bytes)"
+	accounted_is "$1" "$2" "$up $down"
+}
+
+accounted_is()
+{
+	equal "packets and bytes, both ways" "$(accounted "$1" "$2")" "$3"
+}
+
+# few_reach_router FLOW COUNT: of that much traffic each way, under one frame in a
+# hundred is seen by the router's ports. What is no IP, as ARP and LCP, and ICMPv6 are not of it.
+few_reach_router()
+{
+	local before wire seen kind own=0
+	peer capture
+	before=$(router_rx)
+	peer send "$1" both "$2" 200 || return 1
+	seen=$(($(router_rx) - before))
+	for kind in other icmp6; do
+		own=$((own + $(frames lan out proto=$kind) + $(frames wan out proto=$kind)))
+	done
+	wire=$(($(frames lan out) + $(frames wan out) - own)) seen=$((seen - own))
+	echo "$seen of $wire frames reached the router, beside $own that are not of the flow"
+	# TCP may join messages into fewer frames; a few must be left to count.
+	[ "$wire" -ge 100 ] && [ $((seen * 100)) -lt "$wire" ]
+}
+
+# --- one connection, from its opening to its end --------------------------------------------
+
+# Points that forwarded_by_hardware makes.
+# shellcheck disable=SC2034 # used by the tests
+CASE_POINTS=9
+
+# forwarded_by_hardware PROTO FROM DST DPORT UP_OUT UP_IN DOWN_OUT DOWN_IN [OPEN_ARG…]
+#
+# A connection from host FROM to DST:DPORT is offloaded and stays whole. The four
+# words in the middle are what its frames look like (filters of traffic.py without
+# proto): leaving FROM, arriving at the other host, leaving there, arriving at FROM.
+forwarded_by_hardware()
+{
+	local proto=$1 from=$2 dst=$3 dport=$4 up_out=$5 up_in=$6 down_out=$7 down_in=$8 to=wan kind
+	shift 8
+	[ "$from" = wan ] && to=lan
+	kind="$proto to $dst:$dport"
+
+	conntrack -F >/dev/null 2>&1
+	peer capture >/dev/null
+	check "$kind: opens" peer open f "$proto" "$from" "$dst" "$dport" "$@"
+	check "$kind: both directions are bound" offloaded f ""
+	check "$kind: bound in the engine too" engine_bound_is 2
+	check "$kind: conntrack shows HW_OFFLOAD" \
+		sh -c "conntrack -L -p $proto 2>/dev/null | grep 'dport=$dport' | grep -q HW_OFFLOAD"
+	check "$kind: under 1 % of the frames reach the router" few_reach_router f 400
+	# few_reach_router began a new capture: what follows is what hardware sent.
+	check "$kind: the right frames came out at the $to" \
+		same_frames "$from" "proto=$proto $up_out" "$to" "proto=$proto $up_in"
+	check "$kind: the right frames came out at the $from" \
+		same_frames "$to" "proto=$proto $down_out" "$from" "proto=$proto $down_in"
+	check "$kind: ends" peer close f
+	# TCP goes at once, UDP when it has been idle.
+	check "$kind: nothing stays bound" wait_for $((FLOWTABLE_TIMEOUT + 6)) bound_is 0
+}
+
+# --- the same frames as by software ----------------------------------------------------------
+
+# Points that like_software makes.
+# shellcheck disable=SC2034 # used by the tests
+LIKE_POINTS=6
+
+# changed FROM TO "FILTER…" "FILTER…": what became of the frames on their way
+changed()
+{
+	# shellcheck disable=SC2086 # words
+	wait_for 1 peer changes "$1" "$2" $3 to $4 && CHANGES=$(field changes)
+}
+
+# like_software WHAT PROTO FROM TO DST DPORT UP_OUT UP_IN DOWN_OUT DOWN_IN [OPEN_ARG…]
+#
+# The same flow by the kernel's software path and by hardware: every field of every
+# header is changed alike, and every other is left alike. UP_OUT to DOWN_IN are
+# filters of traffic.py without proto, as in forwarded_by_hardware, and show that the
+# software path is the one that is meant. FROM and TO are where frames are looked at;
+# `from=` as the first OPEN_ARG names another host to open the flow.
+like_software()
+{
+	local what=$1 proto=$2 from=$3 to=$4 dst=$5 dport=$6 up down who=$3
+	local up_out="proto=$2 $7" up_in="proto=$2 $8" down_out="proto=$2 $9" down_in="proto=$2 ${10}"
+	shift 10
+	case ${1-} in from=*) who=${1#from=}; shift ;; esac
+
+	by_software()
+	{
+		nft delete table inet fw4 2>/dev/null
+		conntrack -F >/dev/null 2>&1
+		ruleset software && peer capture && peer open f "$proto" "$who" "$dst" "$dport" "$@" &&
+			peer send f both 60 150 gap=1 || return 1
+		conntrack -L -p "$proto" 2>/dev/null | grep "dport=$dport" | grep OFFLOAD || return 1
+		changed "$from" "$to" "$up_out" "$up_in" && up=$CHANGES &&
+			changed "$to" "$from" "$down_out" "$down_in" && down=$CHANGES &&
+			peer close f
+	}
+	by_hardware()
+	{
+		nft delete table inet fw4
+		conntrack -F >/dev/null 2>&1
+		ruleset hardware && peer open f "$proto" "$who" "$dst" "$dport" "$@" && offloaded f "" && engine_bound_is 2
+	}
+	like()
+	{
+		changed "$1" "$2" "$3" "$4" && equal "what changed" "$CHANGES" "$5"
+	}
+	check "$what: forwarded by the software path" by_software "$@"
+	note "up: $up"
+	note "down: $down"
+	check "$what: both directions are bound" by_hardware "$@"
+	check "$what: under 1 % of the frames reach the router" few_reach_router f 250
+	check "$what: the same frames as by software came out there" like "$from" "$to" "$up_out" "$up_in" "$up"
+	check "$what: and back here" like "$to" "$from" "$down_out" "$down_in" "$down"
+	check "$what: ends" peer close f
+}

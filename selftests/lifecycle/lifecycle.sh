@@ -1,0 +1,203 @@
+#!/bin/bash
+# SPDX-License-Identifier: GPL-2.0-only
+# What becomes of a running flow when flowtable, rules, ports, conntrack or module come and go:
+# nothing of its traffic is lost where software can go on, hardware forwards nothing that the
+# kernel has forgotten, and in the end the flow is in hardware again. After each the audit is
+# clean.
+. "$(dirname "$0")/../lib/lib.sh"
+begin 75
+
+# begun WHAT: the flow is in hardware, and its traffic runs. That of both directions.
+begun()
+{
+	ruleset hardware && peer open f udp lan "$WAN_HOST4" 5201 && offloaded f ":5201" && peer stream f both 20 100
+}
+# ended: the traffic ends, and was whole
+ended()
+{
+	peer halt f && equal arrived "$(field got)" "$(field sent)" && [ "$(field sent)" -gt 5 ]
+}
+# over: no trace is left
+over()
+{
+	peer close f
+	nft flush ruleset
+	conntrack -F
+	bound_is 0 && engine_bound_is 0 && wait_for 3 equal flowtables "$(sed -n 's/^flowtables: //p' "$ENGINE/status")" 0
+}
+# In hardware again, by the stream that runs.
+both_bound()
+{
+	wait_for 10 bound_is 2 ":5201"
+}
+no_entry()
+{
+	bound_is 0 && engine_bound_is 0
+}
+
+# --- the flowtable ---------------------------------------------------------------------------
+without_flowtable()
+{
+	nft -f - <<-END
+		flush chain inet fw4 forward
+		add rule inet fw4 forward ct state vmap { established : accept, related : accept }
+		add rule inet fw4 forward meta iifname { lan, wan } accept
+		delete flowtable inet fw4 ft
+	END
+}
+check "a flow is in hardware" begun
+check "its flowtable is deleted" without_flowtable
+check "no entry is left when that returns" no_entry
+check "the audit is clean" audit_clean
+sleep 1
+check "the flowtable is added again" ruleset hardware
+check "the flow comes back" both_bound
+check "the audit is clean" audit_clean
+check "nothing was lost" ended
+check "nothing is left" over
+
+# --- one that comes before the other goes ------------------------------------------------------
+second()
+{
+	nft -f - <<-END
+		table inet second {
+			flowtable ft {
+				hook ingress priority 0; devices = { lan, wan }; counter; flags offload;
+			}
+			chain forward {
+				type filter hook forward priority filter - 1; policy accept;
+				meta l4proto { tcp, udp } flow offload @ft
+			}
+		}
+	END
+}
+check "a flow is in hardware" begun
+check "there is another flowtable with the same ports" second
+check "the flow stays" both_bound
+check "the first one goes" nft delete table inet fw4
+check "the flow comes back in the other one" both_bound
+check "the audit is clean" audit_clean
+check "nothing was lost" ended
+check "nothing is left" over
+
+# --- reloads without end ------------------------------------------------------------------------
+# Hardware that fills up with what is left behind works for a while only.
+reloads()
+{
+	local n
+	for n in 1 2 3 4 5 6 7 8 9 10; do
+		ruleset hardware && both_bound || { echo "reload $n"; return 1; }
+	done
+}
+check "a flow is in hardware" begun
+check "and again after each of ten reloads" reloads
+check "its two entries are all there is" engine_bound_is 2
+check "the module knows no others" equal flows "$(audit_of flows)" 2
+check "the audit is clean" audit_clean
+check "nothing was lost" ended
+check "nothing is left" over
+
+# --- rules and tables ---------------------------------------------------------------------------
+check "a flow is in hardware" begun
+check "all rules are flushed, the flowtable stays" nft flush table inet fw4
+check "and so does the flow, as in the kernel" both_bound
+check "the audit is clean" audit_clean
+check "the ruleset is flushed" nft flush ruleset
+check "no entry is left when that returns" no_entry
+# The flowtable goes before the chain, whose policy is to drop: a frame may come in between.
+check "the traffic ends" peer halt f
+check "it can go on by software" peer send f both 10 100
+check "nothing is left" over
+
+# --- members of the flowtable ---------------------------------------------------------------------
+member()
+{
+	nft "$1 flowtable inet fw4 ft { hook ingress priority 0; devices = { wan }; ${2-} }"
+}
+left()
+{
+	equal "flowtables of wan" "$(sed -n 's/^port .* wan .* flowtables=//p' "$ENGINE/status")" "$1"
+}
+check "a flow is in hardware" begun
+flushed=$(stat_of flushed)
+check "a port is taken out of the flowtable" member delete
+check "its flows left the hardware" [ "$(stat_of flushed)" -ge $((flushed + 2)) ]
+check "it is in no flowtable" left 0
+check "the audit is clean" audit_clean
+check "the port is put in again" member add "counter; flags offload;"
+check "it is in one" left 1
+check "the flow comes back" both_bound
+check "the audit is clean" audit_clean
+check "nothing was lost" ended
+check "nothing is left" over
+
+# --- another name for a port ------------------------------------------------------------------------
+check "a flow is in hardware" begun
+check "a port is renamed while it is up" ip link set wan name uplink
+check "it leaves the flowtable, which names it" equal "port" "$(sed -n 's/^port .* \(uplink .*\)/\1/p' "$ENGINE/status")" \
+	"uplink up flowtables=0"
+check "the audit is clean" audit_clean
+check "it has its name back" ip link set uplink name wan
+check "the flow comes back" both_bound
+check "the audit is clean" audit_clean
+check "nothing is left" over
+
+# --- connections ------------------------------------------------------------------------------------
+# Hardware must not go on with what conntrack has lost.
+check "a flow is in hardware" begun
+destroyed=$(stat_of destroyed)
+check "conntrack forgets all connections" conntrack -F
+forgotten()
+{
+	[ "$(stat_of destroyed)" -ge $((destroyed + 2)) ]
+}
+check "within seconds hardware has forgotten them" wait_for 5 forgotten
+check "the flow is another connection now, and in hardware" both_bound
+check "the audit is clean" audit_clean
+check "nothing was lost" ended
+check "nothing is left" over
+
+# --- both directions together -------------------------------------------------------------------------
+# alone_ms: how long one direction was bound without the other while a connection ended
+together()
+{
+	local begun='' now
+	for _ in $(seq 100); do
+		now=$(awk '{ print int($1 * 1000) }' /proc/uptime)
+		case $(bound ":5204") in
+		0)
+			echo "alone for $((now - ${begun:-$now})) ms"
+			[ $((now - ${begun:-$now})) -le 1000 ]
+			return
+			;;
+		1) begun=${begun:-$now} ;;
+		esac
+		usleep 50000
+	done
+	echo "still bound"
+	return 1
+}
+ruleset hardware
+check "a TCP connection opens" peer open g tcp lan "$WAN_HOST4" 5204
+check "both directions are bound" offloaded g ":5204"
+check "it ends" peer close g
+check "no direction outlives the other by a second" together
+
+# --- the module --------------------------------------------------------------------------------------
+check "a flow is in hardware" begun
+check "the module goes" rmmod nft_offload
+check "no entry is left" engine_bound_is 0
+# The kernel offers a new driver one device of the flowtable, and no way to look at it. It may
+# have kept one of a test before this, and the module said so when it was first loaded.
+check "the log is clean so far" log_clean
+LOG_START=$(dmesg | wc -l)
+check "it comes again, after the flowtable" load
+check "the log says what is to be done" log_has 1 'a flowtable was there first: reload the ruleset'
+sleep 2
+check "until then the flow is in software" bound_is 0
+check "the ruleset is loaded again" ruleset hardware
+check "the flow is in hardware" both_bound
+check "nothing was lost" ended
+check "nothing is left" over
+check "the log is clean" log_clean
+finish

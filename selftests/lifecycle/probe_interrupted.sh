@@ -1,0 +1,177 @@
+#!/bin/bash
+# SPDX-License-Identifier: GPL-2.0-only
+# lab: own --append slab_nomerge
+# oracle: none
+# A probe that does not come to its end: the engine stops answering at its first, second, …
+# access, or never comes to rest, whoever loads the module is killed, somebody else has the
+# registers. Each time it ends soon, says why once, leaves nothing behind, and the next one
+# succeeds. PROBE_STEP=1 takes each access, PROBE_KILLS= is how many moments to be killed at.
+. "$(dirname "$0")/../lib/lib.sh"
+. "$here/memory.sh"
+begin 19 none
+
+STEP=${PROBE_STEP-7} KILLS=${PROBE_KILLS-8}
+ORACLE=/root/nft_offload_oracle.ko
+BOARD=$(grep -l 0x10f7 /sys/bus/pci/devices/*/device | head -n 1)
+BOARD=${BOARD%/device}
+
+lines()
+{
+	dmesg | wc -l
+}
+# said SINCE: what the module, or the kernel on its behalf, has said of the engine since then
+said()
+{
+	dmesg | tail -n +$(($1 + 1)) | grep "nft_offload ${BOARD##*/}: " | grep -v 'probe with driver'
+}
+attached()
+{
+	[ -e "$BOARD/driver" ]
+}
+now_ms()
+{
+	awk '{ print int($1 * 1000) }' /proc/uptime
+}
+dead()
+{
+	lab engine stats | grep -q '^faults.dead true'
+}
+quarantined()
+{
+	grep -q '^engine: quarantined' "$ENGINE/status"
+}
+running()
+{
+	grep -q '^engine: running' "$ENGINE/status"
+}
+
+# no_engine: as if the module had never come; it may access no memory
+no_engine()
+{
+	local command
+	command=$(od -An -tu1 -j4 -N1 "$BOARD/config")
+	not attached && equal "bus master" $((command >> 2 & 1)) 0 && not compgen -G "$DEBUGFS/*"
+}
+gone()
+{
+	no_engine && not test -e "$DEBUGFS" && not grep nft_offload /proc/modules
+}
+# as_ever: the next one succeeds
+as_ever()
+{
+	insmod "$MODULE" && find_engine && attached && running && rmmod nft_offload && gone
+}
+# took BEGIN MS
+took()
+{
+	local ms=$(($(now_ms) - $1))
+	echo "took $ms ms"
+	[ $ms -le $(($2 * SLOW)) ]
+}
+
+# --- the engine stops answering --------------------------------------------------------------
+
+FAILED=0 GIVEN_UP=0
+# dies_at N: at the Nth access
+dies_at()
+{
+	local begin log
+	log=$(lines)
+	vppectl fault dead on "$1" >/dev/null || return 1
+	begin=$(now_ms)
+	insmod "$MODULE" && took "$begin" 2000 || return 1
+	if ! attached; then
+		FAILED=$((FAILED + 1))
+		equal "lines that say why" "$(said "$log" | wc -l)" 1 && no_engine || { said "$log"; return 1; }
+	elif dead; then
+		# It had all that the probe asks for.
+		GIVEN_UP=$((GIVEN_UP + 1))
+		find_engine && wait_for 5 quarantined &&
+			equal "lines that say so" "$(said "$log" | grep -c 'does not answer any more')" 1 || return 1
+	fi
+	vppectl fault dead off >/dev/null && rmmod nft_offload && gone
+}
+
+all_steps()
+{
+	local n=1 before
+	while
+		before=$FAILED.$GIVEN_UP
+		dies_at $n || { echo "at access $n"; return 1; }
+		as_ever || { echo "after access $n"; return 1; }
+		[ "$before" != $FAILED.$GIVEN_UP ]
+	do
+		n=$((n + STEP))
+		[ $n -lt 1000 ] || return 1
+	done
+}
+check "it loads" as_ever
+memory_before
+check "whenever the engine dies, it is given up, and taken when it is back" all_steps
+vppectl fault dead off >/dev/null
+[ ! -d /sys/module/nft_offload ] || rmmod nft_offload
+note "by every ${STEP}th access: $FAILED probes failed, $GIVEN_UP engines were given up later"
+check "it was the probe's accesses" [ $((STEP * FAILED)) -gt 50 ]
+
+# --- it never comes to rest --------------------------------------------------------------------
+
+log=$(lines) begin=$(now_ms)
+check "an engine is always busy" vppectl fault stuck-busy on
+check "the module loads" insmod "$MODULE"
+check "and has waited for some seconds at most" took "$begin" 6000
+check "without taking it" no_engine
+check "it says why, once" equal lines "$(said "$log" | wc -l)" 1
+rmmod nft_offload
+vppectl fault stuck-busy off >/dev/null
+check "when the engine is well it is taken" as_ever
+
+# --- whoever loads it is killed ------------------------------------------------------------------
+
+# killed_after US: what was done by then stays or is undone
+killed_after()
+{
+	local pid
+	insmod "$MODULE" &
+	pid=$!
+	usleep "$1"
+	kill -9 $pid
+	wait $pid
+	[ ! -d /sys/module/nft_offload ] || rmmod nft_offload || return 1
+	gone
+}
+killed()
+{
+	local n begin us
+	begin=$(now_ms)
+	insmod "$MODULE" || return 1
+	us=$((1000 * ($(now_ms) - begin)))
+	rmmod nft_offload
+	for n in $(seq "$KILLS"); do
+		killed_after $((us * n / KILLS)) && as_ever || { echo "after $((us * n / KILLS)) of $us us"; return 1; }
+	done 2>/dev/null
+}
+killed_while_waiting()
+{
+	local begin
+	vppectl fault stuck-busy on || return 1
+	begin=$(now_ms)
+	killed_after 500000 && took "$begin" 8000 && vppectl fault stuck-busy off && as_ever
+}
+check "insmod is killed, sooner or later" killed
+check "also while it waits for the engine" killed_while_waiting
+memory_is_back "after all these" $((2 * KILLS))
+
+# --- somebody else has the registers ---------------------------------------------------------------
+
+check "somebody else has the registers" insmod "$ORACLE" claim=1
+log=$(lines)
+check "the module loads" insmod "$MODULE"
+check "without taking the engine" no_engine
+check "the log says so, once" equal "lines about registers" "$(said "$log" | grep -c "can't reserve")" 1
+rmmod nft_offload
+rmmod nft_offload_oracle
+check "when they are free it takes it" as_ever
+load
+check "then nobody else gets the registers" not insmod "$ORACLE" claim=1
+check "the log is clean" log_clean
+finish

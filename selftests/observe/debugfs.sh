@@ -1,0 +1,57 @@
+#!/bin/bash
+# SPDX-License-Identifier: GPL-2.0-only
+# Looking changes nothing: what debugfs shows is right, and reading it as often as
+# one likes loses no count.
+. "$(dirname "$0")/../lib/lib.sh"
+begin 15
+
+check "the ruleset loads" ruleset hardware
+for file in status bind entries stats rejects; do
+	check "$file can be read" cat "$ENGINE/$file"
+done
+peer capture >/dev/null
+peer open f udp lan "$WAN_HOST4" 5201 sport=40001 >/dev/null
+check "a flow is offloaded" offloaded f ""
+check "bind shows its addresses and ports" \
+	grep -E "BND.*$LAN_HOST4:40001->$WAN_HOST4:5201" "$ENGINE/bind"
+check "and its other direction" \
+	grep -E "BND.*$WAN_HOST4:5201->$LAN_HOST4:40001" "$ENGINE/bind"
+
+# One direction in the PPE of each port, where there are several; both in the only one.
+ppes=$(awk '$1 == "ppes:" { print $2 }' "$ENGINE/status")
+want="1 1"
+[ "$ppes" -gt 1 ] || want="2 0"
+ppe_bound()
+{
+	equal "bound in the first two PPEs" \
+		"$(engine ppe.0.bound) $(engine ppe.1.bound || echo 0)" "$want"
+}
+check "each direction is in the PPE of its port" ppe_bound
+# The two slots, counted through all PPEs.
+slots_ppe()
+{
+	local slot n=(0 0 0)
+	while read -r slot _; do
+		n[16#$slot / 0x4000]=$((n[16#$slot / 0x4000] + 1))
+	done <"$ENGINE/bind"
+	equal "slots of the first two PPEs" "${n[0]} ${n[1]}" "$want"
+}
+check "and has a slot there" slots_ppe
+
+read_all()
+{
+	local n
+	for n in $(seq 100); do
+		cat "$ENGINE/status" "$ENGINE/bind" "$ENGINE/entries" "$ENGINE/stats" "$ENGINE/rejects" || return 1
+	done >/dev/null
+}
+peer stream f up 200 100 >/dev/null
+check "everything is read a hundred times under traffic" read_all
+peer halt f >/dev/null
+peer close f >/dev/null
+check "the flow ends" wait_for $((FLOWTABLE_TIMEOUT + 6)) bound_is 0
+check_counts "conntrack's count is exact all the same" exact udp dport=5201 \
+	lan "proto=udp src=$LAN_HOST4 dst=$WAN_HOST4 dport=5201" \
+	wan "proto=udp src=$WAN_HOST4 dst=$LAN_HOST4 sport=5201"
+check "the log is clean" log_clean
+finish

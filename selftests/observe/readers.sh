@@ -1,0 +1,137 @@
+#!/bin/bash
+# SPDX-License-Identifier: GPL-2.0-only
+# lab: own --vcpus 2
+# Ten readers of every file while thousands of flows come: no flow is lost or refused for it,
+# nothing is counted twice, and it takes no longer.
+. "$(dirname "$0")/../lib/lib.sh"
+begin 17
+
+CONNECTIONS=$((SLOW > 1 ? 1024 : 8192))		# of two directions each
+# The kernel asks for each flow's counters once a second unless its timeout is long.
+flowtable_timeout 600
+sysctl -qw net.netfilter.nf_conntrack_max=65536
+
+# flood PORT: a few packets to it from each of thousands of ports
+flood()
+{
+	# shellcheck disable=SC2016 # the other shell's
+	lan sh -c 'ulimit -n 20000; exec python3 -c "$0" "$@"' '
+import socket, sys, time
+dst, base, count, gap = sys.argv[1], int(sys.argv[2]), int(sys.argv[3]), float(sys.argv[4])
+socks = [socket.socket(socket.AF_INET, socket.SOCK_DGRAM) for _ in range(count)]
+for n, s in enumerate(socks):
+    s.bind(("", 2048 + n))
+# The second packet of a connection is what the kernel offers.
+for _ in 1, 2, 3:
+    for s in socks:
+        s.sendto(b"x" * 64, (dst, base))
+        time.sleep(gap)
+print(3 * count)' "$WAN_HOST4" "$1" $CONNECTIONS "$(awk "BEGIN { print 0.0003 * $SLOW }")"
+}
+
+now_ms()
+{
+	awk '{ print int($1 * 1000) }' /proc/uptime
+}
+
+settled()
+{
+	local n
+	n=$(stat_of offered)
+	# Ten readers leave a slow kernel little for its workers.
+	usleep $((SLOW > 1 ? 5000000 : 500000))
+	[ "$(stat_of offered)" = "$n" ] && [ "$n" -gt "$1" ]
+}
+
+# fill PORT: floods, and waits until the kernel has offered all; TOOK is how long (ms)
+fill()
+{
+	local before start
+	before=$(stat_of offered) start=$(now_ms)
+	flood "$1" || return 1
+	wait_for 120 settled "$before" || return 1
+	TOOK=$(($(now_ms) - start))
+	OFFERED=$(($(stat_of offered) - before)) BOUND=$(stat_of bound_now)
+	echo "$OFFERED directions offered, $BOUND bound, $TOOK ms"
+}
+
+reader()
+{
+	while :; do
+		cat "$ENGINE"/flows "$ENGINE"/bind "$ENGINE"/rejects "$ENGINE"/stats "$ENGINE"/status "$ENGINE"/audit >/dev/null || exit 1
+		echo >>"/tmp/reads.$1"
+	done
+}
+
+check "the ruleset loads" ruleset hardware
+check "thousands of flows come" fill 5301
+alone=$TOOK alone_bound=$BOUND
+note "alone: $OFFERED directions offered, $BOUND bound, $TOOK ms"
+check "thousands are bound" [ "$BOUND" -gt $((CONNECTIONS / 2)) ]
+start=$(now_ms)
+check "flows is read whole" sh -c "cat $ENGINE/flows >/tmp/flows"
+took=$(($(now_ms) - start))
+note "$(wc -l </tmp/flows) flows read in $took ms"
+check "a line for each flow" equal lines "$(wc -l </tmp/flows)" "$(stat_of flows_now)"
+check "each one once" equal slots "$(cut -d' ' -f1 /tmp/flows | sort -u | wc -l)" "$(wc -l </tmp/flows)"
+check "within seconds" [ "$took" -lt 10000 ]
+check "the audit of them is clean" audit_clean
+note "audit: $(awk '/^(flows|bound|half_bound|took) / { printf "%s %s ", $1, $2 }' /tmp/audit)"
+# shellcheck disable=SC2016 # awk's
+check "it took a quarter of that, at most" awk -v ms="$took" '$1 == "took" { exit 4000 * $2 > ms }' /tmp/audit
+
+# A new neighbour concerns none of them, and all of them are looked at, at once and once more.
+mount -t tracefs tracefs /sys/kernel/tracing 2>/dev/null
+record()
+{
+	local event
+	for event in start end; do
+		echo "$1" >/sys/kernel/tracing/events/workqueue/workqueue_execute_$event/enable || return 1
+	done
+}
+works()
+{
+	record 1 && "$@" && sleep "$SLOW" && record 0 || return 1
+	# Time is the field before the event's name.
+	awk '
+		/Follower|Settler/ {
+			which = /Follower/ ? "at_once" : "once_more"
+			for (i = 1; !index($i, "workqueue_execute"); i++)
+				at = $i * 1000
+			if (/execute_start/)
+				start[which] = at
+			else
+				took[which] = at - start[which]
+		}
+		END {
+			printf "at once %.1f ms, once more %.1f ms\n", took["at_once"], took["once_more"]
+			exit !(took["at_once"] && took["once_more"])
+		}' /sys/kernel/tracing/trace
+}
+flows=$(stat_of flows_now)
+check "a change is followed among them" works ip neigh replace 203.0.113.99 lladdr 02:00:00:00:02:99 dev wan
+note "a new neighbour among $flows flows: $(cat "$OUT")"
+check "and no flow ends" equal flows "$(stat_of flows_now)" "$flows"
+
+echo all >"$ENGINE/flush"
+conntrack -F >/dev/null 2>&1
+wait_for 20 engine_bound_is 0 >/dev/null
+
+pids=
+for n in 1 2 3 4 5 6 7 8 9 10; do
+	reader $n &
+	pids="$pids $!"
+done
+check "they come again, beside ten readers" fill 5302
+# shellcheck disable=SC2086 # words
+kill $pids
+# shellcheck disable=SC2086 # words
+wait $pids 2>/dev/null
+note "beside $(cat /tmp/reads.* | wc -l) whole readings: $OFFERED directions offered, $BOUND bound, $TOOK ms"
+check "every reader read" equal readers "$(find /tmp -name 'reads.*' | wc -l)" 10
+check "as many are bound" [ "$BOUND" -ge $((alone_bound * 98 / 100)) ]
+check "it took not much longer" [ "$TOOK" -le $((alone * 3 / 2 + 2000)) ]
+nft delete table inet fw4
+check "nothing stays bound" engine_bound_is 0
+check "the log is clean" log_clean
+finish

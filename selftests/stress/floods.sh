@@ -1,0 +1,295 @@
+#!/bin/bash
+# SPDX-License-Identifier: GPL-2.0-only
+# lab: own --vcpus 2
+# check-all: FLOOD_SECONDS=60 FLOOD_FLOWS=100000 timeout=3600
+# oracle: none
+# Floods: short flows, a scan of ports, flows that want one bucket, commands on all processors.
+# Meanwhile flows in hardware are as fast as ever and the router answers; afterwards its memory
+# and its queues are as before. FLOOD_SECONDS= and FLOOD_FLOWS= make them longer.
+FLOOD_SECONDS=${FLOOD_SECONDS-1}	# each of them, at least
+FLOOD_FLOWS=${FLOOD_FLOWS-3000}		# at one bucket
+FLOODS=${FLOODS-flows scan bucket storm}
+# shellcheck disable=SC2034 # used by peer
+PEER_SECONDS=$((FLOOD_SECONDS + 60))
+. "$(dirname "$0")/../lib/lib.sh"
+POINTS=12				# of each flood
+# shellcheck disable=SC2086 # words
+begin $((8 + POINTS * $(set -- $FLOODS && echo $#)))
+
+needs_oracle
+# Where the floods come from and go to: the hosts, by addresses that they do not know.
+FROM=192.0.2.77 TO=203.0.113.77
+LIVE=5600 STEADY=5601 FRESH=5602	# ports of flows that are none of the flood; more are new
+
+now_ms()
+{
+	awk '{ print int($1 * 1000) }' /proc/uptime
+}
+
+# took COMMAND…: TOOK is how long (ms)
+took()
+{
+	local start
+	start=$(now_ms)
+	"$@" || return 1
+	TOOK=$(($(now_ms) - start))
+}
+
+# The engine would be a chip, and the hosts other machines: neither waits for the processors
+# that the router is emulated on.
+apart()
+{
+	# shellcheck disable=SC2016 # the other shell's
+	hosts sh -c 'for pid in $(pidof vppe) $(pgrep -f "[t]raffic.py"); do chrt -a -f -p 10 "$pid" || exit 1; done'
+}
+
+# flooding KIND ARG…: traffic, or commands from all processors
+flooding()
+{
+	if [ "$1" = storm ]; then
+		insmod "$ORACLE" hostile=lan,wan "storm=$2" seed=77 &&
+			grep -vE '^(tc_|odd_)' /sys/kernel/debug/nft_offload_oracle && rmmod nft_offload_oracle
+	else
+		hosts python3 -B "$SELFTESTS_DIR/lib/flood.py" "$@"
+	fi
+}
+
+open_flow()
+{
+	peer open "$1" udp lan "$WAN_HOST4" "$2" "sport=$2"
+}
+# in_hardware PORT: the table is not read, which takes long while thousands of flows come and go
+in_hardware()
+{
+	conntrack -G -p udp -s "$LAN_HOST4" -d "$WAN_HOST4" --sport "$1" --dport "$1" 2>&1 | grep HW_OFFLOAD
+}
+
+# fresh SECONDS: a flow that comes now, and gets into hardware. TOOK is the time until then. If it
+# did not go on, the flowtable might let it go before it is its turn.
+fresh()
+{
+	FRESH=$((FRESH + 1))
+	open_flow fresh $FRESH && peer stream fresh both 2 64 &&
+		took wait_for "$1" in_hardware $FRESH && peer close fresh
+}
+
+# fresh_or_next SECONDS: where what came before still has all slots for it, another. The kernel
+# offers a refused flow again after a second, so that one says nothing of how soon.
+fresh_or_next()
+{
+	local full status=0
+	full=$(reject_of bucket-full)
+	fresh "$1" || { status=1; peer close fresh; }
+	[ $status = 0 ] && [ "$TOOK" -lt $((1000 * SLOW)) ] && return
+	[ "$(reject_of bucket-full)" -gt "$full" ] || return $status
+	fresh "$1"
+}
+
+# How many of the live flow's packets came to the CPU
+by_cpu()
+{
+	nft list counter netdev watch live | awk '$1 == "packets" { print $2 }'
+}
+
+# Objects of each cache, without those that nobody uses.
+objects()
+{
+	local file
+	echo 2 >/proc/sys/vm/drop_caches
+	for file in /sys/kernel/slab/*/shrink; do
+		echo 1 >"$file"
+	done
+	awk '/^(#|slabinfo)/ { next } { print $1, $2 }' /proc/slabinfo
+}
+available()
+{
+	awk '$1 == "MemAvailable:" { print $2 }' /proc/meminfo
+}
+
+# memory_back BEFORE FLOWS: no cache has grown by an object for each tenth flow
+memory_back()
+{
+	objects >/tmp/after
+	awk -v most=$((200 + $2 / 10)) '
+		NR == FNR { before[$1] = $2; next }
+		$2 - before[$1] > most { print $1, before[$1], $2; wrong = 1 }
+		END { exit wrong }' "$1" /tmp/after
+}
+
+# others_bound COUNT: entries of flows that are neither the live nor the steady one
+others_bound()
+{
+	local n
+	n=$(grep BND "$ENGINE/bind" | grep -vcE ":($LIVE|$STEADY)[- ]")
+	equal "other entries" "$n" "$1"
+}
+# Nine of ten pings: a flood may be more than the processor can do.
+answers()
+{
+	cat /tmp/ping
+	awk '/ received/ { good = $4 * 10 >= $1 * 9 } END { exit !good }' /tmp/ping
+}
+
+# echoes WHAT SECONDS: round trips of the live flow; MEDIAN is in µs, CPU how many were no
+# business of the hardware
+echoes()
+{
+	local before
+	wait_for 30 in_hardware $LIVE >/tmp/why || return 1
+	# One direction comes after the other.
+	usleep 200000
+	before=$(by_cpu)
+	peer echo live "$2" >/tmp/why || return 1
+	CPU=$(($(by_cpu) - before)) MEDIAN=$(field median) LOST=$(field lost)
+	note "$KIND: $1: $(field back) round trips, median $MEDIAN us, 99 % within $(field p99) us, longest $(field max) us"
+}
+
+# try KIND ARG…: what is measured before, meanwhile and after; why not is in /tmp/why
+try()
+{
+	local pid ping idle
+	echoes before 0.5 || return 1
+	idle=$MEDIAN
+	OFFERED=$(stat_of offered) BOUND=$(stat_of bound_total) FULL=$(reject_of bucket-full)
+	MEANWHILE='' AFTERWARDS='' QUEUES=''
+	flooding "$@" >/tmp/flood 2>&1 &
+	pid=$!
+	usleep 500000
+	lan ping -q -i 0.05 -c $((FLOOD_SECONDS * 20)) -W $((2 * SLOW)) "$LAN_ROUTER4" >/tmp/ping 2>&1 &
+	ping=$!
+	echoes "in the flood" "$FLOOD_SECONDS" || return 1
+	IN_FLOOD=$MEDIAN BY_CPU=$CPU LOST_IN_FLOOD=$LOST
+	if fresh $((FLOOD_SECONDS + 100)) >/tmp/why; then MEANWHILE=$TOOK; else peer close fresh; fi
+	wait $ping
+	wait $pid || { cat /tmp/flood >/tmp/why; return 1; }
+	# A flowtable that is only tried goes at once, for which the kernel waits until it has
+	# done all that is queued.
+	took probe >/tmp/why && QUEUES=$TOOK
+	fresh_or_next 5 >/tmp/why && AFTERWARDS=$TOOK
+	OFFERED=$(($(stat_of offered) - OFFERED)) BOUND=$(($(stat_of bound_total) - BOUND))
+	FULL=$(($(reject_of bucket-full) - FULL))
+	echoes after 0.5 || return 1
+	IDLE=$(((idle + MEDIAN) / 2))
+}
+# A machine that does something else for a moment may spoil one.
+measured()
+{
+	local n
+	for n in 1 2 3; do
+		try "$@" || return 1
+		[ "$IN_FLOOD" -gt $((2 * IDLE)) ] || [ "$LOST_IN_FLOOD" -gt 0 ] || break
+	done
+}
+
+# flood KIND ARG…: makes POINTS points
+flood()
+{
+	local memory good=false most=$((2000 * SLOW))
+	KIND=$1
+	objects >/tmp/before
+	memory=$(available)
+	measured "$@" && good=true
+	check "$KIND: is measured" "$good"
+	$good || sed 's/^/#   /' /tmp/why
+	# What these bring the kernel queues; each direction may take 5 ms.
+	case $KIND in flows | bucket) most=$((most + 5 * OFFERED * SLOW)) ;; esac
+	note "$KIND: $(tr '\n' ' ' </tmp/flood)"
+	note "$KIND: $OFFERED directions offered, $BOUND bound, $FULL refused: bucket-full"
+	note "$KIND: ping of the router: $(grep -E 'loss|rtt' /tmp/ping | tr '\n' ' ')"
+	note "$KIND: a new flow is offloaded in $MEANWHILE ms, afterwards in $AFTERWARDS ms; queues are empty after $QUEUES ms"
+	check "$KIND: in hardware a round trip takes no more than twice as long" [ "$IN_FLOOD" -le $((2 * IDLE)) ]
+	check "$KIND: all of them are in hardware" equal packets "$BY_CPU" 0
+	check "$KIND: none is lost" equal packets "$LOST_IN_FLOOD" 0
+	check "$KIND: the router answers" answers
+	check "$KIND: a new flow is offloaded in its turn" [ "${MEANWHILE:-999999}" -lt $most ]
+	check "$KIND: afterwards at once" [ "${AFTERWARDS:-999999}" -lt $((1000 * SLOW)) ]
+	check "$KIND: the kernel's queues are empty soon" [ "${QUEUES:-999999}" -lt $most ]
+	case $KIND in
+	flows) check "$KIND: most are offloaded" [ "$BOUND" -gt "$(awk '$1 == "sent" { print $2 }' /tmp/flood)" ] ;;
+	# The two new flows, and the live one if it had to come again.
+	scan) check "$KIND: nothing of it is offloaded" [ "$BOUND" -le 6 ] ;;
+	bucket) check "$KIND: most are refused" [ "$FULL" -ge $((FLOOD_FLOWS / 2)) ] ;;
+	storm) check "$KIND: on both processors" grep -qx 'cpus 2' /tmp/flood ;;
+	esac
+	conntrack -F >/dev/null 2>&1
+	check "$KIND: nothing of it stays bound" wait_for $((FLOWTABLE_TIMEOUT + 10 + OFFERED / 1000)) others_bound 0
+	if [ "$SLOW" -gt 1 ]; then
+		ktap_test_skip "$KIND: memory is as it was: this kernel keeps what was freed, and looks for leaks itself"
+	else
+		check "$KIND: memory is as it was" wait_for $((5 + OFFERED / 1000)) memory_back /tmp/before $((OFFERED / 2))
+	fi
+	note "$KIND: $((memory - $(available))) kB less are available than before"
+	check "$KIND: the audit is clean" audit_clean
+}
+
+# bucket_of SRC:PORT DST:PORT: where the engine looks for that flow
+bucket_of()
+{
+	lab bucket --src "$1" --dst "$2" | awk '$1 == "index" { print $2 }'
+}
+# buckets: the live flow's, and those that flood.py wants to know
+buckets()
+{
+	local n
+	bucket_of "$LAN_HOST4:$LIVE" "$WAN_HOST4:$LIVE"
+	bucket_of "$FROM:0" "$TO:0"
+	for ((n = 1; n < 65536; n *= 2)); do bucket_of "$FROM:$n" "$TO:0"; done
+	for ((n = 1; n < 65536; n *= 2)); do bucket_of "$FROM:0" "$TO:$n"; done
+}
+
+sysctl -qw net.netfilter.nf_conntrack_max=262144
+ip neigh replace $FROM lladdr "$LAN_HOST_MAC" dev lan nud permanent
+ip neigh replace $TO lladdr "$WAN_HOST_MAC" dev wan nud permanent
+# A register of the emulated engine takes tens of microseconds. While one worker waits for that,
+# the kernel starts others for the rest of the queue, up to 1024, and keeps them for five minutes.
+# As many as there are processors get as far.
+for file in /sys/devices/virtual/workqueue/nf_ft_offload_*/max_active; do
+	nproc >"$file"
+done
+slots=$(sed -n 's/^entries: //p' "$ENGINE/status") ppes=$(sed -n 's/^ppes: //p' "$ENGINE/status")
+RATE=$((4 * slots / ppes / 60 / SLOW))
+note "4 flows a minute for each of the $((slots / ppes)) slots of a PPE: $RATE a second"
+apart || note "engine and hosts share the processors with everything else: $(tail -n 1 "$OUT")"
+nft -f - <<-NFT
+	table netdev watch {
+		counter live { }
+		chain ingress {
+			type filter hook ingress devices = { lan, wan } priority -10;
+			ip saddr $LAN_HOST4 udp dport $LIVE counter name live
+			ip saddr $WAN_HOST4 udp sport $LIVE counter name live
+		}
+	}
+NFT
+check "the ruleset loads" ruleset hardware
+open_flow live $LIVE >/dev/null
+peer echo live 1 >/dev/null
+check "a flow is offloaded" bound_is 2 ":$LIVE"
+open_flow steady $STEADY >/dev/null
+check "and one that goes on all the time" offloaded steady ":$STEADY"
+peer stream steady both 20 100 >/dev/null
+peer capture off >/dev/null
+
+for kind in $FLOODS; do
+	case $kind in
+	flows) flood flows $((FLOOD_SECONDS + 1)) $RATE $FROM $TO ;;
+	scan) flood scan $((FLOOD_SECONDS + 1)) $RATE $FROM "$WAN_HOST4" $TO ;;
+	bucket)
+		# All of them at once.
+		flowtable_timeout 300
+		mapfile -t at < <(buckets)
+		# More packets a second than this are more than a kernel with checks can do.
+		flood bucket "$FLOOD_FLOWS" $((SLOW > 1 ? RATE : 2 * RATE)) $FROM $TO "${at[@]}"
+		flowtable_timeout "$FLOWTABLE_TIMEOUT"
+		;;
+	storm) flood storm $((FLOOD_SECONDS + 1)) ;;
+	esac
+done
+
+peer halt live >/dev/null
+check "the steady flow ends" peer halt steady
+check "nothing of it was lost" equal arrived "$(field got)" "$(field sent)"
+check "the engine was never given up" equal quarantined "$(stat_of quarantined)" 0
+nft delete table inet fw4
+check "nothing stays bound" engine_bound_is 0
+check "the log is clean" log_clean
+finish

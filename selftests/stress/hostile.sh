@@ -1,0 +1,62 @@
+#!/bin/bash
+# SPDX-License-Identifier: GPL-2.0-only
+# lab: own --vcpus 2
+# oracle: none
+# Rules that no kernel would make, on all processors at once, by the callbacks that
+# flowtables and tc use: each is taken or refused, and the module is as good as new after
+# them.
+# HOSTILE_SEED= and HOSTILE_COUNT= choose others and more.
+. "$(dirname "$0")/../lib/lib.sh"
+begin 18
+
+needs_oracle
+REPORT=/sys/kernel/debug/nft_offload_oracle
+SEED=${HOSTILE_SEED-$RANDOM} COUNT=${HOSTILE_COUNT-20000}
+
+# at_least KEY N: what the oracle has counted
+at_least()
+{
+	local n
+	n=$(awk -v key="$1" '$1 == key { print $2 }' "$REPORT")
+	echo "$1: $n, want $2 or more"
+	[ "${n:-0}" -ge "$2" ]
+}
+
+nothing_left()
+{
+	bound_is 0 && engine_bound_is 0 && equal flows_now "$(stat_of flows_now)" 0 &&
+		equal rules_now "$(stat_of rules_now)" 0 &&
+		grep -qx 'flowtables: 0' "$ENGINE/status"
+}
+
+note "seed $SEED, $COUNT commands on each processor"
+check "all rules are dealt with" insmod "$ORACLE" hostile=lan,wan "seed=$SEED" "count=$COUNT"
+[ -e "$REPORT" ] && while read -r line; do note "$line"; done <"$REPORT"
+check "on both processors" at_least cpus 2
+check "some are taken" at_least replaced $((COUNT / 20))
+check "many are refused" at_least refused $((COUNT / 10))
+check "flows come and go" at_least destroyed $((COUNT / 100))
+check "bindings too" at_least rebinds $((COUNT / 1000))
+check "rules of tc are taken, too" at_least tc_replaced $((COUNT / 20))
+check "and refused" at_least tc_refused $((COUNT / 10))
+check "they come and go" at_least tc_destroyed $((COUNT / 100))
+check "so do the bindings" at_least tc_rebinds $((COUNT / 1000))
+check "but none that is to no ingress side" grep -x 'odd_binds 0' "$REPORT"
+check "nothing is left of them" nothing_left
+check "the engine was never given up" equal quarantined "$(stat_of quarantined)" 0
+by_tc()
+{
+	modprobe -a sch_ingress cls_flower act_mirred && tc qdisc add dev lan clsact &&
+		tc filter add dev lan ingress protocol all flower dst_mac "$WAN_HOST_MAC" \
+			src_mac "$LAN_HOST_MAC" action mirred egress redirect dev wan &&
+		equal rules_now "$(stat_of rules_now)" 1 && tc qdisc del dev lan clsact &&
+		equal rules_now "$(stat_of rules_now)" 0
+}
+check "tc has a rule taken" by_tc
+check "the ruleset loads" ruleset hardware
+peer open f udp lan "$WAN_HOST4" 5201 >/dev/null
+check "a flow is offloaded" offloaded f ""
+peer close f >/dev/null
+check "nothing stays bound" wait_for $((FLOWTABLE_TIMEOUT + 6)) bound_is 0
+check "the log is clean" log_clean
+finish

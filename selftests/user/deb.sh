@@ -1,0 +1,111 @@
+#!/bin/bash
+# SPDX-License-Identifier: GPL-2.0-only
+# lab: own --memory 768M --program dpkg --program dpkg-deb --program dpkg-query --program dpkg-split --program tar --program ldconfig
+# check-all: only
+# slow kernels: there are no packages for the kernel with checks
+# The packages of `make deb`, by the router's own dpkg: the kernel's version is looked at,
+# the module comes and offloads, and all of it goes again.
+. "$(dirname "$0")/../lib/lib.sh"
+RELEASE=$(uname -r)
+MODULES=nft-offload-modules-$RELEASE
+UPDATES=/lib/modules/$RELEASE/updates/nft_offload.ko
+DPKG=/var/lib/dpkg
+module_deb=$(echo /root/debs/"$MODULES"_*.deb)
+if [ ! -e "$module_deb" ]; then
+	begin 1 none
+	ktap_test_skip "no packages for $RELEASE: make deb builds them"
+	finish
+fi
+begin 22 none
+# What the lab has put there is not the package's.
+rm -f /usr/sbin/nft-offload "$MODULE"
+
+# with_kernel VERSION: dpkg knows the router's kernel as of that version, kmod, and whose
+# the folders are, or it would remove them with their last file.
+with_kernel()
+{
+	local tree=/tmp/kernel
+	mkdir -p "$DPKG/info" "$DPKG/updates" /var/log "$tree/DEBIAN" "$tree/usr/sbin" "$tree/usr/lib/modules/$RELEASE"
+	# With no file of its own a package would disappear.
+	touch "$DPKG/status" "$DPKG/available" "$tree/usr/lib/modules/$RELEASE/lab"
+	printf '%s\n' "Package: linux-image-$RELEASE" "Version: $1" 'Provides: kmod' 'Architecture: all' \
+		'Maintainer: nobody' 'Description: what the lab has booted' >"$tree/DEBIAN/control"
+	dpkg-deb -b "$tree" /tmp/kernel.deb && dpkg -i /tmp/kernel.deb
+}
+
+state() { dpkg-query -W -f '${db:Status-Status}' "$1" 2>/dev/null; }
+files_of() { dpkg-deb --fsys-tarfile "$1" | tar -t | sed -n 's/^\.//; /[^/]$/p'; }
+
+refused()
+{
+	local said
+	said=$(dpkg -i "$module_deb" 2>&1) && { echo "dpkg took it: $said"; return 1; }
+	echo "$said"
+	grep -q "depends on linux-image-.* (= ${KERNEL_VERSION//+/.})" <<<"$said" &&
+		not equal state "$(state "$MODULES")" installed
+}
+
+there()
+{
+	local file
+	for file in $files; do
+		ls "$file" || return 1
+	done
+}
+
+left()
+{
+	local file found=0
+	for file in $files; do
+		[ ! -e "$file" ] || { echo "$file is still there"; found=1; }
+	done
+	return $found
+}
+
+known_to_depmod() { grep '^updates/nft_offload\.ko:' "/lib/modules/$RELEASE/modules.dep"; }
+
+files=$(for deb in "$module_deb" /root/debs/nft-offload_*.deb; do files_of "$deb"; done)
+with_kernel "$KERNEL_VERSION.1" >"$OUT" 2>&1 || ktap_exit_fail_msg "$(cat "$OUT")"
+check "the kernel's image in another version: refused" refused
+check "the right version is installed" with_kernel "$KERNEL_VERSION"
+check "a module's file without debug data" sh -c "
+	dpkg-deb --fsys-tarfile $module_deb | tar -xO ./usr$UPDATES | grep -c '\.debug_' | grep -x 0"
+check "installs" dpkg -i "$module_deb" /root/debs/nft-offload_*.deb
+check "all files are there" there
+check "depmod knows the module" known_to_depmod
+check "modprobe loads it" modprobe nft_offload
+check "and no other one" equal file "$(modinfo -n nft_offload)" "$UPDATES"
+check "it finds the engine" find_engine
+check "the ruleset loads" ruleset hardware
+check "the command is the package's" sh -c "dpkg -S /usr/sbin/nft-offload && nft-offload status"
+
+peer open f udp lan "$WAN_HOST4" 5201 >/dev/null
+check "a connection is offloaded" offloaded f ""
+check "under 1 % of its frames reach the router" few_reach_router f 250
+check "the right frames came out at the wan" same_frames lan "proto=udp dport=5201" wan "proto=udp dport=5201"
+
+reinstall()
+{
+	dpkg -i "$module_deb" && bound_is 2
+}
+check "installed again, it runs on" reinstall
+check "removed, with a connection in hardware" dpkg -r "$MODULES" nft-offload
+check "the module is unloaded" not test -e /sys/module/nft_offload
+check "nothing is bound in the engine" engine_bound_is 0
+check "no file is left" left
+check "depmod has forgotten it" not known_to_depmod
+peer close f >/dev/null
+
+in_use()
+{
+	local said
+	dpkg -i "$module_deb" && modprobe nft_offload && find_engine || return 1
+	exec 9<"$ENGINE/stats"
+	said=$(dpkg -P "$MODULES" 2>&1) || { echo "$said"; return 1; }
+	exec 9<&-
+	echo "$said"
+	grep -q 'stays loaded until the next boot' <<<"$said" && left
+}
+check "one that is in use stays loaded, and says so" in_use
+check "the log is clean" log_clean
+finish

@@ -1,0 +1,301 @@
+#!/usr/bin/env python3
+# SPDX-License-Identifier: GPL-2.0-only
+# runs: beside the labs
+# check-all: only
+# slow kernels: the guide is for routers, and says how long things take there
+"""All that the guide tells people to type, word for word, in a lab.
+
+Reads README.md and the pages of Documentation/guide in the order of its index. The words
+behind a fence say what its block is:
+
+  sh            for a shell in the router; `sh lan`, `sh wan`: on that host
+  sh openwrt    needs what only OpenWrt has: a skipped point
+  sh buildroot  for the machine that builds OpenWrt: a skipped point
+  sh image      for a router with OpenWrt's programs: ipk.py runs it
+  sh debian     for a Debian with apt: scripts/check-dkms runs it
+  nft           a ruleset, for `nft -f`
+  text          what the block before prints. … stands for anything; in a line of its own
+                for any number of lines
+
+A page is begun with the module loaded and the ruleset of nft.md, as it is after that page;
+nft.md and the README begin with nothing. A comment before a block asks for something else:
+
+  <!-- soon -->     what it prints comes within seconds: it is run again until then
+
+`guide.py --lint` looks only for what is wrong with the pages themselves.
+"""
+
+from __future__ import annotations
+
+import argparse
+import os
+import re
+import shutil
+import sys
+import time
+from dataclasses import dataclass
+from pathlib import Path
+
+TOP = Path(__file__).resolve().parents[2]
+sys.path.insert(0, str(TOP / "scripts/lab.d"))
+import lab as lablib  # noqa: E402
+from lab import Lab, LabError  # noqa: E402
+
+GUIDE = TOP / "Documentation/guide"
+INDEX = GUIDE / "index.md"
+README = TOP / "README.md"
+# Pages that say how to come to the state that all others begin with.
+FROM_NOTHING = ("README.md", "install-debian.md", "nft.md")
+WHERE = {"sh": "router", "sh lan": "lan", "sh wan": "wan", "nft": "router", "sh image": "router"}
+# Others run these.
+ELSEWHERE = ("sh image", "sh debian")
+NOT_RUN = {"sh openwrt": "only OpenWrt has these programs", "sh buildroot": "it takes a tree of OpenWrt's source"}
+KINDS = (*WHERE, *NOT_RUN, "sh debian", "text")
+SOON, BLOCK_TIMEOUT = 10.0, 60.0
+# What is there before somebody begins with a page: (where, script). The provider whose
+# router is the lab's second guest has customers in sessions of PPPoE.
+THERE = {"pppoe.md": ("isp", r"""
+    mkdir -p /etc/ppp && cd /etc/ppp
+    printf '%s\n' require-chap 'name isp' +ipv6 'mtu 1492' 'mru 1492' >options.isp
+    echo 'lab isp secret *' >chap-secrets
+    chmod 600 chap-secrets
+    modprobe pppoe
+    pppoe-server -I access -L 100.64.0.1 -R 100.64.0.10 -N 16 -k -g "$(echo /usr/lib/pppd/*/pppoe.so)" \
+        -q "$(command -v pppd)" -O /etc/ppp/options.isp
+"""), "*": ("wan", "ip route replace 100.64.0.0/24 via 198.51.100.129")}
+
+
+@dataclass
+class Block:
+    page: Path
+    line: int
+    kind: str
+    text: str
+    soon: bool = False
+    prints: str | None = None
+
+    @property
+    def name(self) -> str:
+        first = next((line.strip() for line in self.text.splitlines() if line.strip()), "")
+        first = first if len(first) <= 60 else f"{first[:57]}..."
+        return f"{self.page.name}:{self.line}: {self.kind}: {first}".replace("#", "No.")
+
+
+# --- pages -------------------------------------------------------------------
+
+def read(page: Path) -> tuple[list[Block], list[str]]:
+    """The blocks of a page that are for machines, and what is wrong with it."""
+    blocks: list[Block] = []
+    wrong: list[str] = []
+    kind, begun, soon, text = None, 0, False, []
+    for number, line in enumerate(page.read_text().splitlines(), 1):
+        fence = re.match(r"\s*```(.*)$", line)
+        if kind is None:
+            if line.strip():
+                soon = line.strip() == "<!-- soon -->" or (soon and bool(fence))
+            if fence:
+                kind, begun, text = fence.group(1).strip(), number, []
+            elif page != README and re.match(r"(\t| {4,})\S", line):
+                wrong.append(f"{page.name}:{number}: a block by indentation has no word that says what it is")
+        elif fence:
+            at = f"{page.name}:{begun}"
+            if kind == "text" and blocks and blocks[-1].prints is None and blocks[-1].kind not in NOT_RUN:
+                blocks[-1].prints = "".join(f"{t}\n" for t in text)
+            elif kind == "text" and not (blocks and blocks[-1].kind in NOT_RUN):
+                wrong.append(f"{at}: no block before that prints this")
+            elif kind in KINDS:
+                if kind != "text":
+                    blocks.append(Block(page, begun, kind, "\n".join(text) + "\n", soon))
+            elif page != README or kind.startswith("sh"):
+                wrong.append(f"{at}: '```{kind}' is none of {', '.join(KINDS)}")
+            kind, soon = None, False
+        else:
+            text.append(line)
+    if kind is not None:
+        wrong.append(f"{page.name}:{begun}: the block has no end")
+    wrong += [f"{b.page.name}:{b.line}: nothing says what comes soon" for b in blocks if b.soon and b.prints is None]
+    return blocks, wrong
+
+
+def pages() -> list[Path]:
+    """In the order in which the index has them, each once."""
+    names = dict.fromkeys(re.findall(r"\]\(((?:\.\./)?[\w-]+\.md)\)", INDEX.read_text()))
+    found = [INDEX, *(GUIDE / n for n in names if (GUIDE / n).parent == GUIDE)]
+    return [README, *(p for p in found if p.exists())]
+
+
+def lint() -> list[str]:
+    wrong: list[str] = []
+    openwrt: dict[str, int] = {}
+    for page in pages():
+        blocks, faults = read(page)
+        wrong += faults
+        count = sum(b.kind in NOT_RUN for b in blocks)
+        if count:
+            openwrt[page.name] = count
+    wrong += [f"index.md does not link to {p.name}" for p in sorted(GUIDE.glob("*.md")) if p not in pages()]
+    # | [fw4.md](fw4.md) | 3 |
+    said = {name: int(n) for name, n in re.findall(r"^\| \[[^]]*\]\(([\w-]+\.md)\) \| (\d+) \|", INDEX.read_text(), re.M)}
+    for name in sorted(openwrt.keys() | said.keys()):
+        if openwrt.get(name, 0) != said.get(name, 0):
+            wrong.append(f"index.md: {name} has {openwrt.get(name, 0)} blocks that are not run, "
+                         f"the table says {said.get(name, 0)}")
+    return wrong
+
+
+def matches(prints: str, output: str) -> bool:
+    pattern = ""
+    for line in prints.splitlines():
+        if line.strip() == "…":
+            pattern += r"(?:.*\n)*?"
+        else:
+            parts = [r"[ \t]+".join(re.escape(w) for w in re.split(r"[ \t]+", part)) for part in line.rstrip().split("…")]
+            pattern += ".*?".join(parts) + r"[ \t]*\n"
+    if output and not output.endswith("\n"):
+        output += "\n"
+    return bool(re.fullmatch(pattern, output))
+
+
+# --- the lab -----------------------------------------------------------------
+
+class Guide:
+    def __init__(self, lab: Lab) -> None:
+        self.lab = lab
+        self.number = self.failed = self.runs = 0
+        self.groups: dict[str, list[int]] = {"router": [], "hosts": []}
+        # Nothing is bound without it, so it is what a page would have people load first.
+        self.ruleset = next(b for b in read(GUIDE / "nft.md")[0] if b.kind == "nft")
+
+    def router(self, script: str) -> str:
+        return self.lab.check("router", "sh", "-c", script)
+
+    def prepare(self) -> None:
+        """A router on which the module is installed, and not loaded."""
+        module = lablib.module_file()
+        if not module:
+            raise LabError("no nft_offload.ko for this kernel: `make modules` builds it")
+        release = lablib.kernel_paths()["release"]
+        items: dict[str, Path | bytes] = {f"/usr/lib/modules/{release}/updates/nft_offload.ko": module}
+        command = TOP / "tools/nft-offload/nft-offload"
+        if command.exists():
+            items["/usr/bin/nft-offload"] = command
+        self.lab.push(items)
+        # A machine that emulates a router goes through a page more slowly than its reader does,
+        # and iperf3's own connection rests meanwhile.
+        self.router("depmod -a && modprobe -a nf_conntrack nf_flow_table && "
+                    "sysctl -qw net.netfilter.nf_flowtable_tcp_timeout=120")
+
+    def begin(self, page: Path) -> None:
+        """As after a boot, but for what FROM_NOTHING does."""
+        for where, groups in self.groups.items():
+            # What a block has left running, and its daemons.
+            kill = "".join(f"kill -KILL -{group} 2>/dev/null; " for group in groups)
+            if where == "hosts":
+                kill += "for h in lan wan; do ip netns pids $h; done | xargs -r kill -KILL; "
+            self.lab.check(where, "sh", "-c", kill + "true")
+            groups.clear()
+        self.router("nft flush ruleset; rmmod nft_offload 2>/dev/null; conntrack -F >/dev/null 2>&1; "
+                    "sysctl -qw net.netfilter.nf_conntrack_acct=0; ip neigh flush all; true")
+        if page.name not in FROM_NOTHING:
+            self.router("modprobe nft_offload && sysctl -qw net.netfilter.nf_conntrack_acct=1")
+            code, output = self.once(self.ruleset)
+            if code:
+                raise LabError(f"the ruleset of nft.md: {output.strip()}")
+        for name in (page.name, "*"):
+            if name in THERE:
+                where, script = THERE[name]
+                self.lab.check(where, "sh", "-ec", script)
+
+    def once(self, block: Block) -> tuple[int, str]:
+        """Exit status and what a terminal would show."""
+        where = WHERE[block.kind]
+        self.runs += 1
+        out = f"/run/guide.{self.runs}"
+        script = block.text
+        if block.kind == "nft":
+            self.lab.push({f"{out}.nft": block.text.encode()})
+            script = f"nft -f {out}.nft\n"
+        # In a file: what goes on in the background may still write after its shell has ended.
+        code, shell, err = self.lab.call(where, ["bash", "-ec", f"echo $$\nexec >{out} 2>&1 </dev/null\n{script}"],
+                                         timeout=BLOCK_TIMEOUT)
+        if shell.strip().isdigit():
+            self.groups["router" if where == "router" else "hosts"].append(int(shell))
+        if block.kind == "sh wan":
+            # Who goes to another host takes longer than a server that goes into the background.
+            time.sleep(1)
+        said = self.lab.call(where, ["cat", out], timeout=20)[1].decode(errors="replace")
+        return code, said + err.decode(errors="replace")
+
+    def point(self, block: Block) -> None:
+        self.number += 1
+        if block.kind in NOT_RUN:
+            print(f"ok {self.number} {block.name} # SKIP {NOT_RUN[block.kind]}", flush=True)
+            return
+        begun = time.monotonic()
+        while True:
+            code, output = self.once(block)
+            good = not code and (block.prints is None or matches(block.prints, output))
+            if good or not block.soon or time.monotonic() - begun > SOON:
+                break
+            time.sleep(0.3)
+        self.failed += not good
+        print(f"{'ok' if good else 'not ok'} {self.number} {block.name}")
+        if not good:
+            shown = [f"status {code}; it printed:", *output.splitlines()[:30]]
+            if block.prints is not None:
+                shown += ["instead of:", *block.prints.splitlines()]
+            print("".join(f"#   {line}\n" for line in shown), end="")
+        took = time.monotonic() - begun
+        if took > 5:
+            print(f"#   took {took:.1f} s")
+        sys.stdout.flush()
+
+    def log(self) -> None:
+        self.number += 1
+        self.lab.settle_log()
+        bad = self.lab.new_bad_lines()
+        self.failed += bool(bad)
+        print(f"{'not ok' if bad else 'ok'} {self.number} the router's log is clean")
+        print("".join(f"#   {line}\n" for line in bad), end="", flush=True)
+
+
+def main() -> int:
+    parser = argparse.ArgumentParser(prog="selftests/user/guide.py", description=__doc__.splitlines()[0])
+    parser.add_argument("pages", nargs="*", metavar="PAGE", help="name of a page (default: all)")
+    parser.add_argument("--lint", action="store_true", help="look at the pages only")
+    args = parser.parse_args()
+    if args.lint:
+        wrong = lint()
+        print("".join(f"{line}\n" for line in wrong), end="")
+        return 1 if wrong else 0
+
+    chosen = [p for p in pages() if not args.pages or p.name in args.pages or p.stem in args.pages]
+    found = {page: [b for b in read(page)[0] if b.kind not in ELSEWHERE] for page in chosen}
+    print(f"TAP version 13\n1..{sum(map(len, found.values())) + 1}", flush=True)
+    lab = Lab(f"run-guide-{os.getpid()}")
+    good = False
+    try:
+        # What the pages show is of this chip.
+        settings = lablib.parser().parse_args(["up", "--chip", "mt7986", "--isp"])
+        lab.start(lablib.settings_of(settings, lab.name), keep=False)
+        lablib.push_tests(lab)
+        guide = Guide(lab)
+        guide.prepare()
+        for page, blocks in found.items():
+            if blocks:
+                guide.begin(page)
+            for block in blocks:
+                guide.point(block)
+        guide.log()
+        good = not guide.failed
+    except LabError as e:
+        print(f"Bail out! {e}".replace("\n", " "), flush=True)
+    finally:
+        lab.down()
+        if good:
+            shutil.rmtree(lab.dir, ignore_errors=True)
+    return 0 if good else 1
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,180 @@
+#!/usr/bin/env python3
+# SPDX-License-Identifier: GPL-2.0-only
+# runs: beside the labs
+# check-all: only
+# slow kernels: there are no packages for the kernel with checks
+"""The packages for OpenWrt on a router of OpenWrt's shape.
+
+OpenWrt's images cannot be had here. So the router is the lab's with the kernel's modules
+flat in /lib/modules/RELEASE, lists in /etc/modules.d, and stand-ins for the programs that
+packages call (openwrt/tests/root). The packages are installed into it as the image
+builder does, and the router boots. Then the demo's pass with hardware runs, the packages
+go and come (ipk/router.sh), and what Documentation/guide/install-openwrt.md has people
+type on the router is typed, word for word.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+TOP = Path(__file__).resolve().parents[2]
+sys.path[:0] = [str(TOP / "scripts/lab.d"), str(TOP / "selftests/user")]
+import demo as demolib  # noqa: E402
+import guide as guidelib  # noqa: E402
+import lab as lablib  # noqa: E402
+from lab import GUEST_TESTS, Lab, LabError  # noqa: E402
+
+PAGE = TOP / "Documentation/guide/install-openwrt.md"
+STAND_INS = TOP / "openwrt/tests/root"
+# What OpenWrt's own packages kmod-nf-flow and kmod-nft-offload load.
+OPENWRT_LOADS = {"nf-flow": ["nf_flow_table"], "nft-offload": ["nf_flow_table_inet", "nft_flow_offload"]}
+INNER_POINTS = int(re.search(r"CASE_POINTS \+ (\d+)", (TOP / "selftests/user/ipk/router.sh").read_text()).group(1)) + 9  # type: ignore[union-attr]
+
+
+class Points:
+    def __init__(self, plan: int) -> None:
+        self.plan, self.number, self.failed = plan, 0, 0
+        print(f"TAP version 13\n1..{plan}", flush=True)
+
+    def point(self, good: bool, what: str, why: str = "") -> bool:
+        self.number += 1
+        self.failed += not good
+        print(f"{'ok' if good else 'not ok'} {self.number} {what}")
+        if not good:
+            print("".join(f"#   {line}\n" for line in why.splitlines()[:40]), end="")
+        sys.stdout.flush()
+        return good
+
+
+def packages(release: str) -> list[Path]:
+    """The newest of each, for that kernel."""
+    version = re.split(r"[+-]", release)[0]
+    arch = {"x86_64": "x86_64", "arm64": "aarch64_*"}[lablib.kernel_paths()["karch"]]
+    found = []
+    for pattern in (f"kmod-nft-offload-ppe_{version}.*_{arch}.ipk", "nft-offload_*_all.ipk"):
+        files = sorted((TOP / "build/ipk").glob(pattern), key=lambda p: p.stat().st_mtime)
+        if not files:
+            raise LabError(f"no build/ipk/{pattern}: `make ipk` builds it")
+        found.append(files[-1])
+    return found
+
+
+def flat_modules(root: Path, release: str) -> None:
+    """The kernel's modules that the lists name, and what they need, as OpenWrt has them."""
+    modules = Path(lablib.kernel_paths()["modules"])
+    needs = {}
+    for line in (modules / "modules.dep").read_text().splitlines():
+        path, _, rest = line.partition(":")
+        needs[path.rsplit("/", 1)[-1].split(".ko")[0].replace("-", "_")] = [path, *rest.split()]
+    folder = root / "lib/modules" / release
+    folder.mkdir(parents=True)
+    (root / "etc/modules.d").mkdir(parents=True)
+    for name, loads in OPENWRT_LOADS.items():
+        (root / "etc/modules.d" / name).write_text("".join(f"{module}\n" for module in loads))
+        for path in {p for module in loads for p in needs[module]}:
+            plain = folder / (path.rsplit("/", 1)[-1].split(".ko")[0] + ".ko")
+            tool = {".xz": "xz", ".zst": "zstd"}.get(Path(path).suffix)
+            data = (modules / path).read_bytes()
+            plain.write_bytes(subprocess.run([tool, "-dc"], input=data, capture_output=True, check=True).stdout if tool else data)
+
+
+def image(root: Path, release: str, files: list[Path]) -> subprocess.CompletedProcess[str]:
+    """Makes the root and installs the packages as the image builder does."""
+    shutil.rmtree(root, ignore_errors=True)
+    shutil.copytree(STAND_INS, root)
+    flat_modules(root, release)
+    config = lablib.kernel_paths()["config"]
+    vermagic = subprocess.run([TOP / "scripts/ipk", "--vermagic-of", config], capture_output=True, text=True, check=True)
+    status = root / "usr/lib/opkg/status"
+    status.parent.mkdir(parents=True)
+    status.write_text(f"Package: kernel\nVersion: {re.split(r'[+-]', release)[0]}~{vermagic.stdout.strip()}-r1\n")
+    shutil.copy(status, status.with_suffix(".good"))
+    return subprocess.run([root / "bin/opkg", "-o", root, "install", *files], capture_output=True, text=True)
+
+
+def run_inner(points: Points, lab: Lab) -> None:
+    _, out, err = lab.call("router", lablib.guest_command(f"{GUEST_TESTS}/user/ipk/router.sh"), timeout=240)
+    lines = out.decode(errors="replace").splitlines()
+    seen = 0
+    for at, line in enumerate(lines):
+        found = re.match(r"(not ok|ok) \d+ (.*)$", line)
+        if found:
+            seen += 1
+            why = []
+            for more in lines[at + 1:]:
+                if not more.startswith("#"):
+                    break
+                why.append(more.lstrip("# "))
+            points.point(found.group(1) == "ok", found.group(2), "\n".join(why))
+    if seen != INNER_POINTS:
+        raise LabError(f"router.sh: {seen} points of {INNER_POINTS}: {err.decode(errors='replace').strip()}")
+
+
+def run(points: Points, lab: Lab, release: str, files: list[Path], blocks: list[guidelib.Block]) -> None:
+    root = lab.dir / "image"
+    root.parent.mkdir(parents=True, exist_ok=True)
+    done = image(root, release, files)
+    points.point(done.returncode == 0, "the packages are put into an image", done.stdout + done.stderr)
+    points.point(not (root / "tmp/firewall.log").exists(), "no script touches the machine that builds it")
+
+    args = lablib.parser().parse_args(["up", "--chip", "mt7986", "--overlay", str(root)])
+    lab.start(lablib.settings_of(args, lab.name), keep=False)
+    lablib.push_tests(lab)
+    # Whatever is loaded from now on is the packages'.
+    lab.check("router", "sh", "-c", "rm -f /root/*.ko")
+    lab.push({f"/tmp/{file.name}": file for file in files})
+
+    demo = demolib.Demo(lab, 2, module="")
+    # A line of the demo's is none of TAP.
+    demo.say = lambda text: print(f"# {text}", flush=True)  # type: ignore[method-assign]
+    demo.prepare()
+    result, account = demo.run_pass("hardware")
+    points.point(result.router_frames * 100 < result.wire_frames, "the demo's pass with hardware: under 1 % of the frames reach the router",
+                 f"{result.router_frames} of {result.wire_frames}")
+    points.point((account.conntrack_bytes, account.conntrack_packets) == (account.wire_bytes, account.wire_packets),
+                 "the demo's pass with hardware: conntrack counts what the wire carries", str(account))
+    points.point(demo.flow_counts()["bound"] > 0, "the demo's pass with hardware: flows were bound")
+    lab.check("router", "sh", "-c", "nft flush ruleset; conntrack -F 2>/dev/null")
+
+    run_inner(points, lab)
+
+    page = guidelib.Guide(lab)
+    lab.check("router", "sh", "-c", "opkg remove nft-offload")
+    for block in blocks:
+        code, output = page.once(block)
+        good = not code and (block.prints is None or guidelib.matches(block.prints, output))
+        points.point(good, block.name, f"status {code}; it printed:\n{output}")
+    lab.settle_log()
+    bad = lab.new_bad_lines()
+    points.point(not bad, "the router's log is clean", "\n".join(bad))
+
+
+def main() -> int:
+    release = lablib.kernel_paths()["release"]
+    try:
+        files = packages(release)
+    except LabError as e:
+        print(f"TAP version 13\n1..1\nok 1 {e} # SKIP")
+        return 0
+    blocks = [b for b in guidelib.read(PAGE)[0] if b.kind == "sh image"]
+    points = Points(6 + INNER_POINTS + len(blocks))
+    lab = Lab(f"run-ipk-{os.getpid()}")
+    try:
+        run(points, lab, release, files, blocks)
+    except LabError as e:
+        print(f"Bail out! {e}".replace("\n", " "), flush=True)
+        points.failed += 1
+    finally:
+        lab.down()
+        if not points.failed:
+            shutil.rmtree(lab.dir, ignore_errors=True)
+    return 1 if points.failed else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,177 @@
+#!/bin/bash
+# SPDX-License-Identifier: GPL-2.0-only
+# What a user sees of flows, and has the engine do: flows, rejects, flush, pause, policy.
+. "$(dirname "$0")/../lib/lib.sh"
+begin 63
+
+# So that no flow ends here by itself.
+flowtable_timeout 30
+
+# key_is KEY VALUE PATTERN: of the one line of flows with PATTERN
+key_is()
+{
+	local line word got=
+	line=$(grep -F "$3" "$ENGINE/flows")
+	echo "$line"
+	for word in $line; do
+		[ "${word%%=*}" = "$1" ] && got="$got${word#*=}"
+	done
+	equal "$1" "$got" "$2"
+}
+
+lines_of()
+{
+	equal "lines of flows" "$(wc -l <"$ENGINE/flows")" "$1"
+}
+
+# refused REASON PATTERN: one of the last refused flows
+refused()
+{
+	grep -E "^flow reason=$1 .*$2" "$ENGINE/rejects" && return
+	grep '^flow' "$ENGINE/rejects"
+	return 1
+}
+
+# put FILE TEXT
+put()
+{
+	echo "$2" >"$ENGINE/$1"
+}
+
+# no_put ERROR FILE TEXT: it fails like that
+no_put()
+{
+	local said
+	said=$(LC_ALL=C sh -c 'echo "$2" >"$1"' sh "$ENGINE/$2" "$3" 2>&1) && return 1
+	echo "$said" | grep "$1"
+}
+
+# all_seen FLOW: the router sees all frames of the flow
+all_seen()
+{
+	local before wire
+	peer capture
+	before=$(router_rx)
+	peer send "$1" both 50 200 || return 1
+	wire=$(($(frames lan out proto=udp) + $(frames wan out proto=udp)))
+	echo "$(($(router_rx) - before)) of $wire frames reached the router"
+	[ "$wire" -ge 100 ] && [ $(($(router_rx) - before)) -ge "$wire" ]
+}
+
+# offered FLOW: goes on sending until the kernel has offered the flow again
+offered()
+{
+	local n before
+	before=$(stat_of offered)
+	for n in 1 2 3 4 5 6 7 8 9 10; do
+		peer send "$1" both 1 100 || return 1
+		[ "$(stat_of offered)" -gt "$before" ] && return
+		usleep 300000
+	done
+	echo "not offered again"
+	return 1
+}
+
+same_connection()
+{
+	equal "connections" "$(conntrack -L -p udp 2>/dev/null | grep -c 'dport=520[12]')" "$1"
+}
+
+MASQ=1 check "the ruleset loads" ruleset hardware
+check "there is no flow yet" lines_of 0
+check "each port is bound to a flowtable" \
+	equal ports "$(grep -c 'port .* up flowtables=1' "$ENGINE/status")" 2
+
+# --- flows ---------------------------------------------------------------------------
+peer capture >/dev/null
+peer open f udp lan "$WAN_HOST4" 5201 sport=40001 >/dev/null
+check "a flow with NAT is offloaded" offloaded f 5201
+up="orig=$LAN_HOST4:40001->$WAN_HOST4:5201" down="orig=$WAN_HOST4:5201->"
+check "flows has both directions" lines_of 2
+check "one is the original" key_is dir original "$up"
+check "with the addresses it leaves with" key_is new "$WAN_ROUTER4:40001->$WAN_HOST4:5201" "$up"
+check "it is bound" key_is state bound "$up"
+check "it comes in at the lan" key_is in lan "$up"
+check "and leaves by the wan" key_is out wan "$up"
+check "by UDP" key_is proto udp "$up"
+check "the other is the reply" key_is dir reply "$down"
+check "with its addresses" key_is new "$WAN_HOST4:5201->$LAN_HOST4:40001" "$down"
+slot=$(grep -F "$up" "$ENGINE/flows" | sed 's/^slot=\([0-9a-f]*\) .*/\1/')
+check "the slot is that of bind" grep -E "^$slot BND.*$LAN_HOST4:40001->" "$ENGINE/bind"
+before=$(grep -F "$up" "$ENGINE/flows" | sed 's/.* packets=\([0-9]*\) .*/\1/')
+peer send f both 200 100 >/dev/null
+# shellcheck disable=SC2016 # awk's
+times='{ for (i = 1; i <= NF; i++) { split($i, kv, "="); if (kv[1] ~ /^(age|idle|packets)$/) v[kv[1]] = kv[2] }
+	print $0; if (!(v["age"] > 0 && v["idle"] <= v["age"])) bad = 1 } END { exit bad || NR != 2 }'
+check "age and idle are times" awk "$times" "$ENGINE/flows"
+after=$(grep -F "$up" "$ENGINE/flows" | sed 's/.* packets=\([0-9]*\) .*/\1/')
+check_counts "its packets are counted" equal packets $((after - before)) 200
+slow_reader()
+{
+	# A byte at a time: each line is there once, and whole.
+	dd if="$ENGINE/flows" bs=1 2>/dev/null | sed 's/ age=.*//' >/tmp/slow
+	sed 's/ age=.*//' "$ENGINE/flows" | diff - /tmp/slow
+}
+check "a slow reader gets the same" slow_reader
+
+# --- flush ---------------------------------------------------------------------------
+check "flush: the wrong flow is not there" no_put "No such file" flush "flow tcp $LAN_HOST4:40001 $WAN_HOST4:5201"
+for text in "" "dev" "all of them" "flow udp 1.2.3.4 5.6.7.8:9" "flow udp [::1]:1 1.2.3.4:5" "dev lan wan"; do
+	check "flush: '$text' is refused" no_put "Invalid argument" flush "$text"
+done
+check "flush: a device that is no port is refused" no_put "No such device" flush "dev lo"
+check "so nothing was taken out" bound_is 2
+check "flush: the reply stands for the connection" put flush "flow udp $WAN_HOST4:5201 $WAN_ROUTER4:40001"
+check "both directions left the hardware" engine_bound_is 0
+check "and flows" lines_of 0
+check "nf_flowtable has ended it" wait_for 3 sh -c "! conntrack -L -p udp 2>/dev/null | grep OFFLOAD"
+check "the connection goes on" same_connection 1
+check "and is offloaded again" offloaded f 5201
+check_counts "conntrack is exact" exact udp dport=5201 \
+	lan "proto=udp dport=5201" wan "proto=udp sport=5201"
+peer open g udp lan "$WAN_HOST4" 5202 sport=40002 >/dev/null
+check "a second flow is offloaded" wait_for 5 sh -c "grep -q 40002 $ENGINE/bind" \
+	"$(peer send g both 3 100)"
+check "flush all" put flush all
+check "nothing is in hardware" engine_bound_is 0
+check "both come back" offloaded f 5201
+peer send g both 3 100 >/dev/null
+check "all four directions" wait_for 5 bound_is 4
+check "flush by device" put flush "dev lan"
+check "takes all that pass it" engine_bound_is 0
+check_counts "conntrack is exact still" exact udp dport=5201 \
+	lan "proto=udp dport=5201" wan "proto=udp sport=5201"
+peer close g >/dev/null
+
+# --- pause ---------------------------------------------------------------------------
+check "it is offloaded for pause" offloaded f 5201
+check "pause" put pause 1
+check "status says so" grep -x "paused: 1" "$ENGINE/status"
+check "what is in hardware stays" bound_is 2
+check "flush all while paused" put flush all
+check "it is offered and refused" offered f
+check "as paused" refused paused "proto=udp $up in=lan out=wan"
+check "the router sees every frame" all_seen f
+check "pause: 2 is refused" no_put "Invalid argument" pause 2
+check "go on" put pause 0
+check "it comes back" offloaded f 5201
+
+# --- policy --------------------------------------------------------------------------
+check "policy: what there is by default" \
+	equal policy "$(tr '\n' ' ' <"$ENGINE/policy")" "refuse_shaped 1 ipv4 1 ipv6 1 reserve 0 "
+check "policy: an unknown key is refused" no_put "Invalid argument" policy "ipv5 1"
+check "policy: a value that is none" no_put "Invalid argument" policy "ipv4 2"
+check "no IPv4" put policy "ipv4 0"
+check "takes its flows out" engine_bound_is 0
+check "it is offered again and refused" offered f
+check "as family-off" refused family-off "$up"
+reason()
+{
+	awk '$1 == "family-off" && $2 > 0 && $3 ~ /^[0-9]+\.[0-9]+$/ && NF > 10 { print; ok = 1 } END { exit !ok }' "$ENGINE/rejects"
+}
+check "with count, time and a sentence" reason
+check "IPv4 again" put policy "ipv4 1"
+check "it comes back to hardware" offloaded f 5201
+peer close f >/dev/null
+check "the log is clean" log_clean
+finish
