@@ -17,7 +17,7 @@
  * length, the payload. 'A' target, terminal size or nothing, and arguments, each
  * ended by a NUL; 'I' standard input (empty: its end); 'O' and 'E' output;
  * 'X' exit status, which ends the exchange. Whoever asked and goes away has its
- * command killed. lab.py is the other end.
+ * command killed. channel.py is the other end.
  */
 #define _GNU_SOURCE
 #include <arpa/inet.h>

@@ -17,12 +17,14 @@ import sys
 import threading
 import time
 from dataclasses import asdict, dataclass
-from pathlib import Path
 from typing import Any
 
 import demo_report
-import lab as lablib
-from lab import ADDR4, GUEST_TESTS, TOP, Lab, LabError
+from client import GUEST_TESTS, Lab
+from host import LabError
+from klog import report_log
+from settings import TOP, kernel_paths, module_file
+from topology import ADDR4, PORTS
 
 OUT = TOP / "build" / "demo"
 WAN = ADDR4["wan"][1]
@@ -244,7 +246,7 @@ class Demo:
 
     def frames(self) -> tuple[int, int]:
         lines = dict(line.split(None, 1) for line in self.lab.check("lab", "engine", "stats").splitlines())
-        wire = sum(int(lines[f"ports.{port}.wire_rx_frames"]) for port in lablib.PORTS)
+        wire = sum(int(lines[f"ports.{port}.wire_rx_frames"]) for port in PORTS)
         seen = self.router("cat /sys/class/net/lan/statistics/rx_packets /sys/class/net/wan/statistics/rx_packets")
         return wire, sum(int(n) for n in seen.split())
 
@@ -325,20 +327,17 @@ def run(chip: str, seconds: int) -> int:
     OUT.mkdir(parents=True, exist_ok=True)
     for old in ("report.json", "report.md", "report.svg", "console.log"):
         (OUT / old).unlink(missing_ok=True)
-    if not lablib.module_file():
+    if not module_file():
         raise LabError("no nft_offload.ko for this kernel: `make modules` builds it")
-    args = lablib.parser().parse_args(["up", "--chip", chip])
     lab = Lab(f"run-demo-{os.getpid()}-{time.monotonic_ns() // 1000000}")
-    settings = lablib.settings_of(args, lab.name)
     demo = Demo(lab, seconds)
     demo.where = "preparing"
     busy = os.getloadavg()[0]
     if demo_report.is_busy(busy):
         demo.say(f"this machine is busy (load {busy:.1f}): rates and times will be worse than they could be")
-    demo.say(f"booting Debian's kernel {lablib.kernel_paths()['release']} as a router, with an emulated {chip.upper()}")
+    demo.say(f"booting Debian's kernel {kernel_paths()['release']} as a router, with an emulated {chip.upper()}")
     try:
-        lab.start(settings, keep=False)
-        lablib.push_tests(lab)
+        settings = lab.boot("--chip", chip)
         demo.prepare()
         modes: dict[str, Mode] = {}
         accounts: dict[str, Accounting] = {}
@@ -354,7 +353,7 @@ def run(chip: str, seconds: int) -> int:
     bad = list(dict.fromkeys(lab.all_bad_lines()))
     report = {
         "kernel": settings.kernel["release"],
-        "arch": lablib.kernel_paths()["karch"],
+        "arch": kernel_paths()["karch"],
         "cpu": settings.machine.cpu.split(",")[0],
         "chip": chip,
         "engine": "emulated",
@@ -368,7 +367,7 @@ def run(chip: str, seconds: int) -> int:
     demo_report.write(report, OUT, MODES, LOAD_MBIT)
     print()
     print(demo_report.table(report, MODES, LOAD_MBIT))
-    lablib.report_log(bad)
+    report_log(bad)
     wrong = faults(report)
     for line in wrong:
         print(f"demo: {line}", file=sys.stderr)

@@ -50,8 +50,10 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Iterable, Iterator
 
-import lab as lablib
-from lab import GUEST_TESTS, TOP, Lab, LabError
+from client import GUEST_ORACLE, GUEST_TESTS, Lab, forget_old_runs, guest_command, is_up, read_state
+from host import LabError
+from settings import TOP, kernel_paths, lab_options, not_for_router, oracle_file, slow
+from topology import PORTS
 
 TESTS = TOP / "selftests"
 UNENDED = "did not end in time"
@@ -121,9 +123,9 @@ class Oracle:
     @staticmethod
     def silent() -> str:
         """Why it does not listen."""
-        if not lablib.oracle_file():
+        if not oracle_file():
             return "not built: scripts/module oracle"
-        if lablib.slow() > 1:
+        if slow() > 1:
             return "the kernel's driver looks flows up without the RCU lock, which this kernel reports"
         return ""
 
@@ -132,13 +134,13 @@ class Oracle:
             return
         try:
             lab.check("router", "modprobe", "-a", "nf_conntrack", "nf_flow_table")
-            lab.check("router", "insmod", lablib.GUEST_ORACLE, f"capture={','.join(lablib.PORTS)}", f"chips={chip}")
+            lab.check("router", "insmod", GUEST_ORACLE, f"capture={','.join(PORTS)}", f"chips={chip}")
         except LabError as e:
             self.failures.append(f"{lab.name}: {e}")
 
     def hear(self, lab: Lab) -> None:
         """Takes the counts of a lab; it listens no more."""
-        if self.silent() or not lablib.is_up(lab.name):
+        if self.silent() or not is_up(lab.name):
             return  # A lab that ended by itself has failed for that.
         try:
             text = lab.check("router", "cat", "/sys/kernel/debug/nft_offload_oracle")
@@ -235,14 +237,11 @@ class Runner:
         self.sums, self.oracle = Totals(), Oracle()
 
     def start(self, options: tuple[str, ...], oracle: bool) -> Lab:
-        settings = lablib.parser().parse_args(["up", *self.options, *options])
         lab = Lab(f"run-{os.getpid()}-{next(self.labs)}")
-        ready = lablib.settings_of(settings, lab.name)
-        lab.start(ready, keep=False)
-        lablib.push_tests(lab)
+        chip = lab.boot(*self.options, *options).chip
         if oracle:
             with self.lock:
-                self.oracle.listen(lab, ready.chip)
+                self.oracle.listen(lab, chip)
         return lab
 
     def end(self, lab: Lab, oracle: bool) -> list[str]:
@@ -250,19 +249,19 @@ class Runner:
         if oracle:
             with self.lock:
                 self.oracle.hear(lab)
-        leaks = lab.leaks() if lablib.is_up(lab.name) else []
+        leaks = lab.leaks() if is_up(lab.name) else []
         lab.down()
         return leaks
 
     def alone(self, test: Test) -> None:
         """In a lab of its own, or in none."""
         begun, lab = time.monotonic(), None
-        missing = lablib.not_for_router(lablib.parser().parse_args(["up", *test.options]).program)
+        missing = not_for_router(lab_options(test.options).program)
         try:
-            if test.not_slow and lablib.slow() > 1:
+            if test.not_slow and slow() > 1:
                 why, totals, text = skipped(test.not_slow)
             elif missing:
-                why, totals, text = skipped(f"the tool root has no {', '.join(missing)} for {lablib.kernel_paths()['karch']}")
+                why, totals, text = skipped(f"the tool root has no {', '.join(missing)} for {kernel_paths()['karch']}")
             elif test.outside:
                 why, totals, text = self.run_outside(test)
             else:
@@ -308,7 +307,7 @@ class Runner:
         for test in tests:
             begun = time.monotonic()
             try:
-                if lab and not lablib.is_up(lab.name):
+                if lab and not is_up(lab.name):
                     lab = None  # It ended with the test before, which failed for that.
                 lab = lab or self.start((), True)
                 why, totals, text = self.run_in(lab, test)
@@ -343,14 +342,14 @@ class Runner:
 
     def run_in(self, lab: Lab, test: Test) -> tuple[list[str], Totals, str]:
         inside = f"{GUEST_TESTS}/{test.path.relative_to(TESTS)}"
-        command = ["env", *test.variables, *self.environment, *lablib.guest_command(inside)]
+        command = ["env", *test.variables, *self.environment, *guest_command(inside)]
         code, out, err = lab.call("router", command, timeout=self.limit(test))
         text = out.decode(errors="replace")
         why, totals = judge(text, code)
-        if lablib.is_up(lab.name):
+        if is_up(lab.name):
             lab.settle_log()
         else:
-            why.append(lablib.read_state(lab.name)["why"] or "the lab is gone")
+            why.append(read_state(lab.name)["why"] or "the lab is gone")
         bad = lab.new_bad_lines()
         if bool(bad) != test.bad_log:
             why.append(f"the router's log: {bad[0]}" if bad else "the log's bad line was not seen")
@@ -414,14 +413,14 @@ def main() -> int:
             raise LabError(f"no chip {args.chip}; there is: {' '.join(chips)}")
         options += ["--chip", args.chip]
     if not args.tests:
-        others = [c for c in (args.layouts.split() if lablib.slow() > 1 else chips) if c != chips[0]]
+        others = [c for c in (args.layouts.split() if slow() > 1 else chips) if c != chips[0]]
         tests = of_form(tests, args.form, [] if args.chip else others)
     elif args.form:
         raise LabError("--form is for all tests: leave it out, or the names")
     some = bool(args.tests or args.without or args.form == "long")
     tests = [t for t in tests if t.name not in args.without]
-    lablib.forget_old_runs()
-    runner = Runner(options, args.set, args.timeout * lablib.slow(), args.quiet)
+    forget_old_runs()
+    runner = Runner(options, args.set, args.timeout * slow(), args.quiet)
     print("TAP version 13")
     print(f"1..{len(tests) + 1}", flush=True)
     # The labs end with this process; its threads would have it wait for their tests.
@@ -437,4 +436,4 @@ if __name__ == "__main__":
     try:
         sys.exit(main())
     except LabError as e:
-        lablib.die(str(e))
+        sys.exit(f"selftests: {e}")

@@ -38,8 +38,9 @@ from pathlib import Path
 
 TOP = Path(__file__).resolve().parents[2]
 sys.path.insert(0, str(TOP / "scripts/lab.d"))
-import lab as lablib  # noqa: E402
-from lab import Lab, LabError  # noqa: E402
+from client import Lab  # noqa: E402
+from host import LabError  # noqa: E402
+from settings import kernel_paths, module_file  # noqa: E402
 
 GUIDE = TOP / "Documentation/guide"
 INDEX = GUIDE / "index.md"
@@ -171,10 +172,10 @@ class Guide:
 
     def prepare(self) -> None:
         """A router on which the module is installed, and not loaded."""
-        module = lablib.module_file()
+        module = module_file()
         if not module:
             raise LabError("no nft_offload.ko for this kernel: `make modules` builds it")
-        release = lablib.kernel_paths()["release"]
+        release = kernel_paths()["release"]
         items: dict[str, Path | bytes] = {f"/usr/lib/modules/{release}/updates/nft_offload.ko": module}
         command = TOP / "tools/nft-offload/nft-offload"
         if command.exists():
@@ -276,9 +277,7 @@ def main() -> int:
     good = False
     try:
         # What the pages show is of this chip.
-        settings = lablib.parser().parse_args(["up", "--chip", "mt7986", "--isp"])
-        lab.start(lablib.settings_of(settings, lab.name), keep=False)
-        lablib.push_tests(lab)
+        lab.boot("--chip", "mt7986", "--isp")
         guide = Guide(lab)
         guide.prepare()
         for page, blocks in found.items():

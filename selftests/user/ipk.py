@@ -26,8 +26,9 @@ TOP = Path(__file__).resolve().parents[2]
 sys.path[:0] = [str(TOP / "scripts/lab.d"), str(TOP / "selftests/user")]
 import demo as demolib  # noqa: E402
 import guide as guidelib  # noqa: E402
-import lab as lablib  # noqa: E402
-from lab import GUEST_TESTS, Lab, LabError  # noqa: E402
+from client import GUEST_TESTS, Lab, guest_command  # noqa: E402
+from host import LabError  # noqa: E402
+from settings import kernel_paths  # noqa: E402
 
 PAGE = TOP / "Documentation/guide/install-openwrt.md"
 STAND_INS = TOP / "openwrt/tests/root"
@@ -54,7 +55,7 @@ class Points:
 def packages(release: str) -> list[Path]:
     """The newest of each, for that kernel."""
     version = re.split(r"[+-]", release)[0]
-    arch = {"x86_64": "x86_64", "arm64": "aarch64_*"}[lablib.kernel_paths()["karch"]]
+    arch = {"x86_64": "x86_64", "arm64": "aarch64_*"}[kernel_paths()["karch"]]
     found = []
     for pattern in (f"kmod-nft-offload-ppe_{version}.*_{arch}.ipk", "nft-offload_*_all.ipk"):
         files = sorted((TOP / "build/ipk").glob(pattern), key=lambda p: p.stat().st_mtime)
@@ -66,7 +67,7 @@ def packages(release: str) -> list[Path]:
 
 def flat_modules(root: Path, release: str) -> None:
     """The kernel's modules that the lists name, and what they need, as OpenWrt has them."""
-    modules = Path(lablib.kernel_paths()["modules"])
+    modules = Path(kernel_paths()["modules"])
     needs = {}
     for line in (modules / "modules.dep").read_text().splitlines():
         path, _, rest = line.partition(":")
@@ -88,7 +89,7 @@ def image(root: Path, release: str, files: list[Path]) -> subprocess.CompletedPr
     shutil.rmtree(root, ignore_errors=True)
     shutil.copytree(STAND_INS, root)
     flat_modules(root, release)
-    config = lablib.kernel_paths()["config"]
+    config = kernel_paths()["config"]
     vermagic = subprocess.run([TOP / "scripts/ipk", "--vermagic-of", config], capture_output=True, text=True, check=True)
     status = root / "usr/lib/opkg/status"
     status.parent.mkdir(parents=True)
@@ -98,7 +99,7 @@ def image(root: Path, release: str, files: list[Path]) -> subprocess.CompletedPr
 
 
 def run_inner(points: Points, lab: Lab) -> None:
-    _, out, err = lab.call("router", lablib.guest_command(f"{GUEST_TESTS}/user/ipk/router.sh"), timeout=240)
+    _, out, err = lab.call("router", guest_command(f"{GUEST_TESTS}/user/ipk/router.sh"), timeout=240)
     lines = out.decode(errors="replace").splitlines()
     seen = 0
     for at, line in enumerate(lines):
@@ -122,9 +123,7 @@ def run(points: Points, lab: Lab, release: str, files: list[Path], blocks: list[
     points.point(done.returncode == 0, "the packages are put into an image", done.stdout + done.stderr)
     points.point(not (root / "tmp/firewall.log").exists(), "no script touches the machine that builds it")
 
-    args = lablib.parser().parse_args(["up", "--chip", "mt7986", "--overlay", str(root)])
-    lab.start(lablib.settings_of(args, lab.name), keep=False)
-    lablib.push_tests(lab)
+    lab.boot("--chip", "mt7986", "--overlay", str(root))
     # Whatever is loaded from now on is the packages'.
     lab.check("router", "sh", "-c", "rm -f /root/*.ko")
     lab.push({f"/tmp/{file.name}": file for file in files})
@@ -155,7 +154,7 @@ def run(points: Points, lab: Lab, release: str, files: list[Path], blocks: list[
 
 
 def main() -> int:
-    release = lablib.kernel_paths()["release"]
+    release = kernel_paths()["release"]
     try:
         files = packages(release)
     except LabError as e:

@@ -23,8 +23,8 @@ from pathlib import Path
 
 TOP = Path(__file__).resolve().parents[2]
 sys.path.insert(0, str(TOP / "scripts/lab.d"))
-import lab as lablib  # noqa: E402
-from lab import GUEST_TESTS, Lab, LabError  # noqa: E402
+from client import GUEST_TESTS, Lab  # noqa: E402
+from host import LabError  # noqa: E402
 
 TESTS = TOP / "openwrt/luci-app-nft-offload/tests"
 SCENE = f"{GUEST_TESTS}/user/luci_scene.sh"
@@ -35,8 +35,7 @@ def main() -> int:
     said: list[bytes] = []
     try:
         # Its flows are counted, which not every chip does.
-        lab.start(lablib.settings_of(lablib.parser().parse_args(["up", "--chip", "mt7986"]), lab.name), keep=False)
-        lablib.push_tests(lab)
+        lab.boot("--chip", "mt7986")
         lab.push({SCENE: TESTS / "scene.sh"})
         scene = threading.Thread(target=lambda: said.extend(lab.call("router", ["bash", SCENE])[1:]), daemon=True)
         scene.start()
