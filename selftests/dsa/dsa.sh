@@ -6,7 +6,7 @@
 # included.
 . "$(dirname "$0")/../lib/lib.sh"
 . "$(dirname "$0")/../lib/switch.sh"
-begin_dsa $((2 + 10 * LIKE_POINTS + 2))
+begin_dsa $((2 + 10 * LIKE_POINTS + 1))
 
 check "a switch with ports 0 and 4 is behind the lan" plugged
 check "the module knows the ports" knows_ports
@@ -43,5 +43,4 @@ for proto in udp tcp; do
 		"$zero_out $up" "$four_in $up" "$four_out $down" "$zero_in $down" from=zero to=four sport=$((dport + AWAY))
 done
 check "the switch goes" unplug zero four tagged
-check "the log is clean" log_clean
 finish

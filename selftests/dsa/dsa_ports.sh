@@ -5,7 +5,7 @@
 # their flows leave the hardware with them. Switches with other tags are left alone.
 . "$(dirname "$0")/../lib/lib.sh"
 . "$(dirname "$0")/../lib/switch.sh"
-begin_dsa $((2 + 4 + 7 + 6 + 4 + 1))
+begin_dsa $((2 + 4 + 7 + 6 + 4))
 
 check "a switch with ports 0 and 4 is behind the lan" plugged
 check "the module knows the ports" knows_ports
@@ -95,5 +95,4 @@ check "a switch with tags that the chip does not know" other
 check "the ruleset loads" ruleset hardware
 check "a flow of it stays in software" refused
 check "it goes too" unplug zero
-check "the log is clean" log_clean
 finish

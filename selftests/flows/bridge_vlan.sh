@@ -4,7 +4,7 @@
 # another one, by rules of tc's flower as a bridge with VLANs does it.
 . "$(dirname "$0")/../lib/lib.sh"
 . "$(dirname "$0")/../lib/bridged.sh"
-begin $((3 * (1 + 2 * BRIDGED_POINTS) + 1))
+begin $((3 * (1 + 2 * BRIDGED_POINTS)))
 
 # over LAN_TAG WAN_TAG: hosts with these tags (- for none) in one VLAN of the bridge
 over()
@@ -81,5 +81,4 @@ tags 10 - "action vlan pop pipe" "action vlan push id 10 pipe" 5610
 # What no bridge does, rules of tc do in software.
 SOFTWARE=tc
 tags 10 20 "action vlan pop pipe action vlan push id 20 pipe" "action vlan pop pipe action vlan push id 10 pipe" 5620
-check "the log is clean" log_clean
 finish

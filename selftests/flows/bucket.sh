@@ -4,7 +4,7 @@
 # counted while all of them are in use, and gets in when one has been idle for long
 # enough. What the flow that makes room had counted is not lost.
 . "$(dirname "$0")/../lib/lib.sh"
-begin 21
+begin 20
 
 # The kernel ends idle flows itself, and must not do it first.
 flowtable_timeout 30
@@ -89,5 +89,4 @@ counts()
 	done
 }
 check_counts "conntrack's counts are exact for each of them" counts
-check "the log is clean" log_clean
 finish

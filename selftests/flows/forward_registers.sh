@@ -4,7 +4,7 @@
 # Where the ports' frames go: to the engine while there is a module, and then where they
 # went before. The kernel offers a flow again whose frames come to it: that is no failure.
 . "$(dirname "$0")/../lib/lib.sh"
-begin 9 none
+begin 8 none
 
 # Registers that a driver has claimed can be mapped only with iomem=relaxed.
 # Offsets in the frame engine of what the first and the second GDM have, bits 15:0.
@@ -50,8 +50,7 @@ done
 check "without module all goes to the CPU" to_cpu
 load
 check "the ruleset loads" ruleset hardware
-peer open f udp lan "$WAN_HOST4" 5201 >/dev/null
-check "a flow is offloaded" offloaded f ""
+check "a flow is offloaded" flow_offloaded f 5201 alone
 check "both ways: under 1 % of the frames reach the router" few_reach_router f 400
 offered_again()
 {
@@ -76,5 +75,4 @@ check "all goes to the CPU again" forwards 0
 for n in "${!GDMS[@]}"; do
 	devmem "${GDMS[n]}" 32 "${KEPT[n]}"
 done
-check "the log is clean" log_clean
 finish

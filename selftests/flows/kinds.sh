@@ -308,7 +308,7 @@ DNAT="ip daddr 198.19.1.1 tcp dport 5003 dnat ip to 198.18.1.2:$(far 6003)
 	ip daddr 198.18.1.2 udp dport 5005 dnat ip to 198.18.1.2:$(far 6005)
 	ip daddr 198.51.100.9 tcp dport 5006 dnat ip to 198.19.1.2:$(far 6006)"
 
-begin $((${#NETWORKS[@]} + 1 + 3 + 2 * ${#FLOWS[@]} + 10))
+begin $((${#NETWORKS[@]} + 1 + 3 + 2 * ${#FLOWS[@]} + 9))
 for words in "${NETWORKS[@]}"; do
 	# shellcheck disable=SC2086 # words
 	check "network $words" network $words
@@ -352,6 +352,5 @@ nft delete table inet fw4
 check "nothing stays bound without the table" engine_bound_is 0
 check_counts "conntrack has each flow's packets and bytes exactly" all_counted
 each end_flow >/dev/null
-check "the log is clean" log_clean
 clean_up >/dev/null 2>&1
 finish

@@ -6,7 +6,7 @@
 . "$(dirname "$0")/../lib/lib.sh"
 . "$(dirname "$0")/../lib/bridged.sh"
 KINDS=(cake htb hfsc tbf netem prio)
-begin $((2 + 4 * ${#KINDS[@]} + 3 + 3 + 8 + 6 + 10 + 8 + 4 + 7 + 1))
+begin $((2 + 4 * ${#KINDS[@]} + 3 + 3 + 8 + 6 + 10 + 8 + 4 + 7))
 
 # --- what is shaped ----------------------------------------------------------------------
 
@@ -302,5 +302,4 @@ check_counts "tc's counts are exact" eval 'counts_are lan wan && counts_are wan 
 no_rules
 peer close f >"$OUT"
 bridge_down
-check "the log is clean" log_clean
 finish

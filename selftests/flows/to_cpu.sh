@@ -3,11 +3,10 @@
 # Frames of an offloaded flow that the hardware must leave to the CPU: the end of
 # a TCP connection, fragments, IP options, the last hop of a TTL.
 . "$(dirname "$0")/../lib/lib.sh"
-begin 15
+begin 14
 
 check "the ruleset loads" ruleset hardware
-peer open f udp lan "$WAN_HOST4" 5201 >/dev/null
-check "a UDP flow is offloaded" offloaded f ""
+check "a UDP flow is offloaded" flow_offloaded f 5201 alone
 tuple="proto=udp src=$LAN_HOST4 dst=$WAN_HOST4"
 
 # The host has other things to say as well: only frames between these two are counted, as
@@ -78,5 +77,4 @@ for end in close reset; do
 	check "TCP $end: $flag is seen by the router" ends_seen
 	check "TCP $end: the flow leaves the hardware" wait_for 5 bound_is 0 5202
 done
-check "the log is clean" log_clean
 finish

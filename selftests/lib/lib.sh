@@ -83,6 +83,11 @@ not()
 	! "$@"
 }
 
+now_ms()
+{
+	awk '{ print int($1 * 1000) }' /proc/uptime
+}
+
 # equal WHAT GOT WANTED
 equal()
 {
@@ -92,13 +97,22 @@ equal()
 
 # --- begin and end -----------------------------------------------------------------
 
-# begin POINTS [none]: the plan, the hosts, and the module unless told `none`. With it there
-# is one point more, which `finish` makes.
+# skip_test WHY: all of it, as one point
+skip_test()
+{
+	ktap_print_header
+	ktap_set_plan 1
+	ktap_test_skip "$1"
+	ktap_finished
+}
+
+# begin POINTS [none]: the plan, the hosts, and the module, or with `none` no module. `finish`
+# makes one point more, about the log, and with the module another one, about the audit.
 begin()
 {
 	[ "${2-}" = none ] || AUDITED=1
 	ktap_print_header
-	ktap_set_plan $(($1 + AUDITED))
+	ktap_set_plan $(($1 + AUDITED + 1))
 	trap cleanup EXIT
 	trap 'exit 1' INT TERM
 
@@ -150,10 +164,12 @@ warm_up()
 	lan ping -c 1 -w 5 "$WAN_HOST6" >/dev/null 2>&1
 }
 
-# finish: whatever the test did, hardware, module and conntrack agree in the end
+# finish: whatever the test did, hardware, module and conntrack agree in the end, and no line
+# of the log is bad
 finish()
 {
 	[ $AUDITED = 0 ] || check "in the end the audit is clean" agreed
+	check "the log is clean" log_clean
 	ktap_finished
 }
 
@@ -191,20 +207,32 @@ find_engine()
 	[ -n "$ENGINE" ]
 }
 
+# flowtables_are COUNT: with a port of the engine
+flowtables_are()
+{
+	equal flowtables "$(sed -n 's/^flowtables: //p' "$ENGINE/status")" "$1"
+}
+
 chip()
 {
 	sed -n 's/^chip: //p' "$ENGINE/status"
 }
 
-# stat KEY, reject REASON: a count in debugfs
+# value_of KEY FILE: what stands behind KEY; fails if the file has no such key
+value_of()
+{
+	awk -v key="$1" '$1 == key { print $2; found = 1 } END { exit !found }' "$2"
+}
+
+# stat_of KEY, reject_of REASON: a count in debugfs
 stat_of()
 {
-	awk -v key="$1" '$1 == key { print $2; found = 1 } END { exit !found }' "$ENGINE/stats"
+	value_of "$1" "$ENGINE/stats"
 }
 
 reject_of()
 {
-	awk -v key="$1" '$1 == key { print $2; found = 1 } END { exit !found }' "$ENGINE/rejects"
+	value_of "$1" "$ENGINE/rejects"
 }
 
 # bound [PATTERN]: how many entries of the module are bound
@@ -223,12 +251,18 @@ bound_is()
 # engine KEY: a value of the engine's own, e.g. ports.lan.wire_rx_frames
 engine()
 {
-	lab engine stats | awk -v key="$1" '$1 == key { print $2; found = 1 } END { exit !found }'
+	lab engine stats | value_of "$1" -
+}
+
+# ppe_sum KEY [N]: a value of all PPEs of engine N
+ppe_sum()
+{
+	lab engine "${2-1}" stats | awk -v key="^ppe[.][0-9a-z]+[.]$1\$" '$1 ~ key { n += $2 } END { print n + 0 }'
 }
 
 engine_bound()
 {
-	lab engine stats | awk '$1 ~ /^ppe\.[0-9a-z]+\.bound$/ { n += $2 } END { print n + 0 }'
+	ppe_sum bound "$@"
 }
 
 engine_bound_is()
@@ -239,7 +273,7 @@ engine_bound_is()
 # audit_of KEY: a sum of the audit
 audit_of()
 {
-	awk -v key="$1" '$1 == key { print $2; found = 1 } END { exit !found }' "$ENGINE/audit"
+	value_of "$1" "$ENGINE/audit"
 }
 
 # audit_clean: hardware, module and conntrack agree. A flow may come or end in between, and
@@ -393,6 +427,24 @@ router_rx()
 	echo $(($(cat /sys/class/net/lan/statistics/rx_packets) + $(cat /sys/class/net/wan/statistics/rx_packets)))
 }
 
+# many_flows COUNT DPORT GAP: three packets from each of so many ports of the lan host, GAP
+# seconds between two packets
+many_flows()
+{
+	# shellcheck disable=SC2016 # the other shell's
+	lan sh -c 'ulimit -n 20000; exec python3 -c "$0" "$@"' '
+import socket, sys, time
+dst, dport, count, gap = sys.argv[1], int(sys.argv[2]), int(sys.argv[3]), float(sys.argv[4])
+socks = [socket.socket(socket.AF_INET, socket.SOCK_DGRAM) for _ in range(count)]
+for n, s in enumerate(socks):
+    s.bind(("", 2048 + n))
+# The kernel offers a connection with its second packet.
+for _ in 1, 2, 3:
+    for s in socks:
+        s.sendto(b"x" * 64, (dst, dport))
+        time.sleep(gap)' "$WAN_HOST4" "$2" "$1" "$3"
+}
+
 # offloaded FLOW PATTERN: traffic until both directions are bound
 offloaded()
 {
@@ -407,6 +459,16 @@ offloaded()
 	ip neigh
 	conntrack -L 2>/dev/null | head -n 6
 	return 1
+}
+
+# flow_offloaded FLOW DPORT [alone] [OPEN_ARG…]: a UDP flow from the lan host to the wan host is
+# opened and offloaded; alone: no other flow is bound
+flow_offloaded()
+{
+	local flow=$1 dport=$2 pattern=:$2
+	shift 2
+	case ${1-} in alone) pattern=; shift ;; esac
+	peer open "$flow" udp lan "$WAN_HOST4" "$dport" "$@" && offloaded "$flow" "$pattern"
 }
 
 # accounted PROTO FILTER: conntrack's counters, both directions, as one line:

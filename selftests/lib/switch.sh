@@ -9,11 +9,7 @@ SWITCH=/root/nft_offload_switch.ko
 # begin_dsa POINTS: begins, or skips it all where the kernel has no DSA
 begin_dsa()
 {
-	if ! modinfo tag_mtk >/dev/null 2>&1; then
-		begin 1 none
-		ktap_test_skip "ports of switches: this kernel has no CONFIG_NET_DSA"
-		finish
-	fi
+	modinfo tag_mtk >/dev/null 2>&1 || skip_test "ports of switches: this kernel has no CONFIG_NET_DSA"
 	begin "$1"
 	[ -e "$SWITCH" ] || ktap_exit_fail_msg "no nft_offload_switch.ko: build it with 'scripts/module switch'"
 }

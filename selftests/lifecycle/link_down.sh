@@ -2,11 +2,10 @@
 # SPDX-License-Identifier: GPL-2.0-only
 # A port without link: its flows leave the hardware, and come back with it.
 . "$(dirname "$0")/../lib/lib.sh"
-begin 14
+begin 13
 
 check "the ruleset loads" ruleset hardware
-peer open f udp lan "$WAN_HOST4" 5201 >/dev/null
-check "a flow is offloaded" offloaded f ""
+check "a flow is offloaded" flow_offloaded f 5201 alone
 check "traffic runs" peer stream f both 20 100
 check "the wan port is set down" ip link set wan down
 check "nothing is bound" wait_for 5 bound_is 0
@@ -23,5 +22,4 @@ check "traffic passes" wait_for 8 peer send f both 3 100
 check "and stays offloaded" offloaded f ""
 peer close f >/dev/null
 check "nothing stays bound" wait_for $((FLOWTABLE_TIMEOUT + 6)) bound_is 0
-check "the log is clean" log_clean
 finish

@@ -8,5 +8,10 @@ say_bug()
 {
 	echo 'BUG: a line for the log watch' >/dev/kmsg
 }
+# It is the only one.
+log_clean()
+{
+	log_has 1 'BUG:'
+}
 check "a bad line is written" say_bug
 finish

@@ -8,7 +8,7 @@
 # what it has learned. What it binds is forwarded rightly, or the model is wrong.
 . "$(dirname "$0")/../lib/lib.sh"
 . "$(dirname "$0")/../lib/encap.sh"
-begin $((8 + 8 * (LIKE_POINTS + 1) + 7)) none
+begin $((8 + 8 * (LIKE_POINTS + 1) + 6)) none
 
 ORACLE=/root/nft_offload_oracle.ko
 [ -e "$ORACLE" ] || ktap_exit_fail_msg "no nft_offload_oracle.ko: build it with 'scripts/module oracle'"
@@ -27,7 +27,7 @@ trap end_driver EXIT
 # report KEY: a value of the driver's stand-in
 report()
 {
-	awk -v key="$1" '$1 == key { print $2; found = 1 } END { exit !found }' "$REPORT"
+	value_of "$1" "$REPORT"
 }
 
 # offloaded FLOW: as in lib.sh, but the driver binds what comes 30 times in a second
@@ -72,7 +72,7 @@ check "the ruleset loads" ruleset hardware
 # Slower than the rate from which the driver wants to know.
 learned()
 {
-	[ "$(lab engine stats | awk '$1 ~ /^ppe\.[0-9a-z]+\.unbound$/ { n += $2 } END { print n + 0 }')" -ge 2 ]
+	[ "$(ppe_sum unbound)" -ge 2 ]
 }
 peer open f udp lan "$WAN_HOST4" 5201 >/dev/null
 check "a flow of 10 frames a second passes" peer send f both 20 100 gap=100
@@ -132,5 +132,4 @@ fi
 check "each frame had a receive word" equal "frames without" "$(report unmarked)" 0
 check "the driver unloads" rmmod nft_offload_oracle
 check "nothing stays bound" engine_bound_is 0
-check "the log is clean" log_clean
 finish

@@ -6,7 +6,7 @@
 # and go: where their packets go nobody knows, but the module stays whole, and all is well
 # when that is over. SCRIBBLE_SEED= and SCRIBBLE_ROUNDS= choose another run and a longer one.
 . "$(dirname "$0")/../lib/lib.sh"
-begin 14
+begin 13
 
 SEED=${SCRIBBLE_SEED-7} ROUNDS=${SCRIBBLE_ROUNDS-24}
 FLOWS=(1 2 3 4 5 6)
@@ -57,7 +57,7 @@ for n in "${FLOWS[@]}"; do peer halt "f$n" >/dev/null; peer close "f$n" >/dev/nu
 conntrack -F >/dev/null 2>&1
 check "no flow stays" wait_for $((FLOWTABLE_TIMEOUT + 10)) all_gone
 check "the engine was never given up" equal quarantined "$(stat_of quarantined)" 0
-check "the log is clean" log_clean
+check "the log is clean so far" log_clean
 # What the engine made up is its own: the module takes it away when it starts.
 nft flush ruleset
 check "the module unloads" rmmod nft_offload
@@ -66,12 +66,10 @@ check "and loads, with an empty table" engine_bound_is 0
 check "the ruleset loads again" ruleset hardware
 ip -6 addr replace "$LAN_ROUTER6/64" dev lan
 warm_up
-peer open g udp lan "$WAN_HOST4" 5231 >/dev/null
-check "a flow is offloaded" offloaded g ""
+check "a flow is offloaded" flow_offloaded g 5231 alone
 peer capture >/dev/null
 peer send g both 50 100 >/dev/null
 check "the right frames come out" same_frames lan "proto=udp dport=5231" wan "proto=udp dport=5231"
 peer close g >/dev/null
 check "nothing stays bound" wait_for $((FLOWTABLE_TIMEOUT + 6)) engine_bound_is 0
-check "the log is clean to the end" log_clean
 finish

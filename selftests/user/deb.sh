@@ -11,12 +11,8 @@ MODULES=nft-offload-modules-$RELEASE
 UPDATES=/lib/modules/$RELEASE/updates/nft_offload.ko
 DPKG=/var/lib/dpkg
 module_deb=$(echo /root/debs/"$MODULES"_*.deb)
-if [ ! -e "$module_deb" ]; then
-	begin 1 none
-	ktap_test_skip "no packages for $RELEASE: make deb builds them"
-	finish
-fi
-begin 22 none
+[ -e "$module_deb" ] || skip_test "no packages for $RELEASE: make deb builds them"
+begin 21 none
 # What the lab has put there is not the package's.
 rm -f /usr/sbin/nft-offload "$MODULE"
 
@@ -79,8 +75,7 @@ check "it finds the engine" find_engine
 check "the ruleset loads" ruleset hardware
 check "the command is the package's" sh -c "dpkg -S /usr/sbin/nft-offload && nft-offload status"
 
-peer open f udp lan "$WAN_HOST4" 5201 >/dev/null
-check "a connection is offloaded" offloaded f ""
+check "a connection is offloaded" flow_offloaded f 5201 alone
 check "under 1 % of its frames reach the router" few_reach_router f 250
 check "the right frames came out at the wan" same_frames lan "proto=udp dport=5201" wan "proto=udp dport=5201"
 
@@ -107,5 +102,4 @@ in_use()
 	grep -q 'stays loaded until the next boot' <<<"$said" && left
 }
 check "one that is in use stays loaded, and says so" in_use
-check "the log is clean" log_clean
 finish

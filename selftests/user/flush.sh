@@ -3,7 +3,7 @@
 # Deleting the table takes the flows out of the hardware before it returns: the
 # kernel sends no DESTROY for them.
 . "$(dirname "$0")/../lib/lib.sh"
-begin 12
+begin 11
 
 check "the ruleset loads" ruleset hardware
 for n in 1 2 3; do
@@ -25,5 +25,4 @@ check "nothing of it was lost" equal arrived "$(field got)" "$(field sent)"
 check "the table can be loaded again" ruleset hardware
 check "and offloads again" offloaded f2 ""
 for n in 1 2 3; do peer close f$n >/dev/null; done
-check "the log is clean" log_clean
 finish
