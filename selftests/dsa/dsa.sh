@@ -1,9 +1,8 @@
 #!/bin/bash
 # SPDX-License-Identifier: GPL-2.0-only
 # lab: own --switch lan
-# The ports of a switch behind the lan (DSA), with IPv4 and IPv6, NAT, a VLAN, and from
-# one to the other: hardware makes the frames that the kernel makes, special tag
-# included.
+# The ports of a switch behind the lan (DSA): flows with IPv4 and IPv6, with NAT, with a VLAN, and
+# from port to port. Hardware makes the same frames as the kernel, special tag included.
 . "$(dirname "$0")/../lib/lib.sh"
 . "$(dirname "$0")/../lib/switch.sh"
 begin_dsa $((2 + 10 * LIKE_POINTS + 1))
@@ -12,8 +11,8 @@ check "a switch with ports 0 and 4 is behind the lan" plugged
 check "the module knows the ports" knows_ports
 
 dport=5500
-# So far from the destination's is a source port, that both directions of each flow find
-# a slot on MT7621, too, where some buckets have one only.
+# Source port minus destination port. With this distance both directions of each flow find a slot
+# on MT7621 too, where some buckets have only one.
 AWAY=10411
 
 # with_wan HOST FLOW…: FLOW is proto and family, and n for NAT

@@ -1,8 +1,8 @@
 #!/bin/bash
 # SPDX-License-Identifier: GPL-2.0-only
 # lab: own --switch lan
-# The ports of a switch behind the lan (DSA) come and go, before and after the module;
-# their flows leave the hardware with them. Switches with other tags are left alone.
+# The ports of a switch behind the lan (DSA) come and go, before and after the module is loaded;
+# their flows leave the hardware with them. The module ignores switches with other tags.
 . "$(dirname "$0")/../lib/lib.sh"
 . "$(dirname "$0")/../lib/switch.sh"
 begin_dsa $((2 + 4 + 7 + 6 + 4))
@@ -12,7 +12,7 @@ check "the module knows the ports" knows_ports
 
 # --- ports that go away -----------------------------------------------------------------------
 
-# two_flows: one at each port, and both in hardware
+# two_flows: one flow at each port, both in hardware
 two_flows()
 {
 	conntrack -F >/dev/null 2>&1
@@ -29,8 +29,8 @@ one_left()
 	bound_is 2 :6000 && bound_is 0 :6004 && engine_bound_is 2
 }
 flowtable_timeout 30
-check "a flow at each port" two_flows
-check_counts "counted to the byte" counted
+check "a flow at each port is offloaded" two_flows
+check_counts "conntrack counts to the byte" counted
 check "port 4 is set down" ip link set lan4 down
 check "its flow leaves the hardware, the other stays" wait_for 3 one_left
 
@@ -73,8 +73,8 @@ check "a module that is loaded later knows the ports" reload
 check "it offloads their flows" two_flows
 check "the switch goes while flows are in hardware" unplug zero four tagged
 check "nothing is bound" bound_is 0
-check "nor in the engine" engine_bound_is 0
-check "the ports are forgotten" no_ports
+check "nothing is bound in the engine" engine_bound_is 0
+check "the module has forgotten the ports" no_ports
 
 # --- another protocol of tags -----------------------------------------------------------------
 
@@ -91,8 +91,8 @@ refused()
 	equal "refused as dsa-tag" $(($(reject_of dsa-tag) - before)) 2 && bound_is 0
 }
 nft delete table inet fw4
-check "a switch with tags that the chip does not know" other
+check "a switch has tags that the chip does not know" other
 check "the ruleset loads" ruleset hardware
 check "a flow of it stays in software" refused
-check "it goes too" unplug zero
+check "this switch goes, too" unplug zero
 finish

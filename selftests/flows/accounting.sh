@@ -1,16 +1,15 @@
 #!/bin/bash
 # SPDX-License-Identifier: GPL-2.0-only
-# Conntrack's packets and bytes are those of the wire, to the byte, at the end of
-# each flow: whatever way its packets took, and for short flows too. With a chip that
-# does not count, what conntrack says is what the CPU saw, and only the flows' ends
-# are looked at.
+# At the end of each flow conntrack has counted the packets and bytes of the wire, to the
+# byte, for packets by hardware and by software, and for short flows too. If a chip does not
+# count, conntrack has only what the CPU saw: then the test checks only that flows end.
 . "$(dirname "$0")/../lib/lib.sh"
 begin 20
 
 tuple="src=$LAN_HOST4 dst=$WAN_HOST4" back="src=$WAN_HOST4 dst=$LAN_HOST4"
 check "the ruleset loads" ruleset hardware
 
-# ended PROTO COUNT SIZE: one flow with so much traffic each way, and its end
+# ended PROTO COUNT SIZE: one flow with so many messages each way; it ends
 ended()
 {
 	conntrack -F >/dev/null 2>&1
@@ -27,9 +26,9 @@ for proto in udp tcp; do
 	done
 done
 
-# For longer than its timeouts only hardware has its packets, so that it lives by what the
-# module says of the last one. A packet that conntrack sees, as its TTL ends here, begins
-# conntrack's own timeout, which the flowtable has to make longer again.
+# Only hardware sees the flow's packets, for longer than its timeouts. So the flow lives only
+# because the module reports the time of the last packet. One packet with TTL 1 reaches
+# conntrack and starts conntrack's own timeout; the flowtable has to extend it again.
 conntrack -F >/dev/null 2>&1
 sysctl -qw net.netfilter.nf_conntrack_udp_timeout_stream=3
 check "a flow is in hardware" flow_offloaded long 5203 sport=40003
@@ -45,19 +44,19 @@ before=$(connection) ended=$(stat_of destroyed)
 peer stream long both 20 100 >"$OUT"
 check "conntrack sees one packet of it" seen_by_conntrack
 sleep $((3 * FLOWTABLE_TIMEOUT))
-check "it is the same connection long after" equal connection "$(connection)" "$before"
-check "and was in hardware all the while" equal destroyed "$(stat_of destroyed)" "$ended"
+check "long after, it is still the same connection" equal connection "$(connection)" "$before"
+check "it was in hardware all the time" equal destroyed "$(stat_of destroyed)" "$ended"
 peer halt long >"$OUT"
 peer close long >"$OUT"
 sysctl -qw net.netfilter.nf_conntrack_udp_timeout_stream=120
 
-# Removed while it runs: the last reading is not lost.
+# The table is deleted while the flow runs: the last counts are not lost.
 conntrack -F >/dev/null 2>&1
 peer capture >/dev/null
 peer open f udp lan "$WAN_HOST4" 5204 >/dev/null && offloaded f "" >"$OUT" 2>&1
 check "a flow runs in hardware" peer send f both 500 300
 check "its table is deleted" nft delete table inet fw4
-check_counts "exact after the table is gone" exact udp dport=5204 \
+check_counts "the counts are exact after the table is gone" exact udp dport=5204 \
 	lan "proto=udp $tuple dport=5204" wan "proto=udp $back sport=5204"
 peer close f >/dev/null
 finish

@@ -1,7 +1,7 @@
 #!/bin/bash
 # SPDX-License-Identifier: GPL-2.0-only
-# Hosts at a bridge with 802.1Q tags: passed on, taken off and put on, and changed for
-# another one, by rules of tc's flower as a bridge with VLANs does it.
+# Hosts with 802.1Q tags at a bridge. Hardware passes the tags on, adds and removes them, and
+# replaces them, by filters of tc's flower, as a bridge with VLANs does.
 . "$(dirname "$0")/../lib/lib.sh"
 . "$(dirname "$0")/../lib/bridged.sh"
 begin $((3 * (1 + 2 * BRIDGED_POINTS)))
@@ -78,7 +78,7 @@ tags()
 
 tags 10 10 "" "" 5600
 tags 10 - "action vlan pop pipe" "action vlan push id 10 pipe" 5610
-# What no bridge does, rules of tc do in software.
+# A bridge does not do this; filters of tc do it in software.
 SOFTWARE=tc
 tags 10 20 "action vlan pop pipe action vlan push id 20 pipe" "action vlan pop pipe action vlan push id 10 pipe" 5620
 finish

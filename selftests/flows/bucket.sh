@@ -1,12 +1,12 @@
 #!/bin/bash
 # SPDX-License-Identifier: GPL-2.0-only
-# One flow more than a bucket of the engine's table has slots: it is refused and
-# counted while all of them are in use, and gets in when one has been idle for long
-# enough. What the flow that makes room had counted is not lost.
+# One flow more than a bucket of the engine's table has slots. The module refuses and counts
+# it while all slots are in use, and evicts a flow for it that has been idle for long enough.
+# The counts of the evicted flow are not lost.
 . "$(dirname "$0")/../lib/lib.sh"
 begin 20
 
-# The kernel ends idle flows itself, and must not do it first.
+# The kernel must not end the idle flow before the module evicts it.
 flowtable_timeout 30
 DPORT=5501 FIRST=40001
 lab bucket --src "$LAN_HOST4:$FIRST" --dst "$WAN_HOST4:$DPORT" >/tmp/bucket
@@ -51,29 +51,29 @@ all_streams()
 check "the ruleset loads" ruleset hardware
 peer capture >/dev/null
 check "as many flows as the bucket has slots are bound" fill
-check "none was refused" equal bucket-full "$(reject_of bucket-full)" 0
+check "no flow was refused" equal bucket-full "$(reject_of bucket-full)" 0
 check "one more opens" open_flow more "$extra"
 check "it is refused: bucket-full" wait_for 3 full 0
 check "its traffic goes by CPU" peer send more both 30 100 gap=2
 check "it is not bound" up_bound 0 "$extra"
 sleep $((FLOWTABLE_TIMEOUT + 5))
-check "those in use stay bound" all_streams $last
-check "and none makes room" equal evicted "$(stat_of evicted)" 0
+check "flows in use stay bound" all_streams $last
+check "no flow is evicted" equal evicted "$(stat_of evicted)" 0
 
-check "one of them pauses" peer halt f$last
+check "one of them stops sending" peer halt f$last
 paused=$(date +%s)
 check "nothing of it was lost" equal arrived "$(field got)" "$(field sent)"
 peer stream more up 5 100 >/dev/null
-check "the one that was refused gets in" wait_for 20 up_bound 1 "$extra"
+check "the refused flow is bound" wait_for 20 up_bound 1 "$extra"
 idle=$(($(date +%s) - paused))
 note "after $idle s"
-check "but not before the other has been idle for long" [ $idle -ge 6 ]
-check "which is not bound any more" up_bound 0 "${sports[last]}"
+check "this is not before the other has been idle for long" [ $idle -ge 6 ]
+check "the idle flow is not bound any more" up_bound 0 "${sports[last]}"
 check "one flow was evicted" equal evicted "$(stat_of evicted)" 1
 check "the others are still bound" all_streams $((last - 1))
 refused=$(reject_of bucket-full)
 check "the evicted flow goes on by CPU" peer send f$last both 30 100 gap=2
-check "and is refused now" wait_for 5 full "$refused"
+check "it is refused now" wait_for 5 full "$refused"
 
 for n in $(seq 0 $((last - 1))); do
 	peer halt "f$n" >/dev/null
@@ -88,5 +88,5 @@ counts()
 		exact udp "sport=$sport dport=$DPORT" lan "proto=udp sport=$sport" wan "proto=udp dport=$sport" || return 1
 	done
 }
-check_counts "conntrack's counts are exact for each of them" counts
+check_counts "conntrack's counts are exact for each flow" counts
 finish

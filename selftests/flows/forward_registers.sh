@@ -1,13 +1,14 @@
 #!/bin/bash
 # SPDX-License-Identifier: GPL-2.0-only
 # lab: own --append=iomem=relaxed
-# Where the ports' frames go: to the engine while there is a module, and then where they
-# went before. The kernel offers a flow again whose frames come to it: that is no failure.
+# The ports send their frames to the engine while the module is loaded, and afterwards to
+# where they sent them before. When frames of a flow come past the engine, the kernel offers
+# the flow again: the module takes that as a refresh, not as a failure.
 . "$(dirname "$0")/../lib/lib.sh"
 begin 8 none
 
-# Registers that a driver has claimed can be mapped only with iomem=relaxed.
-# Offsets in the frame engine of what the first and the second GDM have, bits 15:0.
+# The kernel lets others map registers that a driver has claimed only with iomem=relaxed.
+# Offsets of the forward registers of the first and the second GDM; the value is bits 15:0.
 GDMS=(0x500 0x1500)
 
 board()
@@ -32,7 +33,7 @@ forwards()
 	done
 }
 
-# to_cpu: as an Ethernet driver leaves them that has nothing offloaded; other bits stay
+# to_cpu: the value of an Ethernet driver without offload; other bits stay
 to_cpu()
 {
 	local gdm
@@ -47,7 +48,7 @@ KEPT=()
 for gdm in "${GDMS[@]}"; do
 	KEPT+=("$(devmem "$gdm" 32)")
 done
-check "without module all goes to the CPU" to_cpu
+check "without the module all frames go to the CPU" to_cpu
 load
 check "the ruleset loads" ruleset hardware
 check "a flow is offloaded" flow_offloaded f 5201 alone
@@ -67,11 +68,11 @@ offered_again()
 	[ "$(stat_of refreshed)" -gt "$refreshed" ] && equal rejected "$(stat_of rejected)" "$rejected" &&
 		bound_is 2 && equal bound_total "$(stat_of bound_total)" 2
 }
-check "past the engine it is offered again, and is the same flow" offered_again
+check "past the engine the kernel offers the flow again, and it is the same flow" offered_again
 peer close f >/dev/null
 nft delete table inet fw4
 check "rmmod" rmmod nft_offload
-check "all goes to the CPU again" forwards 0
+check "all frames go to the CPU again" forwards 0
 for n in "${!GDMS[@]}"; do
 	devmem "${GDMS[n]}" 32 "${KEPT[n]}"
 done

@@ -1,8 +1,8 @@
 #!/bin/bash
 # SPDX-License-Identifier: GPL-2.0-only
 # chips: all
-# Every kind of flow, all of them at once: each by the kernel's software path, and then
-# by hardware, which has to make the same frames of the same frames, field by field.
+# Every kind of flow, all at once. Each flow is sent by the kernel's software path and then by
+# hardware; hardware has to change the frames in the same way, field by field.
 . "$(dirname "$0")/../lib/lib.sh"
 
 FRAMES=24	# each way of each flow
@@ -67,7 +67,7 @@ network()
 
 second_lan()
 {
-	# Nobody is to be told that there is a way round the router.
+	# The router must not tell the hosts that there is a path without it.
 	sysctl -qw net.ipv4.conf.all.send_redirects=0 net.ipv4.conf.lan.send_redirects=0 &&
 		hosts nsenter --net=/run/netns/lan sysctl -qw net.ipv6.conf.eth0.accept_redirects=0 &&
 		ip addr add 198.51.100.1/24 dev lan && ip addr add 2001:db8:a::1/64 dev lan nodad &&
@@ -77,7 +77,7 @@ second_lan()
 		lan ping -c 1 -w 5 198.51.100.2 && lan ping -c 1 -w 5 2001:db8:a::2
 }
 
-# neighbours MS: for so long none is asked again
+# neighbours MS: no host asks for a neighbour again for so long
 neighbours()
 {
 	local set="for f in /proc/sys/net/ipv[46]/neigh/*/base_reachable_time_ms; do echo $1 >\$f; done"
@@ -110,8 +110,8 @@ clean_up()
 
 FLOWS=()	# their names; of each:
 declare -A OPEN	# how to open it
-declare -A WAY	# at which hosts its frames are looked at
-declare -A UP_OUT UP_IN DOWN_OUT DOWN_IN	# what they look like there: traffic.py
+declare -A WAY	# the hosts at which its frames are compared
+declare -A UP_OUT UP_IN DOWN_OUT DOWN_IN	# filters of traffic.py for them
 declare -A UP DOWN	# what the software path changed
 
 # flow NAME "PROTO FROM DST DPORT [OPTION…]" "HOST HOST" UP_OUT UP_IN DOWN_OUT DOWN_IN
@@ -133,16 +133,16 @@ tags()
 }
 
 PORT=4000	# the last one that is in use
-HIDDEN=		# those of flows whose source the router hides
-# far N: a port far from that of N + 1, as the engine's hash puts tuples that differ in
-# few bits into few buckets. With these no three share one, and all find a place.
+HIDDEN=		# ports of flows whose source address the router changes
+# far N: a port far from far N + 1. The engine's hash puts tuples that differ in few bits into
+# few buckets. With these ports no three flows share a bucket, and all flows find a slot.
 far()
 {
 	echo $((10000 + $1 * 118 % 50021))
 }
 
 # across NUMBER LAN_ENCAP WAN_ENCAP KIND…: flows from lan to wan; KIND is protocol and
-# family, and n if the router hides the source
+# family, and n if the router changes the source address
 across()
 {
 	local n=$1 lan wan kind proto family here there seen name
@@ -188,8 +188,8 @@ end_flow()
 	peer close f$ID
 }
 
-# sent NAME [GAP]: its frames, each way. All flows send before the first is looked at, so
-# that none waits for so long that it ends.
+# sent NAME [GAP]: its frames, each way. All flows send before the first is compared, or some
+# would end while they wait.
 sent()
 {
 	# shellcheck disable=SC2086 # nothing, or a word
@@ -198,7 +198,7 @@ sent()
 
 sent_slowly()
 {
-	# A processor takes them more slowly.
+	# The CPU takes frames more slowly.
 	sent "$1" gap=1
 }
 
@@ -295,7 +295,7 @@ flow "source and destination changed" "tcp lan 198.51.100.9 5006 sport=$(far 500
 	"src=$LAN_HOST4 dst=198.51.100.9 dport=5006" "src=$router dst=$there dport=$(far 6006)" \
 	"src=$there dst=$router sport=$(far 6006)" "src=198.51.100.9 dst=$LAN_HOST4 sport=5006"
 for there in 198.51.100.2 2001:db8:a::2; do
-	flow "out where it came in, to $there" "udp lan $there 5007 sport=$(far 5007) to=lan2" "lan lan" \
+	flow "out by the port at which it came in, to $there" "udp lan $there 5007 sport=$(far 5007) to=lan2" "lan lan" \
 		"dst=$there dport=5007 smac=$LAN_HOST_MAC" "dst=$there dport=5007 dmac=$LAN2_MAC" \
 		"src=$there sport=5007 smac=$LAN2_MAC" "src=$there sport=5007 dmac=$LAN_HOST_MAC"
 done
@@ -314,7 +314,7 @@ for words in "${NETWORKS[@]}"; do
 	check "network $words" network $words
 done
 check "two subnets at the lan" second_lan
-# What reaches the router from here on are frames of the flows.
+# From here on only frames of the flows reach the router.
 neighbours 3600000
 # Longer than the test lets a flow wait.
 flowtable_timeout 30
@@ -339,7 +339,7 @@ check "the ruleset for hardware loads" ruleset hardware
 peer capture >/dev/null
 check "all flows begin again" each begin_flow
 check "all are bound, both ways" all_bound
-check "all of them in conntrack" in_conntrack '[HW_OFFLOAD]'
+check "conntrack shows all of them" in_conntrack '[HW_OFFLOAD]'
 RX_BEFORE=$(router_rx)
 check "all send again" each sent
 check "under 1 % of the frames reached the router" few_seen

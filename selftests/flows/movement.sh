@@ -2,9 +2,10 @@
 # SPDX-License-Identifier: GPL-2.0-only
 # lab: own --vcpus 2
 # oracle: none
-# What moves under a flow: a host gets another Ethernet address or goes to another port of a
-# bridge, a route leads elsewhere, the router loses an address. 100 ms after the kernel knows
-# of it, hardware does not forward the old way any more, and the flow comes back on the new one.
+# The path of a flow changes: a host gets another Ethernet address or goes to another port of a
+# bridge, a route leads elsewhere, the router loses an address. 100 ms after the kernel knows of
+# the change, hardware does not forward on the old path any more, and the flow comes back on the
+# new path.
 . "$(dirname "$0")/../lib/lib.sh"
 begin 47
 needs_oracle
@@ -22,8 +23,8 @@ streams()
 	done
 }
 
-# settled OLD NEW: what is sent 100 ms from now on comes out as NEW says, and nothing as OLD says.
-# Both are filters of traffic.py, and ALSO is what all frames that are looked at have.
+# settled OLD NEW: frames that are sent 100 ms from now on come out as NEW says, and none as OLD
+# says. Both are filters of traffic.py. ALSO is a filter for all frames that count.
 settled()
 {
 	usleep 100000
@@ -57,7 +58,7 @@ open_to()
 
 back()
 {
-	# Nothing comes the other way, so the engine may have let that go.
+	# No packet comes back, so the entry of the reverse direction may have aged out.
 	bound_is 3 "orig=[^ ]*->[^ ]*:530[123] " && return 0
 	cat "$ENGINE/bind"
 	tail -n 5 "$ENGINE/rejects"
@@ -71,8 +72,8 @@ ip route add $FAR4/32 via "$WAN_HOST4"
 check "the ruleset loads" ruleset hardware
 peer capture >/dev/null
 check "a flow to a neighbour is in hardware" open_to near "$WAN_HOST4" 5301
-check "one to a host behind it, too" open_to far $FAR4 5302
-check "one over IPv6, too" open_to six "$WAN_HOST6" 5303
+check "a flow to a host behind it is, too" open_to far $FAR4 5302
+check "a flow over IPv6 is, too" open_to six "$WAN_HOST6" 5303
 streams near far six >"$OUT"
 moved=$(stat_of moved)
 
@@ -87,16 +88,16 @@ check "the host gets another Ethernet address" new_mac $OTHER_MAC
 ALSO="proto=udp dport=5301"
 check "frames go there at once" settled "$TO_OLD" "$TO_NEW"
 ALSO="proto=udp dport=5302"
-check "so do those of which it is the gateway" only "$TO_OLD" "$TO_NEW"
+check "so do frames of which it is the gateway" only "$TO_OLD" "$TO_NEW"
 ALSO="proto=udp dport=5303"
-check "and over IPv6" only "$TO_OLD" "$TO_NEW"
-check "they were in hardware, and had to leave it" moved_since "$moved"
-check "they come back" wait_for 8 back
+check "so do frames over IPv6" only "$TO_OLD" "$TO_NEW"
+check "the flows were in hardware, and had to leave it" moved_since "$moved"
+check "the flows come back" wait_for 8 back
 check "the old address is in no entry" not grep -q "eth=[^ ]*$WAN_HOST_MAC" "$ENGINE/bind"
 new_mac "$WAN_HOST_MAC" >"$OUT" 2>&1
-check "they come back once more" wait_for 8 back
+check "with the first address they come back once more" wait_for 8 back
 
-# nf_flowtable keeps the way of flows that hardware has not got, and would offer them by it.
+# nf_flowtable keeps the path of flows that are not in hardware, and would offer them with it.
 by_software()
 {
 	echo 1 >"$ENGINE/pause" && echo all >"$ENGINE/flush" && peer capture || return 1
@@ -106,57 +107,57 @@ by_software()
 check "they go on in software" by_software
 new_mac $OTHER_MAC >"$OUT" 2>&1
 ALSO=proto=udp
-check "what software forwards goes to the new address, too" settled "$TO_OLD" "$TO_NEW"
+check "frames by software go to the new address, too" settled "$TO_OLD" "$TO_NEW"
 echo 0 >"$ENGINE/pause"
-check "and comes back to hardware" wait_for 8 back
-check "with that" not grep -q "eth=[^ ]*$WAN_HOST_MAC" "$ENGINE/bind"
+check "the flows come back to hardware" wait_for 8 back
+check "they have the new address" not grep -q "eth=[^ ]*$WAN_HOST_MAC" "$ENGINE/bind"
 new_mac "$WAN_HOST_MAC" >"$OUT" 2>&1
-check "as once before" wait_for 8 back
+check "with the first address they come back" wait_for 8 back
 
 # --- a route -----------------------------------------------------------------------------------
-# The kernel tells of these before they are in place, and flows that come back until then have
-# the old way. Seldom, as that takes it microseconds; here it takes 150 ms.
+# The kernel announces a change of routes before it makes the change. A flow that comes back in
+# between has the old path. That takes microseconds, so it is rare; here it takes 150 ms.
 check "the kernel is slow to change routes" insmod "$ORACLE" slow=150
-check "another gateway" peer station wan other $OTHER_MAC $OTHER4/24
+check "there is another gateway" peer station wan other $OTHER_MAC $OTHER4/24
 ping -c 1 -w 5 $OTHER4 >"$OUT" 2>&1
 moved=$(stat_of moved)
 ip route replace $FAR4/32 via $OTHER4
 ALSO="proto=udp dport=5302"
 check "a route that changes takes its flow with it" settled "$TO_OLD" "$TO_NEW"
-check "which was in hardware" moved_since "$moved"
-check "others stay" bound_is 1 "orig=[^ ]*->[^ ]*:5301 "
+check "the flow was in hardware" moved_since "$moved"
+check "other flows stay" bound_is 1 "orig=[^ ]*->[^ ]*:5301 "
 ip route replace $FAR4/32 via "$WAN_HOST4"
-check "and back" settled "$TO_NEW" "$TO_OLD"
+check "so does the change back" settled "$TO_NEW" "$TO_OLD"
 
-# The route stays, and a rule has the packets of one host look into another table.
+# The route stays, and a rule sends the packets of one host to another table.
 check "it is in hardware" wait_for 8 bound_is 1 "orig=[^ ]*->[^ ]*:5302 "
 moved=$(stat_of moved)
 ip route add $FAR4/32 via $OTHER4 table 77
 ip rule add from "$LAN_HOST4" to $FAR4 table 77
-check "a rule that comes takes the flow along" settled "$TO_OLD" "$TO_NEW"
-check "which was in hardware" moved_since "$moved"
+check "a new rule takes its flow with it" settled "$TO_OLD" "$TO_NEW"
+check "the flow was in hardware when the rule came" moved_since "$moved"
 ip rule del table 77
-check "and one that goes" settled "$TO_NEW" "$TO_OLD"
+check "so does a rule that goes" settled "$TO_NEW" "$TO_OLD"
 ip route flush table 77
 
-# A nexthop object changes and the route, which names it, does not.
+# A nexthop object changes; the route that names it does not.
 ip nexthop add id 7 via "$WAN_HOST4" dev wan
 ip route replace $FAR4/32 nhid 7
 check "by a nexthop object it is in hardware" wait_for 8 bound_is 1 "orig=[^ ]*->[^ ]*:5302 "
 moved=$(stat_of moved)
 ip nexthop replace id 7 via $OTHER4 dev wan
 check "the object leads elsewhere" settled "$TO_OLD" "$TO_NEW"
-check "and had it leave hardware" moved_since "$moved"
+check "the flow had to leave hardware" moved_since "$moved"
 for flow in near far six; do
 	peer halt $flow >"$OUT"
 	peer close $flow >"$OUT"
 done
 ip route del $FAR4/32
 ip nexthop del id 7
-check "it is as fast as ever" rmmod nft_offload_oracle
+check "the kernel is as fast as before" rmmod nft_offload_oracle
 
 # --- a flow that waits to be offered --------------------------------------------------------------
-# The kernel has a queue for these, and takes none back that ends before it is its turn.
+# The kernel queues offers, and does not withdraw the offer of a flow that ends meanwhile.
 QUEUE=/sys/devices/virtual/workqueue/nf_ft_offload_add/max_active
 nft delete table inet fw4
 conntrack -F >/dev/null 2>&1
@@ -179,16 +180,16 @@ check "a flow waits until another one was offered" waits
 ended=$(reject_of ended)
 ip route replace $FAR4/32 via $OTHER4
 ALSO="proto=udp dport=5307"
-FOR=$((3 * SLOW)) check "its way changes meanwhile, and the old one is never taken" settled "$TO_OLD" "$TO_NEW"
-check "when it was its turn it was refused" equal "refused, as it had ended" "$(($(reject_of ended) > ended))" 1
-check "it comes back" wait_for 8 bound_is 1 "orig=[^ ]*->[^ ]*:5307 "
+FOR=$((3 * SLOW)) check "its path changes meanwhile, and no frame takes the old one" settled "$TO_OLD" "$TO_NEW"
+check "the module refused the cancelled offer" equal "refused, as it had ended" "$(($(reject_of ended) > ended))" 1
+check "the flow comes back" wait_for 8 bound_is 1 "orig=[^ ]*->[^ ]*:5307 "
 peer halt late >"$OUT"
 peer close late >"$OUT"
 peer close turn >"$OUT"
 ip route del $FAR4/32
 nft delete table inet fw4
 echo "$at_once" >"$QUEUE"
-check "it is as fast as ever" rmmod nft_offload_oracle
+check "the kernel is as fast as before" rmmod nft_offload_oracle
 
 # --- an address of the router --------------------------------------------------------------------
 conntrack -F >/dev/null 2>&1

@@ -1,9 +1,9 @@
 #!/bin/bash
 # SPDX-License-Identifier: GPL-2.0-only
 # lab: own --isp
-# PPPoE at the wan, without and with a VLAN tag, with IPv4 and IPv6: hardware makes
-# the same frames as the kernel does, leaves to it what is not for hardware, and
-# forgets a session that has ended.
+# PPPoE at the wan, without and with a VLAN tag, with IPv4 and IPv6: hardware makes the same
+# frames as the kernel, leaves the other frames of a session to the kernel, and forgets a
+# session that has ended.
 . "$(dirname "$0")/../lib/lib.sh"
 . "$(dirname "$0")/../lib/encap.sh"
 begin $((3 + 8 * LIKE_POINTS + 5 + 2 + 8 + 3 * 5 + 1 + 1))
@@ -11,7 +11,7 @@ with_tags - p udp4nx udp6 tcp4n tcp6x
 with_tags - 20.p udp4nx tcp6x
 with_tags 10 p udp4n udp6x
 
-# Two flows in the session, one of them with NAT; none of them ends for being idle.
+# Two flows in the session, one of them with NAT; neither ends because it is idle.
 two_flows()
 {
 	peer open a udp lan "$ISP_HOST4" 6001 && peer open b udp lan "$ISP_HOST6" 6002 &&
@@ -40,8 +40,8 @@ echoes()
 }
 check "LCP echoes go on while flows are in hardware" echoes
 
-# sized FLOW SIZE HEADERS [df]: ten packets of SIZE bytes; how many arrived, and whether by
-# way of the CPU, which sees some of LCP meanwhile
+# sized FLOW SIZE HEADERS [df]: ten packets of SIZE bytes. ARRIVED is how many arrived, WAY
+# whether the CPU saw them; the CPU sees some frames of LCP meanwhile
 sized()
 {
 	local seen
@@ -74,11 +74,11 @@ fragmented()
 check "IPv4: packets of the session's MTU are forwarded by hardware" all_by_hardware a 1492 28 df
 check "IPv6: packets of the session's MTU are forwarded by hardware" all_by_hardware b 1492 48 df
 # The engine takes PPPoE's 8 bytes for a tag's 4.
-check "IPv4: up to 4 bytes more are too" all_by_hardware a 1496 28 df
-check "IPv6: up to 4 bytes more are too" all_by_hardware b 1496 48 df
-check "IPv4: larger ones are answered by the router" too_big a 1497 28 df proto=icmp
-check "IPv6: larger ones are answered by the router" too_big b 1497 48 df proto=icmp6
-check "IPv4: larger ones are fragmented by the router" fragmented
+check "IPv4: so are packets of up to 4 bytes more" all_by_hardware a 1496 28 df
+check "IPv6: so are packets of up to 4 bytes more" all_by_hardware b 1496 48 df
+check "IPv4: the router answers larger packets" too_big a 1497 28 df proto=icmp
+check "IPv6: the router answers larger packets" too_big b 1497 48 df proto=icmp6
+check "IPv4: the router fragments larger packets" fragmented
 
 # --- the end of a session -----------------------------------------------------------------
 
@@ -97,14 +97,14 @@ cut_off()
 	lab link wan down
 }
 
-# silent SESSION: flows that still send do not do so with this number
+# silent SESSION: flows still send, but not with this session's number
 silent()
 {
 	peer capture && peer burst a up 50 200 && peer burst b up 50 200 &&
 		equal "frames of session $1" "$(frames wan in "pppoe=$1")" 0
 }
 
-# anew SESSION: the next one has another number, and flows are bound in it
+# anew SESSION: the next session has another number, and flows are bound in it
 anew()
 {
 	dial wan && not equal session "$SESSION" "$1" && reached || return 1
@@ -117,9 +117,9 @@ anew()
 
 for end in ended killed cut_off; do
 	old=$SESSION
-	check "$end: the session" $end
+	check "$end: the session ends" $end
 	check "$end: nothing is bound a moment later" wait_for 1 bound_is 0
-	check "$end: nor in the engine" engine_bound_is 0
+	check "$end: nothing is bound in the engine" engine_bound_is 0
 	if [ $end = cut_off ]; then
 		check "$end: pppd gives up" wait_for 10 not test -e "$SESSION_PID"
 		lab link wan up

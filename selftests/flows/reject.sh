@@ -1,6 +1,6 @@
 #!/bin/bash
 # SPDX-License-Identifier: GPL-2.0-only
-# What cannot be offloaded is refused with its reason, and goes on by CPU.
+# The module refuses flows that it cannot offload, with a reason, and they go on by CPU.
 . "$(dirname "$0")/../lib/lib.sh"
 begin 22
 
@@ -27,14 +27,14 @@ with_dummy()
 
 check "every reason is listed" sh -c "[ \$(wc -l <'$ENGINE/rejects') -gt 10 ]"
 
-# A member that is nobody's port.
+# A member that is no port of the engine.
 ip link add dummy0 type dummy
 ip link set dummy0 up
 check "a flowtable with a foreign member is refused as a whole" not with_dummy
-check "one with the ports alone loads" ruleset hardware
-check "beside it a foreign member is refused too" not nft 'add table inet other; add flowtable inet other ft {
+check "a flowtable with the ports alone loads" ruleset hardware
+check "a second flowtable with a foreign member is refused too" not nft 'add table inet other; add flowtable inet other ft {
 	hook ingress priority 0; devices = { "dummy0" }; flags offload; }'
-check "which touches no flow of the ports" flow_offloaded f 5201 alone
+check "this touches no flow of the ports" flow_offloaded f 5201 alone
 peer close f >/dev/null
 
 # Translation of IPv6.
@@ -47,8 +47,8 @@ check "IPv6 NAT: the right frames came out at the wan" same_frames \
 	lan "proto=udp src=$LAN_HOST6 dport=5206" wan "proto=udp src=$WAN_ROUTER6 dport=5206"
 peer close g >/dev/null
 
-# Out by a device that is no port: the kernel does not even offer it, but were it
-# offered the hardware would send it to the wrong place.
+# A flow that leaves by a device that is no port. The kernel does not offer it; if it did, the
+# hardware would send it to the wrong place.
 ip netns add other
 ip link add up0 type veth peer name eth0 netns other
 ip addr add 198.51.100.1/24 dev up0
@@ -74,13 +74,13 @@ for n in range(20):
 }
 wait_for 3 sh -c 'ip netns exec other ss -lun | grep -q 5207' >"$OUT"
 check "a flow to a foreign device goes by CPU" echoes
-check "and is not bound" bound_is 0 5207
+check "it is not bound" bound_is 0 5207
 kill $echoer
 ip netns del other
 ip link del up0 2>/dev/null
 
-# Tags that cannot be offloaded. Three are more than the kernel's flowtable holds:
-# such a flow is never offered, so the reason for it (vlan-depth) does not show.
+# Tags that the chip cannot offload. The kernel's flowtable holds two tags and never offers a
+# flow with three, so the reason for it (vlan-depth) does not show.
 # tagged WHAT REASON VLAN TAGS [PROTO]
 tagged()
 {
@@ -113,6 +113,6 @@ tagged()
 tagged "an 802.1ad tag" vlan-8021ad 7 ad7 802.1ad
 tagged "three tags" "" 7.8.9 7.8.9
 
-check "refusals are summed in stats" sh -c "[ $(stat_of rejected) -gt 0 ]"
+check "stats has the sum of all refusals" sh -c "[ $(stat_of rejected) -gt 0 ]"
 check "the ports' own flows are offloaded as before" flow_offloaded f 5209
 finish

@@ -1,8 +1,8 @@
 #!/bin/bash
 # SPDX-License-Identifier: GPL-2.0-only
-# Flows that pass a device with a shaping qdisc stay in software, where they pass it, and
-# others do not: whether the shaper is at the port, at a VLAN or PPP device above it, or at
-# an IFB for what arrives, and whenever it comes and goes.
+# A flow that passes a device with a shaper stays in software, so that the shaper sees its
+# packets; other flows are offloaded. The shaper is at the port, at a VLAN or PPP device above
+# it, or at an IFB for packets that arrive, and it comes and goes.
 . "$(dirname "$0")/../lib/lib.sh"
 . "$(dirname "$0")/../lib/bridged.sh"
 KINDS=(cake htb hfsc tbf netem prio)
@@ -16,7 +16,7 @@ shape()
 {
 	local dev=$1
 	case $2 in
-	# It drops what waits for a twentieth of this, as it does on a kernel with checks.
+	# It drops packets that wait for a twentieth of this; on a kernel with checks packets do.
 	cake) tc qdisc replace dev "$dev" root cake bandwidth 50mbit rtt 10s ;;
 	htb) tc qdisc replace dev "$dev" root handle 1: htb default 1 &&
 		tc class add dev "$dev" parent 1: classid 1:1 htb rate 50mbit ;;
@@ -24,7 +24,7 @@ shape()
 		tc class add dev "$dev" parent 1: classid 1:1 hfsc sc rate 50mbit ul rate 50mbit ;;
 	tbf) tc qdisc replace dev "$dev" root "${TBF[@]}" ;;
 	netem) tc qdisc replace dev "$dev" root netem rate 50mbit limit 10000 ;;
-	# Shapes by what is below it.
+	# A qdisc below it shapes.
 	prio) tc qdisc replace dev "$dev" root handle 1: prio && tc qdisc add dev "$dev" parent 1:2 "${TBF[@]}" ;;
 	esac
 }
@@ -34,7 +34,7 @@ unshape()
 	tc qdisc del dev "$1" root
 }
 
-# shaped_packets DEV: that passed its root qdisc
+# shaped_packets DEV: how many packets passed its root qdisc
 shaped_packets()
 {
 	tc -s qdisc show dev "$1" root | awk '/ Sent / { print $4; exit }'
@@ -44,14 +44,16 @@ now() { awk '{ print $1 * 100 }' /proc/uptime; }
 
 # --- what is bound -----------------------------------------------------------------------
 
-# bound_are UP DOWN [DPORT]: of the flow to that port: what the lan sends, and what it gets
+# bound_are UP DOWN [DPORT]: how many entries of the flow to that port are bound, for packets
+# that the lan sends and for packets that it gets
 bound_are()
 {
 	equal "bound of what the lan sends to ${3-5201}" "$(bound "orig=[^ ]*:${3-5201} ")" "$1" &&
 		equal "bound of what it gets from there" "$(bound "orig=[^ ]*:${3-5201}->")" "$2"
 }
 
-# become FLOW UP DOWN [DPORT]: with traffic, in HUNDREDTHS of a second
+# become FLOW UP DOWN [DPORT]: the same after some traffic; HUNDREDTHS is the time it took, in
+# hundredths of a second
 become()
 {
 	local begun n
@@ -71,7 +73,7 @@ become()
 	return 1
 }
 
-# stay FLOW UP DOWN [DPORT]: for longer than two looks
+# stay FLOW UP DOWN [DPORT]: the same for longer than two scans for shapers take
 stay()
 {
 	local n
@@ -81,7 +83,7 @@ stay()
 	done
 }
 
-# within_2s COMMAND…: and a little that looking takes
+# within_2s COMMAND…: and the little time that the test itself takes
 within_2s()
 {
 	"$@" && [ "$HUNDREDTHS" -le 240 ]
@@ -105,7 +107,7 @@ passes()
 	[ $(($(shaped_packets "$1") - before)) -ge 60 ]
 }
 
-# bypasses DEV FLOW up|down: none does
+# bypasses DEV FLOW up|down: no frame passes the shaper
 bypasses()
 {
 	local before
@@ -131,36 +133,36 @@ check "it is offloaded" offloaded f :5201
 for kind in "${KINDS[@]}"; do
 	shape wan "$kind"
 	count=$(reject_of shaped-egress)
-	check "$kind: what leaves by the wan is in software within 2 s, what arrives is not" within_2s become f 0 1
-	check "$kind: it is refused as shaped-egress" wait_for 3 eval \
+	check "$kind: packets that leave by the wan are in software within 2 s, packets that arrive are not" within_2s become f 0 1
+	check "$kind: the module refuses the flow as shaped-egress" wait_for 3 eval \
 		"peer send f up 1 100 && refused_more $count"
-	check "$kind: it passes the shaper" passes wan f up
+	check "$kind: its packets pass the shaper" passes wan f up
 	unshape wan
-	check "$kind: gone, both are offloaded again" become f 1 1
+	check "$kind: without it both directions are offloaded again" become f 1 1
 done
 tc qdisc replace dev wan root fq_codel
-check "fq_codel shapes nothing" stay f 1 1
+check "fq_codel is no shaper: both directions stay offloaded" stay f 1 1
 unshape wan
-check_counts "conntrack's counts are exact after all of that" exact_to "$WAN_HOST4" 5201
+check_counts "conntrack's counts are exact after all this" exact_to "$WAN_HOST4" 5201
 check "the log names the device, once" log_has 1 'nft_offload .*: wan has a shaping qdisc \(cake\)'
 dmesg | grep 'shaping qdisc' | while read -r line; do note "$line"; done
 
 nft delete table inet fw4
 shape wan cake
 ruleset hardware
-check "a shaper that was there first: what leaves is not offloaded" become f 0 1
-check "nor is it later" stay f 0 1
+check "a shaper that was there first: packets that leave are not offloaded" become f 0 1
+check "they are not offloaded later" stay f 0 1
 unshape wan
-check "and is when the shaper is gone" become f 1 1
+check "they are when the shaper is gone" become f 1 1
 
 # --- by policy -------------------------------------------------------------------------------
 
 policy() { echo "refuse_shaped $1" >"$ENGINE/policy" && grep -x "refuse_shaped $1" "$ENGINE/policy"; }
 shape wan cake
-check "a shaper: what leaves is in software" become f 0 1
-check "without the policy: in hardware" eval 'policy 0 && become f 1 1'
-check "where it bypasses the shaper" bypasses wan f up
-check "with it: in software when it is written" eval 'policy 1 && bound_are 0 1'
+check "a shaper: packets that leave are in software" become f 0 1
+check "without the policy they are in hardware" eval 'policy 0 && become f 1 1'
+check "there they bypass the shaper" bypasses wan f up
+check "with the policy they are in software as soon as it is written" eval 'policy 1 && bound_are 0 1'
 nft delete table inet fw4
 peer close f >"$OUT"
 rmmod nft_offload
@@ -169,13 +171,13 @@ load refuse_shaped=0
 conntrack -F >/dev/null 2>&1
 peer capture >"$OUT"
 ruleset hardware
-check "without it by parameter: in hardware" eval "peer open f udp lan $WAN_HOST4 5201 && become f 1 1"
+check "without the policy, by parameter, the flow is in hardware" eval "peer open f udp lan $WAN_HOST4 5201 && become f 1 1"
 check "the log does not mention it" log_has 0 'shaping qdisc'
-check "with it by file: in software" eval 'policy 1 && become f 0 1'
+check "with the policy, by file, it is in software" eval 'policy 1 && become f 0 1'
 unshape wan
-check "and back when the shaper is gone" become f 1 1
+check "it is back when the shaper is gone" become f 1 1
 
-# --- for what arrives, by way of an IFB -----------------------------------------------------
+# --- packets that arrive, through an IFB -----------------------------------------------------
 
 modprobe -a ifb sch_ingress cls_matchall act_mirred
 ip link add ifb-wan type ifb
@@ -184,11 +186,11 @@ tc qdisc add dev wan handle ffff: ingress
 tc filter add dev wan parent ffff: matchall action mirred egress redirect dev ifb-wan
 check "an IFB that does not shape changes nothing" stay f 1 1
 shape ifb-wan cake
-check "one that shapes: what arrives is in software within 2 s, what leaves is not" within_2s become f 1 0
-check "it passes the shaper" passes ifb-wan f down
+check "an IFB that shapes: packets that arrive are in software within 2 s, packets that leave are not" within_2s become f 1 0
+check "they pass the shaper" passes ifb-wan f down
 check "the log names the device" log_has 1 'wan has filters for what arrives and ifb-wan a shaping qdisc \(cake\)'
 tc qdisc del dev wan ingress
-check "gone, both are offloaded again" become f 1 1
+check "without it both directions are offloaded again" become f 1 1
 ip link del ifb-wan
 check_counts "conntrack's counts are exact" exact_to "$WAN_HOST4" 5201
 
@@ -207,22 +209,22 @@ modprobe 8021q
 check "a VLAN at the wan" vlan 20 198.51.100
 check "a flow in it is offloaded" eval 'peer open v udp lan 198.51.100.2 5220 && offloaded v :5220'
 shape wan.20 cake
-check "a shaper at the VLAN device: what leaves there is not offloaded" within_2s become v 0 1 5220
-check "what leaves by the port without the tag is" stay f 1 1
-check "the log says more" log_has 1 'wan.20 has a shaping qdisc \(cake\).*nf_flowtable bypasses it as well'
-check "since nf_flowtable bypasses it in software" bypasses wan.20 v up
+check "a shaper at the VLAN device: packets that leave there are not offloaded" within_2s become v 0 1 5220
+check "packets that leave by the port without the tag are offloaded" stay f 1 1
+check "the log says that nf_flowtable bypasses it" log_has 1 'wan.20 has a shaping qdisc \(cake\).*nf_flowtable bypasses it as well'
+check "nf_flowtable bypasses it in software" bypasses wan.20 v up
 except()
 {
 	EXCEPT='iifname != "wan.20" oifname != "wan.20"' ruleset hardware && conntrack -F &&
 		peer send v both 2 100 && become f 1 1 && bound_are 0 0 5220
 }
-check "with a ruleset that keeps that device out of the flowtable" except
-check "nothing does" passes wan.20 v up
+check "a ruleset keeps that device out of the flowtable" except
+check "then all packets pass the shaper" passes wan.20 v up
 ruleset hardware
 unshape wan.20
-check "gone, both directions are offloaded" become v 1 1 5220
+check "without it both directions are offloaded" become v 1 1 5220
 shape wan tbf
-check "a shaper at the port is for the VLAN as well" eval 'become v 0 1 5220 && become f 0 1'
+check "a shaper at the port also shapes the VLAN" eval 'become v 0 1 5220 && become f 0 1'
 unshape wan
 
 # --- sessions of PPPoE -----------------------------------------------------------------------
@@ -245,13 +247,13 @@ check "two sessions at the wan" eval 'session 7 198.18.7 && session 8 198.18.8'
 check "a flow in each is offloaded" eval 'peer open p udp lan 198.18.7.2 5207 && offloaded p :5207 &&
 	peer open q udp lan 198.18.8.2 5208 && offloaded q :5208'
 shape ppp-7 cake
-check "a shaper at the first: what leaves there is not offloaded" within_2s become p 0 1 5207
-check "what leaves in the other session is" stay q 1 1 5208
-check "what leaves in none is" stay f 1 1
+check "a shaper at the first: packets that leave there are not offloaded" within_2s become p 0 1 5207
+check "packets that leave in the other session are offloaded" stay q 1 1 5208
+check "packets that leave in no session are offloaded" stay f 1 1
 check "the log names the device" log_has 1 'ppp-7 has a shaping qdisc \(cake\)'
-check "in software nf_flowtable bypasses it" bypasses ppp-7 p up
+check "nf_flowtable bypasses it in software" bypasses ppp-7 p up
 unshape ppp-7
-check "gone, both directions are offloaded" become p 1 1 5207
+check "without it both directions are offloaded" become p 1 1 5207
 for flow in v p q; do peer close $flow; done >"$OUT"
 kill "${SESSIONS[@]}"
 for name in wan.20 wan.p7 wan.p8; do peer unplug $name; done >"$OUT"
@@ -277,9 +279,9 @@ few()
 	done
 }
 check "17 VLANs are shaped" many
-check "that is too many to tell apart: nothing that leaves by the port is offloaded" become f 0 1
-check "fewer are gone" few
-check "then it is" become f 1 1
+check "the module cannot tell so many apart: no packet that leaves by the port is offloaded" become f 0 1
+check "all but one are deleted" few
+check "then packets that leave are offloaded" become f 1 1
 ip link del wan.101
 peer close f >"$OUT"
 nft delete table inet fw4
@@ -289,14 +291,14 @@ conntrack -F >/dev/null 2>&1
 
 check "a bridge" bridge_up
 peer capture >"$OUT"
-check "the flow of a rule is offloaded" eval "rules && peer open f udp lan $THERE4 5500 && busy f 2"
+check "the flow of a filter is offloaded" eval "rules && peer open f udp lan $THERE4 5500 && busy f 2"
 shape wan cake
-check "with a shaper at the wan what leaves there is not" within_2s become f 0 1 5500
-check "it passes the shaper" passes wan f up
+check "with a shaper at the wan packets that leave there are not" within_2s become f 0 1 5500
+check "they pass the shaper" passes wan f up
 unshape wan
-check "gone, it is again" busy f 2
+check "without it they are offloaded again" busy f 2
 shape br0 cake
-check "a shaper at the bridge is for all that leaves by its ports" within_2s become f 0 0 5500
+check "a shaper at the bridge shapes all packets that leave by its ports" within_2s become f 0 0 5500
 unshape br0
 check_counts "tc's counts are exact" eval 'counts_are lan wan && counts_are wan lan'
 no_rules

@@ -1,7 +1,7 @@
 #!/bin/bash
 # SPDX-License-Identifier: GPL-2.0-only
-# The kernel's own software flowtable, without the module: what the hardware is
-# measured against, and a test of the lab and of the library themselves.
+# The kernel's own software flowtable, without the module. Other tests compare hardware with
+# it; this test also checks the lab and the library.
 . "$(dirname "$0")/../lib/lib.sh"
 begin 12 none
 
@@ -19,5 +19,5 @@ for proto in udp tcp; do
 	check "$proto: accounting is exact" exact $proto dport=5201 lan "$tuple" wan "$back"
 	conntrack -F >/dev/null 2>&1
 done
-check "a hardware flowtable is refused where nobody drives the ports" not ruleset hardware
+check "a hardware flowtable is refused where no driver has the ports" not ruleset hardware
 finish

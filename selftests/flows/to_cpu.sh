@@ -1,7 +1,7 @@
 #!/bin/bash
 # SPDX-License-Identifier: GPL-2.0-only
-# Frames of an offloaded flow that the hardware must leave to the CPU: the end of
-# a TCP connection, fragments, IP options, the last hop of a TTL.
+# Frames of an offloaded flow that the hardware must leave to the CPU: FIN and RST of a TCP
+# connection, fragments, frames with IP options or with TTL 1.
 . "$(dirname "$0")/../lib/lib.sh"
 begin 14
 
@@ -9,8 +9,8 @@ check "the ruleset loads" ruleset hardware
 check "a UDP flow is offloaded" flow_offloaded f 5201 alone
 tuple="proto=udp src=$LAN_HOST4 dst=$WAN_HOST4"
 
-# The host has other things to say as well: only frames between these two are counted, as
-# they come in at the router's port.
+# The host also sends other frames. So the router's port counts only frames between these two
+# addresses, as they come in.
 nft -f - <<END
 table inet watch {
 	chain lan {
@@ -24,7 +24,7 @@ reached()
 	nft list chain inet watch lan | sed -n 's/.*counter packets \([0-9]*\).*/\1/p'
 }
 
-# more_reached COUNT, reached_is COUNT: the router's port
+# more_reached COUNT, reached_is COUNT: frames at the router's port
 more_reached()
 {
 	[ "$(reached)" -gt "$1" ]
@@ -34,7 +34,7 @@ reached_is()
 	equal "frames of the flow that reached the router" "$(reached)" "$1"
 }
 
-# to_cpu KIND: one frame of that kind, seen by the router's port
+# to_cpu KIND: the router's port sees one frame of that kind
 to_cpu()
 {
 	local before
@@ -51,14 +51,14 @@ check "a plain frame comes out at the wan" same_frames lan "$tuple" wan "$tuple"
 check "it does not reach the router" reached_is "$before"
 
 check "a frame with IP options reaches the router" to_cpu options
-check "and is forwarded by it" same_frames lan "$tuple options=1" wan "$tuple options=1"
+check "the router forwards it" same_frames lan "$tuple options=1" wan "$tuple options=1"
 check "a fragment reaches the router" to_cpu fragment
 check "a frame with TTL 1 reaches the router" to_cpu ttl1
-check "and is not forwarded" equal frames "$(frames wan in proto=udp src="$LAN_HOST4" dst="$WAN_HOST4")" 0
-check "but answered" equal "ICMP errors" "$(frames lan in proto=icmp src="$LAN_ROUTER4")" 1
+check "the router does not forward it" equal frames "$(frames wan in proto=udp src="$LAN_HOST4" dst="$WAN_HOST4")" 0
+check "it answers" equal "ICMP errors" "$(frames lan in proto=icmp src="$LAN_ROUTER4")" 1
 peer close f >/dev/null
 
-# Every FIN or RST that was sent came by the CPU.
+# The CPU saw every FIN or RST that was sent.
 ends_seen()
 {
 	[ "$ends" -gt 0 ] && [ "$seen" -ge "$ends" ]
@@ -74,7 +74,7 @@ for end in close reset; do
 	peer $end g >/dev/null
 	ends=$(($(frames lan out proto=tcp has="$flag") + $(frames wan out proto=tcp has="$flag")))
 	seen=$(($(router_rx) - before))
-	check "TCP $end: $flag is seen by the router" ends_seen
+	check "TCP $end: the router sees $flag" ends_seen
 	check "TCP $end: the flow leaves the hardware" wait_for 5 bound_is 0 5202
 done
 finish

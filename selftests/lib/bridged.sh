@@ -1,11 +1,11 @@
 # SPDX-License-Identifier: GPL-2.0-only
 # shellcheck shell=bash
 #
-# A bridge over lan and wan in the router, hosts in one subnet, and rules of tc's flower
-# for their Ethernet addresses. For bridge.sh and bridge_vlan.sh, which read lib.sh.
+# A bridge over lan and wan in the router, hosts in one subnet, and filters of tc's flower for their
+# Ethernet addresses. For bridge.sh, bridge_vlan.sh and shaped.sh, which read lib.sh.
 
-# Addresses that differ in many bits: of others the engines' hash often has both directions
-# of a connection in one bucket, and some buckets of MT7621 have room for one flow only.
+# These addresses differ in many bits. With others the engine's hash often puts both directions of a
+# connection into one bucket, and some buckets of MT7621 have room for one flow only.
 # shellcheck disable=SC2034 # used by the tests
 HERE4=198.18.1.2 THERE4=198.19.254.253
 HERE6=2001:db8:a:0:1b2d:3e4f:5a6b:7c8d THERE6=2001:db8:a:0:c29a:81f0:e4d3:b6a7
@@ -17,8 +17,8 @@ bridge_works()
 	wait_for 5 lan ping -c 1 -W 1 $THERE4 && wait_for 5 lan ping -c 1 -W 1 $THERE6
 }
 
-# bridge_up [DEV]: with addresses on device DEV of the hosts, which know each other, so
-# that nothing but what a test sends is between them
+# bridge_up [DEV]: the bridge, and addresses on device DEV of the hosts. The hosts know each
+# other, so that only the test's frames are between them
 bridge_up()
 {
 	local dev=${1-eth0}
@@ -33,8 +33,8 @@ bridge_up()
 	bridge_works
 }
 
-# no_bridge: without what the hosts learned by it. Who asked for an address of the router
-# meanwhile was given the bridge's own, and the other port drops frames to that.
+# no_bridge: the hosts forget their neighbours, too. A host that asked for an address of the router
+# meanwhile got the bridge's Ethernet address, and the other port drops frames to that.
 no_bridge()
 {
 	ip link del br0
@@ -47,17 +47,17 @@ bridge_down()
 	lan sh -c "ip addr del $HERE4/15 dev eth0; ip addr del $HERE6/64 dev eth0"
 	wan sh -c "ip addr del $THERE4/15 dev eth0; ip addr del $THERE6/64 dev eth0"
 	no_bridge
-	# A port that was down has lost it.
+	# A port that was down has lost this address.
 	ip -6 addr replace "$WAN_ROUTER6/64" dev wan
 }
 
-# rules [LAN_TAG WAN_TAG [LAN_ACTION WAN_ACTION]]: both ways, - is no tag
+# rules [LAN_TAG WAN_TAG [LAN_ACTION WAN_ACTION]]: filters for both directions, - is no tag
 rules()
 {
 	by_tc "" "$@" && in_hw lan && in_hw wan
 }
 
-# by_tc FLAG…: the same with a flag for flower, such as skip_hw
+# by_tc FLAG…: the same, with a flag for flower, such as skip_hw
 # shellcheck disable=SC2046,SC2086 # words
 by_tc()
 {
@@ -95,14 +95,14 @@ rules_are()
 	equal "rules" "$(grep -c '^port' "$ENGINE/bridge")" "$1"
 }
 
-# looked_at COUNT: of the ports
+# looked_at COUNT: the module looks at the frames of so many ports
 looked_at()
 {
 	cat /proc/net/ptype
 	equal "ports that are looked at" "$(grep -cE '^ALL +(lan|wan) ' /proc/net/ptype)" "$1"
 }
 
-# refused REASON PORT WORDS…: a rule that software has to do
+# refused REASON PORT WORDS…: the module refuses this filter, and software executes it
 refused()
 {
 	local reason=$1 port=$2 before said
@@ -115,7 +115,7 @@ refused()
 		tc filter del dev "$port" ingress prio 9
 }
 
-# busy FLOW COUNT: enough frames of it both ways that so many entries are bound
+# busy FLOW COUNT: sends until so many entries are bound
 busy()
 {
 	local n
@@ -129,13 +129,13 @@ busy()
 	return 1
 }
 
-# tc_counts PORT: packets and bytes of all rules
+# tc_counts PORT: packets and bytes of all its filters
 tc_counts()
 {
 	tc -s filter show dev "$1" ingress | awk '/^[ \t]*Sent [0-9]/ { bytes += $2; packets += $4 } END { print packets + 0, bytes + 0 }'
 }
 
-# counts_are FROM TO: of all frames between the hosts since the rules were made
+# counts_are FROM TO: tc has counted all frames between the hosts since the filters came
 counts_are()
 {
 	local from=${1^^}_HOST_MAC to=${2^^}_HOST_MAC
@@ -144,14 +144,14 @@ counts_are()
 	equal "packets and bytes" "$(tc_counts "$1")" "$(field frames) $(field bytes)"
 }
 
-# Points that bridged makes.
+# How many points bridged makes.
 # shellcheck disable=SC2034
 BRIDGED_POINTS=7
 
 # bridged WHAT PROTO FAMILY DPORT [UP_OUT UP_IN DOWN_OUT DOWN_IN [RULES_ARG…]]
 #
-# A connection by the software bridge (by the rules in software if SOFTWARE is tc), and
-# then by rules in hardware: no field of a header may differ in what became of the frames.
+# A connection goes by the software bridge (if SOFTWARE is tc, by filters in software), and then by
+# filters in hardware: both have to change the headers in the same way.
 bridged()
 {
 	local what=$1 proto=$2 here=HERE$3 there=THERE$3 dport=$4 up down
@@ -173,11 +173,11 @@ bridged()
 	check "$what: forwarded by software" by_software "$@"
 	note "up: $up"
 	note "down: $down"
-	check "$what: rules are taken" rules "$@"
+	check "$what: the module takes the filters" rules "$@"
 	check "$what: both directions are bound" eval "peer open f $proto lan ${!there} $dport && busy f 2"
 	check "$what: under 1 % of the frames reach the router" few_reach_router f 400
-	check "$what: the same frames as by software came out there" like lan wan "$up_out" "$up_in" "$up"
-	check "$what: and back here" like wan lan "$down_out" "$down_in" "$down"
-	check "$what: nothing stays bound without rules" eval 'no_rules; bound_is 0 && engine_bound_is 0'
+	check "$what: the frames came out at the other host as by software" like lan wan "$up_out" "$up_in" "$up"
+	check "$what: the frames came back as by software" like wan lan "$down_out" "$down_in" "$down"
+	check "$what: nothing stays bound without filters" eval 'no_rules; bound_is 0 && engine_bound_is 0'
 	peer close f >"$OUT"
 }

@@ -1,16 +1,16 @@
 # SPDX-License-Identifier: GPL-2.0-only
 # shellcheck shell=bash
 #
-# Flows between a lan and a wan that have VLAN tags or a PPPoE session, each by the
-# kernel's software path and by hardware. For pppoe.sh, which reads lib.sh.
+# Flows between a lan and a wan with VLAN tags or a PPPoE session, by the kernel's software path and
+# by hardware. For pppoe.sh and c_driver.sh, which read lib.sh.
 
 SESSION=	# the PPPoE session's number
 SESSION_LOG=/tmp/pppd.log
 SESSION_PID=/run/ppp-lab.pid
-ECHO_FAILURES=$((3 * SLOW))	# of those sent once a second
+ECHO_FAILURES=$((3 * SLOW))	# LCP echoes, sent once a second, without an answer
 
-# tagged PORT TAGS: the router's VLAN devices, and one of the host's. The last tag may
-# be p at the wan: a PPPoE session with the provider.
+# tagged PORT TAGS: VLAN devices of the router and one of the host. At the wan the last tag may be
+# p: a PPPoE session with the provider.
 tagged()
 {
 	local port=$1 tag lower=$1
@@ -31,8 +31,8 @@ tagged()
 	esac
 }
 
-# provide TAGS: the provider's PPPoE server, behind those tags. Its sessions have the
-# networks at the lan, as customers' have.
+# provide TAGS: the provider's PPPoE server, behind those tags. Its sessions have routes to the
+# networks at the lan.
 provide()
 {
 	isp -i sh -s "${1//./ }" $ECHO_FAILURES <<-'EOF'
@@ -65,7 +65,7 @@ addressed()
 	equal addresses "$(ip addr show wan-ppp | grep -c peer)" 2
 }
 
-# dial LOWER: the router's session, and the networks behind it
+# dial LOWER: starts the router's session over device LOWER, with routes to the networks behind it
 dial()
 {
 	mkdir -p /etc/ppp
@@ -76,21 +76,21 @@ dial()
 		nodefaultroute +ipv6 mtu 1492 mru 1492 silent lcp-restart 1 lcp-echo-interval 1 \
 		lcp-echo-failure $ECHO_FAILURES logfile "$SESSION_LOG" updetach || { cat "$SESSION_LOG"; return 1; }
 	SESSION=$(sed -n 's/^PPP session is //p' "$SESSION_LOG")
-	# It goes on alone as soon as the first of IPCP and IPV6CP is through.
+	# pppd goes to the background as soon as IPCP or IPV6CP is complete.
 	wait_for 5 addressed || return 1
 	FAR4=$(ip -o -4 addr show wan-ppp | sed -nE 's/.* inet ([0-9.]+).*/\1/p')
 	ip route replace "$ISP_HOST4" dev wan-ppp && ip -6 route replace "$ISP_HOST6" dev wan-ppp
 }
 
-# hang_up: the router's pppd ends the session in good order
+# hang_up: the router's pppd ends the session as the protocol says
 hang_up()
 {
 	[ -e "$SESSION_PID" ] || return 0
 	kill "$(head -n 1 "$SESSION_PID")" && wait_for 5 not test -e "$SESSION_PID"
 }
 
-# set_up LAN_TAGS WAN_TAGS: - is none. HERE and THERE are the hosts' addresses then,
-# and NEAR and FAR those of the router beside them, followed by 4 or 6.
+# set_up LAN_TAGS WAN_TAGS: - is no tag. HERE and THERE become the hosts' addresses, NEAR and FAR
+# the router's addresses in their networks, each with 4 or 6 behind the name.
 set_up()
 {
 	local gateway4 gateway6 mtu=
@@ -115,7 +115,7 @@ set_up()
 	reached
 }
 
-# reached: the hosts reach each other; a provider's routes may come a moment after a session
+# reached: the hosts reach each other; the provider's routes may come a moment after the session
 reached()
 {
 	wait_for 5 lan ping -c 1 -W 1 "$THERE4" && wait_for 5 lan ping -c 1 -W 1 "$THERE6"
@@ -137,7 +137,7 @@ tear_down()
 	fi
 }
 
-# tag_filter TAGS: what frames with them look like to traffic.py
+# tag_filter TAGS: the filter of traffic.py for frames with these tags
 tag_filter()
 {
 	local vlans=${1%p} session=None
@@ -147,8 +147,8 @@ tag_filter()
 	echo "vlan=${vlans:-None} pppoe=$session"
 }
 
-# counted PROTO TO DPORT "FILTER…" "FILTER…": what conntrack says of a flow in hardware
-# is what the hosts put on the wires, as IP bytes, whatever the headers before them
+# counted PROTO TO DPORT "FILTER…" "FILTER…": for a flow in hardware conntrack has counted what the
+# hosts put on the wires, in IP bytes, without the headers before them
 counted()
 {
 	conntrack -F >/dev/null 2>&1
@@ -156,8 +156,8 @@ counted()
 		exact "$1" "dport=$3" lan "$4" wan "$5" && peer close f
 }
 
-# with_tags LAN_TAGS WAN_TAGS FLOW…: FLOW is proto and family, n for NAT, and x to look at
-# the counters too, which is one point more
+# with_tags LAN_TAGS WAN_TAGS FLOW…: FLOW is proto and family, n for NAT, and x to check the
+# counters too, which is one point more
 with_tags()
 {
 	local near=$1 far=$2 what flow proto family dport=5300 here there seen lan_tags wan_tags up down

@@ -2,19 +2,19 @@
 # SPDX-License-Identifier: GPL-2.0-only
 """Floods a router from the lan host (selftests/stress/floods.sh); runs beside both hosts.
 
-  flows SECONDS RATE SRC DST          so many UDP flows a second, each from another port:
-                                      a datagram, and an answer from the wan
-  scan SECONDS RATE SRC DST…          so many SYNs a second, to one port of each DST after the
-                                      other
-  bucket COUNT RATE SRC DST TARGET BUCKET…   so many UDP flows of two datagrams, RATE of these a
+  flows SECONDS RATE SRC DST          RATE UDP flows a second, each from another port: one
+                                      datagram, and an answer from the wan
+  scan SECONDS RATE SRC DST…          RATE SYNs a second, to the ports of all DST in turn
+  bucket COUNT RATE SRC DST TARGET BUCKET…   COUNT UDP flows of two datagrams, RATE datagrams a
                                       second, that the engine looks for in the bucket TARGET
 
-A BUCKET is that of the flow with both ports 0, and of those with one bit of the ports set,
-source port 1 first and destination port 32768 last. The hash of ports is affine, so those
-of all others follow from these.
+The first BUCKET is the bucket of the flow with both ports 0. The others are the buckets of
+the flows with one bit of the ports set, from source port 1 to destination port 32768. The
+hash of ports is affine, so the buckets of all other flows follow from these.
 
-The addresses are nobody's: the router is told where they are, so that no host says that it
-has no such port. It prints how many frames were sent, and in how many milliseconds.
+No host has the addresses, so no host answers that it has no such port; the test tells the
+router where the addresses are. The program prints how many frames it sent, and in how many
+milliseconds.
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ from typing import Iterable, Iterator
 from traffic import PACKET_OUTGOING, Netns, checksum, ipv4_packet
 
 ETH_P_IP = 0x0800
-# What the flood's datagrams carry.
+# The payload of the flood's datagrams.
 MARK = b"flood" * 4
 DPORT = 9000
 
@@ -65,7 +65,7 @@ def syns(src: str, dsts: list[str]) -> Iterator[bytes]:
 
 def ports_of_bucket(target: int, zero: int, ones: list[int]) -> Iterator[tuple[int, int]]:
     """Source and destination ports of the flows of a bucket."""
-    # Gauss: what each set of bits changes of the bucket, and the sets that change nothing.
+    # Gauss: how each set of bits changes the bucket, and the sets that do not change it.
     changes: dict[int, tuple[int, int]] = {}
     same = []
 

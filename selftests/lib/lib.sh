@@ -1,10 +1,9 @@
 # SPDX-License-Identifier: GPL-2.0-only
 # shellcheck shell=bash
 #
-# What the selftests share. They run in the lab's router; the hosts are reached
-# with `lan`, `wan` and `hosts`, the engine with `lab engine` (see
-# Documentation/testing.md). Output is KTAP by the kernel's own helpers, which
-# the lab takes from the kernel tree.
+# The selftests' library. Tests run in the lab's router; `lan`, `wan` and `hosts` run commands on
+# the hosts, `lab engine` asks the engine (Documentation/testing.md). The kernel's own helpers
+# print KTAP; the lab takes them from the kernel tree.
 
 here=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)
 if [ ! -e /etc/lab/topology.sh ]; then
@@ -24,15 +23,15 @@ fi
 
 MODULE=/root/nft_offload.ko
 DEBUGFS=/sys/kernel/debug/nft_offload
-ENGINE=			# debugfs folder of the engine, once the module is loaded
+ENGINE=			# debugfs directory of the engine, once the module is loaded
 OUT=/tmp/check.out
-# The kernel's 30 s would make tests long. One with checks (SLOW) gets longer for all.
+# The kernel's 30 s would make tests long. A kernel with checks (SLOW) gets more.
 FLOWTABLE_TIMEOUT=$((3 * (SLOW > 1 ? 2 : 1)))
-AUDITED=0		# points of the audit in the end
+AUDITED=0		# 1 if finish makes the point about the audit
 
 # --- results -------------------------------------------------------------------
 
-# check DESCRIPTION COMMAND…: one test point; what COMMAND printed shows on failure
+# check DESCRIPTION COMMAND…: one point; if COMMAND fails, its output is shown
 check()
 {
 	local what=$1
@@ -46,7 +45,8 @@ check()
 	fi
 }
 
-# check_counts DESCRIPTION COMMAND…: a test point about what the hardware has counted
+# check_counts DESCRIPTION COMMAND…: a point about counts of the hardware; skipped if the chip has
+# none
 check_counts()
 {
 	if grep -q 'accounting=1' "$ENGINE/status"; then
@@ -61,8 +61,8 @@ note()
 	ktap_print_msg "$@"
 }
 
-# wait_for SECONDS COMMAND…: so long on a kernel that is not slow. The time that COMMAND takes
-# does not count, until it is ten times as long.
+# wait_for SECONDS COMMAND…: until COMMAND succeeds, for SECONDS at most, longer on a slow kernel.
+# The time that COMMAND itself takes does not count, up to ten times SECONDS.
 wait_for()
 {
 	local tenths=$(($1 * 10 * SLOW)) n=0 end=$((SECONDS + 10 * $1 * SLOW))
@@ -97,7 +97,7 @@ equal()
 
 # --- begin and end -----------------------------------------------------------------
 
-# skip_test WHY: all of it, as one point
+# skip_test WHY: skips the whole test, as one point
 skip_test()
 {
 	ktap_print_header
@@ -142,7 +142,7 @@ cleanup()
 	exit $status
 }
 
-# needs_oracle: a test loads the oracle's module by itself, $ORACLE; it goes with the test
+# needs_oracle: for a test that loads the oracle's module, $ORACLE; the module goes with the test
 needs_oracle()
 {
 	ORACLE=/root/nft_offload_oracle.ko
@@ -157,15 +157,14 @@ end_with_oracle()
 	cleanup
 }
 
-# Neighbours known on all sides: a flow is offered once, with its first packet.
+# All sides know their neighbours: so the kernel offers a flow with its first packet, and once.
 warm_up()
 {
 	lan ping -c 1 -w 5 "$WAN_HOST4" >/dev/null 2>&1
 	lan ping -c 1 -w 5 "$WAN_HOST6" >/dev/null 2>&1
 }
 
-# finish: whatever the test did, hardware, module and conntrack agree in the end, and no line
-# of the log is bad
+# finish: after every test hardware, module and conntrack agree, and no line of the log is bad
 finish()
 {
 	[ $AUDITED = 0 ] || check "in the end the audit is clean" agreed
@@ -207,7 +206,7 @@ find_engine()
 	[ -n "$ENGINE" ]
 }
 
-# flowtables_are COUNT: with a port of the engine
+# flowtables_are COUNT: so many flowtables have a port of the engine
 flowtables_are()
 {
 	equal flowtables "$(sed -n 's/^flowtables: //p' "$ENGINE/status")" "$1"
@@ -235,7 +234,7 @@ reject_of()
 	value_of "$1" "$ENGINE/rejects"
 }
 
-# bound [PATTERN]: how many entries of the module are bound
+# bound [PATTERN]: how many entries are bound, as the module says
 bound()
 {
 	grep -cE "BND.*${1-}" "$ENGINE/bind"
@@ -248,13 +247,13 @@ bound_is()
 	equal "bound entries ${2-}" "$n" "$1"
 }
 
-# engine KEY: a value of the engine's own, e.g. ports.lan.wire_rx_frames
+# engine KEY: a value of the emulated engine, e.g. ports.lan.wire_rx_frames
 engine()
 {
 	lab engine stats | value_of "$1" -
 }
 
-# ppe_sum KEY [N]: a value of all PPEs of engine N
+# ppe_sum KEY [N]: the sum of a value over all PPEs of engine N
 ppe_sum()
 {
 	lab engine "${2-1}" stats | awk -v key="^ppe[.][0-9a-z]+[.]$1\$" '$1 ~ key { n += $2 } END { print n + 0 }'
@@ -276,8 +275,8 @@ audit_of()
 	value_of "$1" "$ENGINE/audit"
 }
 
-# audit_clean: hardware, module and conntrack agree. A flow may come or end in between, and
-# conntrack's is gone a second before the kernel ends it: so it has some seconds.
+# audit_clean: hardware, module and conntrack agree within some seconds. A flow may come or end in
+# between, and conntrack forgets a flow a second before the kernel ends it.
 audit_clean()
 {
 	wait_for 3 audit_says_clean
@@ -291,7 +290,7 @@ audit_says_clean()
 		END { exit sums != 5 || wrong }' /tmp/audit
 }
 
-# Without the module nothing is to be left.
+# Without the module no entry may be left.
 agreed()
 {
 	if [ -d /sys/module/nft_offload ] && [ -e "$ENGINE/audit" ]; then
@@ -303,9 +302,9 @@ agreed()
 
 # --- ruleset -----------------------------------------------------------------------------
 
-# ruleset none|software|hardware: the form of OpenWrt's fw4. DEVICES, MASQ=1, or
-# SNAT and DNAT (rules) come from the environment of the call; RULES is put into forward,
-# EXCEPT says which flows are for the flowtable.
+# ruleset none|software|hardware: a ruleset like that of OpenWrt's fw4. The environment of the call
+# may have DEVICES, MASQ=1, SNAT and DNAT (rules), RULES (more rules of forward) and EXCEPT (which
+# flows the flowtable gets).
 ruleset()
 {
 	local flowtable='' offload='' flags='' srcnat='' dstnat=''
@@ -350,7 +349,7 @@ ruleset()
 	} | nft -f -
 }
 
-# The question fw4 asks before it chooses hardware.
+# probe: what fw4 does before it chooses hardware.
 probe()
 {
 	nft -c '
@@ -365,7 +364,7 @@ probe()
 
 # --- traffic -------------------------------------------------------------------------------
 
-# peer COMMAND…: asks traffic.py; its answer is in PEER_SAYS
+# peer COMMAND…: gives traffic.py a command; PEER_SAYS is the answer
 peer()
 {
 	echo "$*" >&7
@@ -376,7 +375,7 @@ peer()
 	[ "${PEER_SAYS%% *}" = ok ]
 }
 
-# field KEY: of the last answer
+# field KEY: a value of the last answer
 field()
 {
 	local word
@@ -385,16 +384,15 @@ field()
 	done
 }
 
-# frames HOST in|out FILTER…
+# frames HOST in|out FILTER…: how many such frames
 frames()
 {
 	peer count "$@" >/dev/null && field frames
 }
 
-# same_frames FROM "FILTER…" TO "FILTER…": everything that FROM sent came out at
-# TO once, routed as a router does it: the port's and the host's MAC addresses,
-# one hop less, valid checksums, the same IP bytes. TCP's last ones may still be on their
-# way, in either direction.
+# same_frames FROM "FILTER…" TO "FILTER…": every frame that FROM sent came out at TO once, as a
+# router forwards it: the port's and the host's MAC addresses, one hop less, valid checksums, the
+# same IP bytes. TCP's last frames may still be on the wire, in either direction.
 same_frames()
 {
 	wait_for 2 same_frames_now "$@"
@@ -421,7 +419,7 @@ same_frames_now()
 	[ "$sent" -gt 0 ]
 }
 
-# Frames that the router's ports have received: what the CPU saw.
+# router_rx: how many frames the router's ports have received, that is, the CPU has seen.
 router_rx()
 {
 	echo $(($(cat /sys/class/net/lan/statistics/rx_packets) + $(cat /sys/class/net/wan/statistics/rx_packets)))
@@ -445,7 +443,7 @@ for _ in 1, 2, 3:
         time.sleep(gap)' "$WAN_HOST4" "$2" "$1" "$3"
 }
 
-# offloaded FLOW PATTERN: traffic until both directions are bound
+# offloaded FLOW PATTERN: sends until both directions are bound
 offloaded()
 {
 	local n
@@ -479,9 +477,8 @@ accounted()
 		sed -nE 's/.*packets=([0-9]+) bytes=([0-9]+).*packets=([0-9]+) bytes=([0-9]+).*/\1 \2 \3 \4/p' | head -n 1
 }
 
-# exact PROTO CT_FILTER FROM "FILTER…" TO "FILTER…": conntrack says what the hosts
-# put on the wire, to the byte. They are counted again each time: TCP may repeat and
-# acknowledge for a while.
+# exact PROTO CT_FILTER FROM "FILTER…" TO "FILTER…": conntrack has counted what the hosts put on the
+# wire, to the byte. Each try counts the frames again: TCP may repeat and acknowledge for a while.
 exact()
 {
 	wait_for 8 exact_now "$@"
@@ -504,8 +501,8 @@ accounted_is()
 	equal "packets and bytes, both ways" "$(accounted "$1" "$2")" "$3"
 }
 
-# few_reach_router FLOW COUNT: of that much traffic each way, under one frame in a
-# hundred is seen by the router's ports. What is no IP, as ARP and LCP, and ICMPv6 are not of it.
+# few_reach_router FLOW COUNT: the router's ports see less than one frame in a hundred of so much
+# traffic each way. ICMPv6 and frames that are not IP, such as ARP and LCP, do not count.
 few_reach_router()
 {
 	local before wire seen kind own=0
@@ -524,15 +521,15 @@ few_reach_router()
 
 # --- one connection, from its opening to its end --------------------------------------------
 
-# Points that forwarded_by_hardware makes.
+# How many points forwarded_by_hardware makes.
 # shellcheck disable=SC2034 # used by the tests
 CASE_POINTS=9
 
 # forwarded_by_hardware PROTO FROM DST DPORT UP_OUT UP_IN DOWN_OUT DOWN_IN [OPEN_ARG…]
 #
-# A connection from host FROM to DST:DPORT is offloaded and stays whole. The four
-# words in the middle are what its frames look like (filters of traffic.py without
-# proto): leaving FROM, arriving at the other host, leaving there, arriving at FROM.
+# A connection from host FROM to DST:DPORT is offloaded, and all its frames are right. The four
+# words in the middle are filters of traffic.py without proto, for frames that leave FROM, that
+# arrive at the other host, that leave there, and that arrive at FROM.
 forwarded_by_hardware()
 {
 	local proto=$1 from=$2 dst=$3 dport=$4 up_out=$5 up_in=$6 down_out=$7 down_in=$8 to=wan kind
@@ -548,23 +545,23 @@ forwarded_by_hardware()
 	check "$kind: conntrack shows HW_OFFLOAD" \
 		sh -c "conntrack -L -p $proto 2>/dev/null | grep 'dport=$dport' | grep -q HW_OFFLOAD"
 	check "$kind: under 1 % of the frames reach the router" few_reach_router f 400
-	# few_reach_router began a new capture: what follows is what hardware sent.
+	# few_reach_router began a new capture: from here on hardware sends the frames.
 	check "$kind: the right frames came out at the $to" \
 		same_frames "$from" "proto=$proto $up_out" "$to" "proto=$proto $up_in"
 	check "$kind: the right frames came out at the $from" \
 		same_frames "$to" "proto=$proto $down_out" "$from" "proto=$proto $down_in"
 	check "$kind: ends" peer close f
-	# TCP goes at once, UDP when it has been idle.
+	# A TCP flow ends at once, a UDP flow when it has been idle.
 	check "$kind: nothing stays bound" wait_for $((FLOWTABLE_TIMEOUT + 6)) bound_is 0
 }
 
 # --- the same frames as by software ----------------------------------------------------------
 
-# Points that like_software makes.
+# How many points like_software makes.
 # shellcheck disable=SC2034 # used by the tests
 LIKE_POINTS=6
 
-# changed FROM TO "FILTER…" "FILTER…": what became of the frames on their way
+# changed FROM TO "FILTER…" "FILTER…": CHANGES is how the router changed the frames
 changed()
 {
 	# shellcheck disable=SC2086 # words
@@ -573,11 +570,10 @@ changed()
 
 # like_software WHAT PROTO FROM TO DST DPORT UP_OUT UP_IN DOWN_OUT DOWN_IN [OPEN_ARG…]
 #
-# The same flow by the kernel's software path and by hardware: every field of every
-# header is changed alike, and every other is left alike. UP_OUT to DOWN_IN are
-# filters of traffic.py without proto, as in forwarded_by_hardware, and show that the
-# software path is the one that is meant. FROM and TO are where frames are looked at;
-# `from=` as the first OPEN_ARG names another host to open the flow.
+# The same flow goes by the kernel's software path and by hardware: both change the same fields of
+# the headers in the same way, and no others. UP_OUT to DOWN_IN are filters of traffic.py without
+# proto, as in forwarded_by_hardware. FROM and TO are the hosts at which frames are compared;
+# `from=` as the first OPEN_ARG names another host that opens the flow.
 like_software()
 {
 	local what=$1 proto=$2 from=$3 to=$4 dst=$5 dport=$6 up down who=$3
@@ -611,7 +607,7 @@ like_software()
 	note "down: $down"
 	check "$what: both directions are bound" by_hardware "$@"
 	check "$what: under 1 % of the frames reach the router" few_reach_router f 250
-	check "$what: the same frames as by software came out there" like "$from" "$to" "$up_out" "$up_in" "$up"
-	check "$what: and back here" like "$to" "$from" "$down_out" "$down_in" "$down"
+	check "$what: the frames came out at the other host as by software" like "$from" "$to" "$up_out" "$up_in" "$up"
+	check "$what: the frames came back as by software" like "$to" "$from" "$down_out" "$down_in" "$down"
 	check "$what: ends" peer close f
 }

@@ -1,13 +1,13 @@
 # SPDX-License-Identifier: GPL-2.0-only
 # shellcheck shell=bash
 #
-# Whether memory is where it was after something was done many times. For tests that read
+# Is the use of memory the same after an operation was done many times? For tests that read
 # lib.sh, in a router with slab_nomerge.
 
 MEMORY_BEFORE=/tmp/memory.before MEMORY_AFTER=/tmp/memory.after
 
-# shrink: what the processors have at hand of each cache of slab goes back to it, at once, or
-# after a grace period what waits for one
+# shrink: processors give their free objects back to each cache of slab, at once or after a grace
+# period; prints the objects in use
 shrink()
 {
 	local cache objects
@@ -17,16 +17,16 @@ shrink()
 		echo "${cache##*/} $objects"
 	done
 }
-# figures FILE: what is in use, without the module. An interrupt may have a processor take more
-# objects at once, so the least of two counts is taken; before these there is one more, as the
-# first one leaves things behind.
+# figures FILE: what is in use, without the module. A processor may take many objects at once in an
+# interrupt, so the smaller of two counts is used. One count goes before them, because the first
+# count itself leaves objects behind.
 figures()
 {
 	for _ in 0 1 2; do
-		# What was used goes when it is asked for again.
+		# The first call only marks objects as unused; a later call frees them.
 		for _ in 1 2 3; do echo 3 >/proc/sys/vm/drop_caches; done
 		shrink >/dev/null
-		# A pause without a new process. The hosts say nothing unasked.
+		# A pause without a new process. The hosts send no answer without a command.
 		read -rt 0.3 -u 8
 		echo count
 		shrink
@@ -43,10 +43,10 @@ memory_before()
 	[ "$SLOW" -gt 1 ] || figures $MEMORY_BEFORE
 }
 
-# unchanged TIMES: no figure says that something was left every other time, or 64 times. A few
-# objects come and go with the shell that counts them, and those of some caches with whatever a
-# router does besides, as to speak with the lab: of these a processor may have taken 60 at once.
-# Memory is in KiB; that of slab depends on how the objects in use lie.
+# unchanged TIMES: no figure has grown as if something was left every other time, or 64 times. A few
+# objects come and go with the shell that counts them. Objects of some caches come and go with other
+# work of the router, such as speaking with the lab; a processor may have taken 60 of these at once.
+# Memory is in KiB; the memory of slab depends on where the objects in use are.
 unchanged()
 {
 	awk -v objects=$(($1 / 2)) '
@@ -75,18 +75,18 @@ unchanged()
 		END { print "more than before:" line; exit bad || FNR < 50 }' $MEMORY_BEFORE $MEMORY_AFTER
 }
 
-# memory_is_back WHAT TIMES: the point, for what was done that often since memory_before
+# memory_is_back WHAT TIMES: the point, for an operation that was done so often since memory_before
 memory_is_back()
 {
 	if [ "$SLOW" -gt 1 ]; then
-		ktap_test_skip "$1: memory: this kernel keeps what was freed, for its checks"
+		ktap_test_skip "$1: memory is as before: this kernel keeps freed memory, for its checks"
 		return
 	fi
-	# A processor may have taken some just then; what was left behind stays.
+	# A processor may have taken objects just then; only what was left behind stays.
 	for _ in 1 2 3 4; do
 		figures $MEMORY_AFTER
 		! unchanged "$2" >/dev/null || break
 	done
-	check "$1: memory is where it was" unchanged "$2"
+	check "$1: memory is as before" unchanged "$2"
 	note "$(tail -n 1 "$OUT")"
 }

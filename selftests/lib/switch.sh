@@ -1,12 +1,12 @@
 # SPDX-License-Identifier: GPL-2.0-only
 # shellcheck shell=bash disable=SC2034
 #
-# A switch behind the lan whose ports are devices of the router (DSA), and hosts behind
-# them. For dsa*.sh, which read lib.sh.
+# A switch behind the lan, whose ports are devices of the router (DSA), and hosts behind these
+# ports. For dsa.sh and dsa_ports.sh, which read lib.sh.
 
 SWITCH=/root/nft_offload_switch.ko
 
-# begin_dsa POINTS: begins, or skips it all where the kernel has no DSA
+# begin_dsa POINTS: begins, or skips the test if the kernel has no DSA
 begin_dsa()
 {
 	modinfo tag_mtk >/dev/null 2>&1 || skip_test "ports of switches: this kernel has no CONFIG_NET_DSA"
@@ -20,8 +20,8 @@ ZERO4=198.51.100.2 FOUR4=198.51.100.66 TAGGED4=198.51.100.130
 ZERO6=2001:db8:a::2 FOUR6=2001:db8:b::2 TAGGED6=2001:db8:c::2
 export DEVICES='"lan0", "lan4", "wan"'
 
-# host NAME DEVICE MAC TAGS IPV4 IPV6: a host with the two addresses, and the router's
-# device for it, which has the addresses before these.
+# host NAME DEVICE MAC TAGS IPV4 IPV6: a host with the two addresses behind the router's DEVICE,
+# which gets the addresses just below them.
 host()
 {
 	local near4=${5%.*}.$((${5##*.} - 1)) near6=${6%::2}::1
@@ -33,7 +33,7 @@ host()
 		wait_for 5 hosts nsenter --net="/run/netns/$1" ping -c 1 -W 1 "$WAN_HOST6"
 }
 
-# plug TAG: a switch with these tags, and its ports up
+# plug TAG: a switch with tags of that kind, and its ports up
 plug()
 {
 	local port
@@ -42,12 +42,12 @@ plug()
 		ethtool -K $port gso off tso off gro off tx off rx off >/dev/null 2>&1
 		ip link set $port up || return 1
 	done
-	# The link is looked at once a second.
+	# The kernel checks the link once a second.
 	wait_for 5 carrier lan0 && wait_for 5 carrier lan4
 }
 
-# quiet: nothing comes to the router: neither new hosts' reports of the groups they are in,
-# nor answers of new neighbours, who are asked again after 5 s
+# quiet: no frame comes to the router: no report of a new host about its groups, and no answer of a
+# new neighbour, which the kernel asks again after 5 s
 quiet()
 {
 	local before
@@ -71,7 +71,7 @@ carrier()
 	[ "$(cat "/sys/class/net/$1/carrier")" = 1 ]
 }
 
-# shows NUMBER DEVICE LINK [TAG]: what the module knows of a port (tag 9: DSA_TAG_PROTO_MTK)
+# shows NUMBER DEVICE LINK [TAG]: status shows a port like that (tag 9: DSA_TAG_PROTO_MTK)
 shows()
 {
 	grep port "$ENGINE/status"
@@ -91,8 +91,8 @@ unplug()
 	rmmod nft_offload_switch
 }
 
-# What the special tag is: from port 0 and to it, and so on. To the switch it is a set of
-# ports, and says whether it has the VLAN ID, too; from the switch the VLAN tag is apart.
+# The special tags of frames from and to port 0, and so on. To the switch the tag has a set of
+# ports, and says whether it is a VLAN tag as well; from the switch the VLAN tag is separate.
 zero_out="special=0000 vlan=None" zero_in="special=0001 vlan=None dmac=$ZERO_MAC smac=$LAN_PORT_MAC"
 four_out="special=0004 vlan=None" four_in="special=0010 vlan=None dmac=$FOUR_MAC smac=$LAN_PORT_MAC"
 tagged_out="special=0004 vlan=10" tagged_in="special=0110 vlan=10 dmac=$TAGGED_MAC smac=$LAN_PORT_MAC"

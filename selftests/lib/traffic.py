@@ -1,41 +1,40 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: GPL-2.0-only
-"""Both hosts of a selftest: opens flows between them, moves data, and looks at
-every frame on either wire.
+"""Both hosts of a selftest: opens flows between them, moves data, and captures every frame
+on both wires.
 
-It is one process with sockets in both network namespaces, so that a test can
-say "send this, and tell me whether it arrived" without two programs having to
-find each other. It reads one command a line and answers each with one line:
-`ok` and key=value words, or `fail` and why.
+It is one process with sockets in both network namespaces. So a test can say "send this,
+and tell me whether it arrived", and no two programs have to find each other. It reads one
+command a line, and answers with one line: `ok` and key=value words, or `fail` and why.
 
   open FLOW udp|tcp FROM DST DPORT [to=HOST] [at=ADDR] [port=P] [sport=S]
        from host FROM to DST:DPORT; the other host (or HOST) listens at ADDR:P,
        which differs from DST:DPORT where the router translates
   send FLOW up|down|both COUNT SIZE [gap=MS]   and wait until all has arrived
-  burst FLOW up|down COUNT SIZE [df]           datagrams that nobody waits for, of any size
+  burst FLOW up|down COUNT SIZE [df]           datagrams, without waiting for them, of any size
        that the interface takes; df: nobody may fragment them
-  stream FLOW up|down|both PPS SIZE | halt FLOW  the same in the background. Each datagram says
-       when it was sent: time_ms
-  time                                         what that is now: time_ms
+  stream FLOW up|down|both PPS SIZE | halt FLOW  sends in the background. Each datagram has the
+       time at which it was sent: time_ms
+  time                                         the time now: time_ms
   echo FLOW SECONDS                            small datagrams there and back, one after the
-       other, until it is told to halt: how many came back in these seconds, how many did
-       not, and how long it took (µs)
+       other, until halt: how many came back in these seconds, how many did not, and how
+       long a round trip took (µs)
   close FLOW | reset FLOW                      FIN from both sides, or RST
   raw HOST KIND FLOW                           one odd frame of an open flow
   vlan HOST TAGS ADDR/LEN…                     a VLAN interface on that host, e.g. 10,
-       10.20 (10 is the outer tag) or ad30 (802.1ad); it is named eth0.TAGS. With .p7
-       or p7 alone frames are those of PPPoE session 7, if it carries IP. s4 or s4.10 (d4)
-       stands behind port 4 of a switch with tags of MediaTek (of Marvell): the wire is
-       that between switch and router
+       10.20 (10 is the outer tag) or ad30 (802.1ad); its name is eth0.TAGS. .p7, or p7
+       alone, is PPPoE session 7, for frames that carry IP. s4 or s4.10 (d4) is behind port
+       4 of a switch with tags of MediaTek (of Marvell): the wire is the one between switch
+       and router
   station HOST NAME MAC [TAGS] ADDR/LEN…       a further host NAME at the wire of HOST
-  unplug NAME                                  takes either away again
-  capture [off]                                start to look at the wires (again), or look away
-  count HOST in|out [KEY=VALUE…]               frames since, and their IP bytes. KEY!=VALUE
-       is any other value, KEY>=VALUE a number that is no less
-  show HOST in|out [KEY=VALUE…]                the first of them, as read
-  changes FROM TO [KEY=VALUE…] to [KEY=VALUE…] what became of the frames that left
-       FROM on their way to TO: each header field that changed, the same ones for all
-       frames, and nothing lost, doubled or with a wrong checksum
+  unplug NAME                                  removes either of these
+  capture [off]                                starts to capture both wires (again), or ends that
+  count HOST in|out [KEY=VALUE…]               frames since then, and their IP bytes. KEY!=VALUE
+       is any other value, KEY>=VALUE a number that is not smaller
+  show HOST in|out [KEY=VALUE…]                the first of these frames, as parsed
+  changes FROM TO [KEY=VALUE…] to [KEY=VALUE…] how the router changed the frames from FROM to
+       TO: each header field that changed, the same for all frames; no frame is lost or
+       doubled, or has a wrong checksum
 """
 
 from __future__ import annotations
@@ -54,23 +53,23 @@ from typing import Any, Callable
 
 SLOW = int(os.environ.get("SLOW", "1"))
 TIMEOUT = 5.0 * SLOW
-# How long (s) to wait for a moment without frames: before they are counted, and before a new
-# look begins, which some tests do a certain time after what they look for.
+# How long (s) to wait for a moment without frames, before frames are counted, and before a new
+# capture begins. Some tests begin a capture a certain time after an event.
 LAST_FRAMES, LAST_FRAMES_BEFORE = 1.0 * SLOW, 0.2
 TIME_DIGITS = 12
 ECHO_GAP = 0.005
-# A round trip that takes longer is lost. Shorter than any time for which it is measured.
+# A round trip that takes longer is lost. Every measurement takes longer than this.
 ECHO_PATIENCE = 0.4
 ETH_P_ALL, ETH_P_NOBODYS = 3, 0x88B5
 PACKET_OUTGOING = 4
-# The module socket does not know these.
+# Python's module socket does not have these.
 SO_RCVBUFFORCE, SOL_PACKET, PACKET_AUXDATA, TP_STATUS_VLAN_VALID = 33, 263, 8, 0x10
 IP_MTU_DISCOVER, IPV6_MTU_DISCOVER, PMTUDISC_PROBE, PMTUDISC_INTERFACE = 10, 23, 3, 4
 TPIDS = (0x8100, 0x88A8)
 ETH_P_PPP_SES, PPP_PROTOCOLS = 0x8864, {0x21: 0x0800, 0x57: 0x86DD}
 TUNSETIFF, IFF_TAP, IFF_NO_PI = 0x400454CA, 0x0002, 0x1000
-# The special tag of MediaTek's switches stands where a VLAN tag does, or is one with it.
-# Its first two bytes are no EtherType: kind of the VLAN tag, and port.
+# The special tag of MediaTek's switches has the place of a VLAN tag, or is a VLAN tag as well.
+# Its first two bytes are not an EtherType, but the kind of the VLAN tag, and the port.
 SPECIAL_KINDS = (None, 0x8100, 0x88A8)
 
 
@@ -79,7 +78,7 @@ class Failure(Exception):
 
 
 class Netns:
-    """Sockets are born in the namespace that their thread is in."""
+    """A socket belongs to the namespace in which its thread is when it creates it."""
 
     home = os.open("/proc/self/ns/net", os.O_RDONLY)
     lock = threading.Lock()
@@ -113,8 +112,9 @@ def mac_text(raw: bytes) -> str:
 
 
 def special_tag(frame: bytes) -> tuple[str | None, bytes]:
-    """The first half of a special tag, in hexadecimal digits, and the frame without it: a
-    VLAN tag that is one with it stays, and so does what is no VLAN tag but should be 0."""
+    """The first half of a special tag, in hexadecimal digits, and the frame without the tag.
+    If the tag is a VLAN tag as well, the VLAN tag stays in the frame. If not, its second half
+    should be 0, and is shown if it is not."""
     kind = frame[12]
     if kind >= len(SPECIAL_KINDS):
         return None, frame
@@ -127,7 +127,7 @@ def special_tag(frame: bytes) -> tuple[str | None, bytes]:
 
 
 def parse(frame: bytes) -> dict[str, Any]:
-    """What a test may ask of a frame. csum is ok, bad or (nothing to check) none."""
+    """The values of a frame that a filter may have. csum is ok, bad or (nothing to check) none."""
     special, frame = special_tag(frame)
     f: dict[str, Any] = {"dmac": mac_text(frame[:6]), "smac": mac_text(frame[6:12]), "len": len(frame), "bytes": 0,
                          "csum": "none", "proto": "other", "special": special}
@@ -179,8 +179,8 @@ def parse(frame: bytes) -> dict[str, Any]:
 
 
 def headers(frame: bytes) -> dict[str, Any]:
-    """Every field of every header but checksums, in the order of the wire; what is
-    behind the ports goes into `rest`, and `frame` is what the frame can be told by."""
+    """Every field of every header except checksums, in the order of the wire. `rest` is everything
+    behind the ports; `frame` identifies the frame."""
     special, frame = special_tag(frame)
     f: dict[str, Any] = {"dmac": mac_text(frame[:6]), "smac": mac_text(frame[6:12]), "special": special or ""}
     ethertype, at, tags = struct.unpack(">H", frame[12:14])[0], 14, []
@@ -231,38 +231,38 @@ def packet_socket(netns: Netns) -> socket.socket:
 
 
 def receive(sock: socket.socket) -> tuple[bool, bytes]:
-    """One frame as it was on the wire, and whether it left."""
+    """One frame as it was on the wire, and whether the host sent it."""
     data, extra, _, addr = sock.recvmsg(65536, 64)
     for level, kind, body in extra:
         if level == SOL_PACKET and kind == PACKET_AUXDATA:
             status, _, _, _, _, tci, tpid = struct.unpack("=IIIHHHH", body[:20])
-            # The kernel has taken the tag out of the frame.
+            # The kernel has removed the tag from the frame.
             if status & TP_STATUS_VLAN_VALID:
                 data = data[:12] + struct.pack(">HH", tpid or 0x8100, tci) + data[12:]
     return addr[2] == PACKET_OUTGOING, data
 
 
 def packed(tags: str) -> tuple[bytes, bytes, int | None]:
-    """What is behind the addresses of frames to and from a station, and the PPPoE session."""
+    """The bytes behind the addresses of frames to and from a station, and the PPPoE session."""
     words = [word for word in tags.split(".") if word]
     session = int(words.pop()[1:]) if words and words[-1].startswith("p") else None
     kind, number = (words[0][0], int(words.pop(0)[1:])) if words and words[0][0] in "sd" else ("", 0)
     vlans = b"".join(struct.pack(">HH", 0x88A8 if tag.startswith("ad") else 0x8100, int(tag.removeprefix("ad")))
                      for tag in words)
     if kind == "s":
-        # To the switch a set of ports, and one with the VLAN tag; from it a port, before
-        # the VLAN tag: the kernel's tag_mtk writes the one and takes off the other.
+        # To the switch the tag has a set of ports, and is the VLAN tag as well. From the switch
+        # it has a port, and the VLAN tag follows. The kernel's tag_mtk writes and reads these.
         to = bytes([1, 1 << number]) + vlans[2:] if vlans else bytes([0, 1 << number, 0, 0])
         return to, bytes([0, number, 0, 0]) + vlans, session
     if kind == "d":
-        # From the CPU, and forwarded; switch 0.
+        # A tag from the CPU, and a tag of a forwarded frame, for switch 0.
         return bytes([0x40, number << 3, 0, 0]) + vlans, bytes([0xC0, number << 3, 0, 0]) + vlans, session
     return vlans, vlans, session
 
 
 class Station:
-    """A further interface at a host's wire, made in user space, since the hosts'
-    kernel need not know VLANs: frames with its tags and for its address are its own."""
+    """A further interface at a host's wire. It is made in user space, since the hosts' kernel
+    need not have VLANs. It takes the frames that have its tags and its address."""
 
     def __init__(self, wire: Netns, home: Netns, name: str, mac: str, tags: str, addresses: tuple[str, ...]) -> None:
         self.tags_in, self.tags_out, self.session = packed(tags)
@@ -270,7 +270,7 @@ class Station:
         with Netns.lock:
             os.setns(home.fd, os.CLONE_NEWNET)
             try:
-                # As on the hosts: nobody asks for routers.
+                # As on the hosts: no interface asks for routers.
                 with open("/proc/sys/net/ipv6/conf/default/accept_ra", "w") as file:
                     file.write("0")
                 self.tap = os.open("/dev/net/tun", os.O_RDWR | os.O_CLOEXEC)
@@ -486,7 +486,7 @@ class Flow:
 
     def burst(self, direction: str, count: int, size: int, df: bool) -> None:
         source, _ = self.ends(direction)
-        # Both take the interface's MTU for the path's.
+        # Both modes take the interface's MTU as the path's MTU.
         mode = PMTUDISC_PROBE if df else PMTUDISC_INTERFACE
         source.setsockopt(socket.IPPROTO_IP, IP_MTU_DISCOVER, mode)
         if source.family == socket.AF_INET6:
@@ -497,7 +497,7 @@ class Flow:
                 source.send(bytes(size))
                 count -= 1
             except OSError:
-                # What a router answered to an earlier one is told here, once.
+                # The kernel reports a router's answer to an earlier datagram here, once.
                 tries -= 1
                 if not tries:
                     raise
@@ -537,7 +537,7 @@ class Flow:
                     for sink in select.select(sinks, [], [], max(0.0, min(due - time.monotonic(), 0.1)))[0]:
                         self.got += 1 if sink.recv(65536) else 0
                 except OSError:
-                    # A network that is away for a moment is what some tests make.
+                    # Some tests take the network away for a moment.
                     time.sleep(0.01)
                     due = max(due, time.monotonic())
             end = time.monotonic() + 1
@@ -549,7 +549,7 @@ class Flow:
         self.thread.start()
 
     def echo(self, seconds: float) -> dict[str, Any]:
-        """Begins, unless it goes on already, and says what the next seconds were like."""
+        """Begins, unless it runs already, and measures the next seconds."""
         if not self.thread:
             self.stop.clear()
             self.thread = threading.Thread(target=self.echo_on, daemon=True)
@@ -573,7 +573,7 @@ class Flow:
             try:
                 for source, sink in directions:
                     source.send(body)
-                    # One that was given up may still come.
+                    # A datagram that counts as lost may still come.
                     while sink.recv(65536) != body:
                         pass
                 self.times.append(time.perf_counter_ns() - begun)

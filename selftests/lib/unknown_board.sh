@@ -1,7 +1,8 @@
 # SPDX-License-Identifier: GPL-2.0-only
 # shellcheck shell=bash
 #
-# A board that the module does not know. For engine_*.sh, whose labs have such a board.
+# A board that the module does not know. For engine_chip.sh and engine_magic.sh, whose labs have
+# such a board.
 . "$(dirname "${BASH_SOURCE[0]}")/lib.sh"
 
 # unknown_board WORD: the module leaves the board alone, and its message has WORD

@@ -1,23 +1,22 @@
 #!/bin/bash
 # SPDX-License-Identifier: GPL-2.0-only
-# What becomes of a running flow when flowtable, rules, ports, conntrack or module come and go:
-# nothing of its traffic is lost where software can go on, hardware forwards nothing that the
-# kernel has forgotten, and in the end the flow is in hardware again. After each the audit is
-# clean.
+# A flow runs while flowtable, rules, ports, conntrack or module come and go. No packet is lost
+# where software can go on, hardware forwards nothing that the kernel has forgotten, and in the
+# end the flow is in hardware again. After each change the audit is clean.
 . "$(dirname "$0")/../lib/lib.sh"
 begin 74
 
-# begun WHAT: the flow is in hardware, and its traffic runs. That of both directions.
+# begun: the flow is in hardware, and its traffic runs both ways.
 begun()
 {
 	ruleset hardware && peer open f udp lan "$WAN_HOST4" 5201 && offloaded f ":5201" && peer stream f both 20 100
 }
-# ended: the traffic ends, and was whole
+# ended: the traffic ends, and all of it arrived
 ended()
 {
 	peer halt f && equal arrived "$(field got)" "$(field sent)" && [ "$(field sent)" -gt 5 ]
 }
-# over: no trace is left
+# over: nothing of the flow is left
 over()
 {
 	peer close f
@@ -25,7 +24,7 @@ over()
 	conntrack -F
 	bound_is 0 && engine_bound_is 0 && wait_for 3 flowtables_are 0
 }
-# In hardware again, by the stream that runs.
+# The stream that runs has brought the flow back to hardware.
 both_bound()
 {
 	wait_for 10 bound_is 2 ":5201"
@@ -56,7 +55,7 @@ check "the audit is clean" audit_clean
 check "nothing was lost" ended
 check "nothing is left" over
 
-# --- one that comes before the other goes ------------------------------------------------------
+# --- a second flowtable comes before the first goes ------------------------------------------------------
 second()
 {
 	nft -f - <<-END
@@ -72,16 +71,16 @@ second()
 	END
 }
 check "a flow is in hardware" begun
-check "there is another flowtable with the same ports" second
+check "a second flowtable has the same ports" second
 check "the flow stays" both_bound
-check "the first one goes" nft delete table inet fw4
-check "the flow comes back in the other one" both_bound
+check "the first flowtable goes" nft delete table inet fw4
+check "the flow comes back in the second flowtable" both_bound
 check "the audit is clean" audit_clean
 check "nothing was lost" ended
 check "nothing is left" over
 
 # --- reloads without end ------------------------------------------------------------------------
-# Hardware that fills up with what is left behind works for a while only.
+# Hardware that fills up with old entries works only for a while.
 reloads()
 {
 	local n
@@ -90,9 +89,9 @@ reloads()
 	done
 }
 check "a flow is in hardware" begun
-check "and again after each of ten reloads" reloads
-check "its two entries are all there is" engine_bound_is 2
-check "the module knows no others" equal flows "$(audit_of flows)" 2
+check "it is in hardware again after each of ten reloads" reloads
+check "there are only its two entries" engine_bound_is 2
+check "the module knows no other flows" equal flows "$(audit_of flows)" 2
 check "the audit is clean" audit_clean
 check "nothing was lost" ended
 check "nothing is left" over
@@ -100,13 +99,13 @@ check "nothing is left" over
 # --- rules and tables ---------------------------------------------------------------------------
 check "a flow is in hardware" begun
 check "all rules are flushed, the flowtable stays" nft flush table inet fw4
-check "and so does the flow, as in the kernel" both_bound
+check "the flow stays too, as it does in the kernel" both_bound
 check "the audit is clean" audit_clean
 check "the ruleset is flushed" nft flush ruleset
 check "no entry is left when that returns" no_entry
-# The flowtable goes before the chain, whose policy is to drop: a frame may come in between.
+# The flowtable goes before the chain, which drops by its policy: a frame may come in between.
 check "the traffic ends" peer halt f
-check "it can go on by software" peer send f both 10 100
+check "traffic can go on by software" peer send f both 10 100
 check "nothing is left" over
 
 # --- members of the flowtable ---------------------------------------------------------------------
@@ -120,12 +119,12 @@ left()
 }
 check "a flow is in hardware" begun
 flushed=$(stat_of flushed)
-check "a port is taken out of the flowtable" member delete
+check "a port is removed from the flowtable" member delete
 check "its flows left the hardware" [ "$(stat_of flushed)" -ge $((flushed + 2)) ]
 check "it is in no flowtable" left 0
 check "the audit is clean" audit_clean
-check "the port is put in again" member add "counter; flags offload;"
-check "it is in one" left 1
+check "the port is added again" member add "counter; flags offload;"
+check "it is in one flowtable" left 1
 check "the flow comes back" both_bound
 check "the audit is clean" audit_clean
 check "nothing was lost" ended
@@ -134,16 +133,16 @@ check "nothing is left" over
 # --- another name for a port ------------------------------------------------------------------------
 check "a flow is in hardware" begun
 check "a port is renamed while it is up" ip link set wan name uplink
-check "it leaves the flowtable, which names it" equal "port" "$(sed -n 's/^port .* \(uplink .*\)/\1/p' "$ENGINE/status")" \
+check "it leaves the flowtable, which has its old name" equal "port" "$(sed -n 's/^port .* \(uplink .*\)/\1/p' "$ENGINE/status")" \
 	"uplink up flowtables=0"
 check "the audit is clean" audit_clean
-check "it has its name back" ip link set uplink name wan
+check "it gets its name back" ip link set uplink name wan
 check "the flow comes back" both_bound
 check "the audit is clean" audit_clean
 check "nothing is left" over
 
 # --- connections ------------------------------------------------------------------------------------
-# Hardware must not go on with what conntrack has lost.
+# Hardware must not forward connections that conntrack has forgotten.
 check "a flow is in hardware" begun
 destroyed=$(stat_of destroyed)
 check "conntrack forgets all connections" conntrack -F
@@ -152,13 +151,13 @@ forgotten()
 	[ "$(stat_of destroyed)" -ge $((destroyed + 2)) ]
 }
 check "within seconds hardware has forgotten them" wait_for 5 forgotten
-check "the flow is another connection now, and in hardware" both_bound
+check "the flow is a new connection now, and in hardware" both_bound
 check "the audit is clean" audit_clean
 check "nothing was lost" ended
 check "nothing is left" over
 
 # --- both directions together -------------------------------------------------------------------------
-# alone_ms: how long one direction was bound without the other while a connection ended
+# together: one direction was bound without the other for a second at most
 together()
 {
 	local begun='' now
@@ -187,12 +186,12 @@ check "no direction outlives the other by a second" together
 check "a flow is in hardware" begun
 check "the module goes" rmmod nft_offload
 check "no entry is left" engine_bound_is 0
-# The kernel offers a new driver one device of the flowtable, and no way to look at it. It may
-# have kept one of a test before this, and the module said so when it was first loaded.
+# The kernel offers a new driver one device of the flowtable, and no access to the flowtable. It
+# may have kept one from an earlier test; the module reported that one when it was first loaded.
 check "the log is clean so far" log_clean
 LOG_START=$(dmesg | wc -l)
-check "it comes again, after the flowtable" load
-check "the log says what is to be done" log_has 1 'a flowtable was there first: reload the ruleset'
+check "the module is loaded again, after the flowtable" load
+check "the log says what to do" log_has 1 'a flowtable was there first: reload the ruleset'
 sleep 2
 check "until then the flow is in software" bound_is 0
 check "the ruleset is loaded again" ruleset hardware

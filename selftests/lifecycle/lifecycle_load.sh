@@ -1,17 +1,17 @@
 #!/bin/bash
 # SPDX-License-Identifier: GPL-2.0-only
 # lab: own --vcpus 2
-# The module is removed, and its flowtable deleted, while hundreds of flows are offered on two
-# processors: it waits for whatever runs in it, and leaves nothing behind.
+# The module is removed, and its flowtable is deleted, while the kernel offers hundreds of flows
+# on two processors: the module waits for the callbacks that run, and leaves nothing behind.
 . "$(dirname "$0")/../lib/lib.sh"
 begin 18
 
-# Many are offered, and no end is in sight.
+# The kernel has offered many flows and goes on.
 busy()
 {
 	[ "$(stat_of offered)" -gt 300 ]
 }
-# during PORT COMMAND…: beside a flood
+# during PORT COMMAND…: while many flows come
 during()
 {
 	local port=$1 status
@@ -32,7 +32,7 @@ for round in 1 2 3; do
 	check "no entry is left" engine_bound_is 0
 	nft delete table inet fw4
 	conntrack -F >/dev/null 2>&1
-	check "the module comes again" load
+	check "the module is loaded again" load
 done
 check "the ruleset loads" ruleset hardware
 check "the table goes while flows are offered" during 5405 nft delete table inet fw4

@@ -2,9 +2,9 @@
 # SPDX-License-Identifier: GPL-2.0-only
 # lab: own
 # oracle: none
-# The ports are in a network namespace, with a flowtable of its own, and that is deleted while
-# a flow runs in hardware; the ports come back to where a flowtable waits for them. That the
-# module hears of devices late, or not at all, leaves nothing behind.
+# The ports go to a network namespace that has its own flowtable. The namespace is deleted while
+# a flow runs in hardware, and the ports come back to where a flowtable waits for them. The
+# module hears of these devices late or not at all, and still leaves nothing behind.
 . "$(dirname "$0")/../lib/lib.sh"
 begin 21
 
@@ -72,7 +72,7 @@ check "the module knows no flow of the other namespace" wait_for 5 equal flows "
 check "the audit is clean" audit_clean
 check "the ports work" ports_up
 check "they are in the flowtable that waited for them" ports_are "lan up flowtables=1 wan up flowtables=1"
-check "there is no other" flowtables_are 1
+check "there is no other flowtable" flowtables_are 1
 check "the flow is in hardware" wait_for 10 bound_is 2 ":5201"
 peer halt f >/dev/null
 nft delete table inet fw4

@@ -1,13 +1,15 @@
 #!/bin/bash
 # SPDX-License-Identifier: GPL-2.0-only
 # lab: own
-# The kernel remembers flowtables for drivers that come later, also one that could not be made
-# and is freed, on a device that is gone. It offers that to the module, which must not look.
+# The kernel remembers flowtables for drivers that are loaded later. It also remembers a flowtable
+# that it could not create and has freed, with a device that is gone. It offers that flowtable to
+# the module, which must not touch it.
 #
-# It remembers one device for an address of a flowtable, and an address that was freed may come
-# again. So the first one that fails is with a port: if the module took it, the kernel would write
-# into what is freed, and crash. Others come before the next one fails, so that it is elsewhere.
-# That the module does not look at the device that is gone, only a kernel with KASAN sees.
+# The kernel remembers one device for each address of a flowtable, and may use a freed address
+# again. So the first flowtable that fails has a port: if the module took it, the kernel would
+# write into freed memory, and crash. Other flowtables come before the next one fails, so that it
+# has another address. Only a kernel with KASAN sees whether the module touches the device that
+# is gone.
 . "$(dirname "$0")/../lib/lib.sh"
 begin 16 none
 
@@ -22,7 +24,8 @@ failing()
 	) && return 1
 	echo "$said" | grep 'not supported'
 }
-# Of software, which are offered to no driver. A device is in one of a table only.
+# Software flowtables, which the kernel offers to no driver. A table can have a device in one
+# flowtable only.
 others()
 {
 	local n
@@ -44,20 +47,20 @@ again()
 }
 
 modprobe dummy numdummies=0
-check "a flowtable with a port cannot be made without the module" failing lan
+check "without the module a flowtable with a port fails" failing lan
 check "there is a device that no driver offloads" ip link add dummy0 type dummy
-check "other flowtables come" others
-check "one with that device cannot be made" failing dummy0
-check "the module comes, and is offered these" load
+check "other flowtables are created" others
+check "a flowtable with that device fails" failing dummy0
+check "the module is loaded, and the kernel offers it these" load
 check "it takes none" flowtables_are 0
-check "it says what is to be done" log_has 1 'a flowtable was there first: reload the ruleset'
-check "the others go" others_go
+check "the log says what to do" log_has 1 'a flowtable was there first: reload the ruleset'
+check "the other flowtables go" others_go
 check "the device goes" ip link del dummy0
-check "the module comes once more" again
+check "the module is loaded once more" again
 check "nothing is bound" bound_is 0
-check "no flowtable" flowtables_are 0
+check "it has taken no flowtable" flowtables_are 0
 check "a ruleset loads" ruleset hardware
-check "and is offloaded" flow_offloaded f 5201
+check "a flow is offloaded" flow_offloaded f 5201
 check "the audit is clean" audit_clean
 check "the module goes" rmmod nft_offload
 finish

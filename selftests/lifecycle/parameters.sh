@@ -1,7 +1,7 @@
 #!/bin/bash
 # SPDX-License-Identifier: GPL-2.0-only
-# The module's parameters: an engine begins with their policy. And a file of the engine that
-# is open keeps the module.
+# The module's parameters set the policy with which an engine begins. An open file of the engine
+# keeps the module loaded.
 . "$(dirname "$0")/../lib/lib.sh"
 begin 14 none
 
@@ -38,21 +38,21 @@ no_rmmod()
 	[ -d /sys/module/nft_offload ] && echo "$said" | grep -q 'in use'
 }
 
-check "loads without IPv4" again ipv4=0
-check "policy says so" grep -x "ipv4 0" "$ENGINE/policy"
+check "the module loads without IPv4" again ipv4=0
+check "the file policy says so" grep -x "ipv4 0" "$ENGINE/policy"
 check "IPv4 stays in software" refused family-off "$WAN_HOST4"
-check "IPv6 does not" taken "$WAN_HOST6"
-check "loads without IPv6" again ipv6=0
+check "IPv6 is offloaded" taken "$WAN_HOST6"
+check "the module loads without IPv6" again ipv6=0
 check "IPv6 stays in software" refused family-off "$WAN_HOST6"
-check "IPv4 does not" taken "$WAN_HOST4"
+check "IPv4 is offloaded" taken "$WAN_HOST4"
 entries=$(awk '$1 == "entries:" { print $2 }' "$ENGINE/status")
-check "loads with all entries reserved" again "reserve=$entries"
+check "the module loads with all entries reserved" again "reserve=$entries"
 check "the table is full from the start" refused table-full "$WAN_HOST4"
-check "fewer by the file" sh -c "echo reserve 1 >$ENGINE/policy"
-check "and there is room" taken "$WAN_HOST4"
+check "the file policy reserves fewer" sh -c "echo reserve 1 >$ENGINE/policy"
+check "the table has room" taken "$WAN_HOST4"
 nft flush ruleset
 rmmod nft_offload
-check "a value that is none is refused" not insmod "$MODULE" ipv4=off
-check "loads as it is" again
-check "an open file keeps the module" no_rmmod
+check "a value that is no number is refused" not insmod "$MODULE" ipv4=off
+check "the module loads without parameters" again
+check "an open file keeps the module loaded" no_rmmod
 finish

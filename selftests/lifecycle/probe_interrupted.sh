@@ -2,10 +2,10 @@
 # SPDX-License-Identifier: GPL-2.0-only
 # lab: own --append slab_nomerge
 # oracle: none
-# A probe that does not come to its end: the engine stops answering at its first, second, …
-# access, or never comes to rest, whoever loads the module is killed, somebody else has the
-# registers. Each time it ends soon, says why once, leaves nothing behind, and the next one
-# succeeds. PROBE_STEP=1 takes each access, PROBE_KILLS= is how many moments to be killed at.
+# A probe that fails: the engine stops answering at the first, second, … access or stays busy,
+# insmod is killed, or another driver has the registers. Each time the probe ends soon, the log
+# says why once, nothing is left behind, and the next probe succeeds. PROBE_STEP=1 tries each
+# access; PROBE_KILLS= is the number of moments at which insmod is killed.
 . "$(dirname "$0")/../lib/lib.sh"
 . "$here/memory.sh"
 begin 18 none
@@ -19,7 +19,7 @@ lines()
 {
 	dmesg | wc -l
 }
-# said SINCE: what the module, or the kernel on its behalf, has said of the engine since then
+# said SINCE: lines of the module, or of the kernel, about the engine since then
 said()
 {
 	dmesg | tail -n +$(($1 + 1)) | grep "nft_offload ${BOARD##*/}: " | grep -v 'probe with driver'
@@ -41,7 +41,7 @@ running()
 	grep -q '^engine: running' "$ENGINE/status"
 }
 
-# no_engine: as if the module had never come; it may access no memory
+# no_engine: as if the module had never been loaded; the engine may access no memory
 no_engine()
 {
 	local command
@@ -52,12 +52,12 @@ gone()
 {
 	no_engine && not test -e "$DEBUGFS" && not grep nft_offload /proc/modules
 }
-# as_ever: the next one succeeds
+# as_ever: the next probe succeeds
 as_ever()
 {
 	insmod "$MODULE" && find_engine && attached && running && rmmod nft_offload && gone
 }
-# took BEGIN MS
+# took BEGIN MS: since BEGIN, at most
 took()
 {
 	local ms=$(($(now_ms) - $1))
@@ -68,7 +68,7 @@ took()
 # --- the engine stops answering --------------------------------------------------------------
 
 FAILED=0 GIVEN_UP=0
-# dies_at N: at the Nth access
+# dies_at N: the engine dies at the Nth access
 dies_at()
 {
 	local begin log
@@ -80,7 +80,7 @@ dies_at()
 		FAILED=$((FAILED + 1))
 		equal "lines that say why" "$(said "$log" | wc -l)" 1 && no_engine || { said "$log"; return 1; }
 	elif dead; then
-		# It had all that the probe asks for.
+		# The probe was complete before.
 		GIVEN_UP=$((GIVEN_UP + 1))
 		find_engine && wait_for 5 quarantined &&
 			equal "lines that say so" "$(said "$log" | grep -c 'does not answer any more')" 1 || return 1
@@ -101,29 +101,29 @@ all_steps()
 		[ $n -lt 1000 ] || return 1
 	done
 }
-check "it loads" as_ever
+check "the module loads" as_ever
 memory_before
-check "whenever the engine dies, it is given up, and taken when it is back" all_steps
+check "whenever the engine dies, the module gives it up, and takes it when it is back" all_steps
 vppectl fault dead off >/dev/null
 [ ! -d /sys/module/nft_offload ] || rmmod nft_offload
 note "by every ${STEP}th access: $FAILED probes failed, $GIVEN_UP engines were given up later"
-check "it was the probe's accesses" [ $((STEP * FAILED)) -gt 50 ]
+check "the engine died in the probe" [ $((STEP * FAILED)) -gt 50 ]
 
-# --- it never comes to rest --------------------------------------------------------------------
+# --- the engine stays busy --------------------------------------------------------------------
 
 log=$(lines) begin=$(now_ms)
 check "an engine is always busy" vppectl fault stuck-busy on
 check "the module loads" insmod "$MODULE"
-check "and has waited for some seconds at most" took "$begin" 6000
-check "without taking it" no_engine
-check "it says why, once" equal lines "$(said "$log" | wc -l)" 1
+check "it has waited for some seconds at most" took "$begin" 6000
+check "it has not taken the engine" no_engine
+check "the log says why, once" equal lines "$(said "$log" | wc -l)" 1
 rmmod nft_offload
 vppectl fault stuck-busy off >/dev/null
-check "when the engine is well it is taken" as_ever
+check "the module takes the engine when it is well" as_ever
 
-# --- whoever loads it is killed ------------------------------------------------------------------
+# --- insmod is killed ------------------------------------------------------------------
 
-# killed_after US: what was done by then stays or is undone
+# killed_after US: the probe is complete by then, or is undone
 killed_after()
 {
 	local pid
@@ -154,19 +154,19 @@ killed_while_waiting()
 	killed_after 500000 && took "$begin" 8000 && vppectl fault stuck-busy off && as_ever
 }
 check "insmod is killed, sooner or later" killed
-check "also while it waits for the engine" killed_while_waiting
+check "insmod is killed while it waits for the engine" killed_while_waiting
 memory_is_back "after all these" $((2 * KILLS))
 
-# --- somebody else has the registers ---------------------------------------------------------------
+# --- another driver has the registers ---------------------------------------------------------------
 
-check "somebody else has the registers" insmod "$ORACLE" claim=1
+check "another driver claims the registers" insmod "$ORACLE" claim=1
 log=$(lines)
 check "the module loads" insmod "$MODULE"
-check "without taking the engine" no_engine
+check "it does not take the engine" no_engine
 check "the log says so, once" equal "lines about registers" "$(said "$log" | grep -c "can't reserve")" 1
 rmmod nft_offload
 rmmod nft_offload_oracle
-check "when they are free it takes it" as_ever
+check "it takes the engine when the registers are free" as_ever
 load
-check "then nobody else gets the registers" not insmod "$ORACLE" claim=1
+check "then no other driver gets the registers" not insmod "$ORACLE" claim=1
 finish

@@ -1,18 +1,18 @@
 #!/bin/bash
 # SPDX-License-Identifier: GPL-2.0-only
-# What OpenWrt's fw4 does on every reload: a probe with a table of its own, then a
-# new flowtable in place of the old one, in one transaction.
+# OpenWrt's fw4 does this on every reload: it probes with a table of its own, and then replaces
+# the old flowtable by a new one, in one transaction.
 . "$(dirname "$0")/../lib/lib.sh"
 begin 13
 
 check "the probe says yes" probe
-check "and leaves nothing" sh -c '! nft list tables | grep -q hw-offload-test'
+check "the probe leaves nothing" sh -c '! nft list tables | grep -q hw-offload-test'
 check "the ruleset loads" ruleset hardware
 check "a flow is offloaded" flow_offloaded f 5201 alone
 total=$(stat_of bound_total) flushed=$(stat_of flushed)
 check "the probe says yes beside a live flowtable" probe
-check "its flows stay bound" bound_is 2
-check "untouched" equal "bound_total and flushed" "$(stat_of bound_total) $(stat_of flushed)" "$total $flushed"
+check "the flows stay bound" bound_is 2
+check "the flows are not touched" equal "bound_total and flushed" "$(stat_of bound_total) $(stat_of flushed)" "$total $flushed"
 
 peer stream f up 100 100 >/dev/null
 check "a reload under traffic" ruleset hardware

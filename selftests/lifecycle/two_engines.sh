@@ -2,18 +2,18 @@
 # SPDX-License-Identifier: GPL-2.0-only
 # lab: own --engines 2
 # oracle: none
-# Two engines, and one flowtable with the ports of both. Each has the flows between its own
-# ports, a flow from one to the other is software's, and what becomes of one engine does not
+# Two engines, and one flowtable with the ports of both. Each engine has the flows between its
+# own ports. A flow from one engine to the other stays in software. A fault of one engine does not
 # touch the flows of the other.
 . "$(dirname "$0")/../lib/lib.sh"
-# A flow is looked at for longer than the usual time.
+# The test watches a flow for longer than the usual timeout.
 # shellcheck disable=SC2034 # used by begin
 FLOWTABLE_TIMEOUT=$((10 * SLOW))
 begin 55
 
 # --- both of them ----------------------------------------------------------------------------
 
-# engine_with PORT: the debugfs folder of the engine that has it
+# engine_with PORT: the debugfs directory of the engine that has it
 engine_with()
 {
 	local status
@@ -35,7 +35,7 @@ ports()
 {
 	grep "^port .* up flowtables=$1$" "$ENGINE/status" | awk '{ print $4 }' | xargs
 }
-# hardware N COUNT: so many entries are in engine N, and the module knows them
+# hardware N COUNT: engine N has so many entries, and the module knows them
 hardware()
 {
 	of "$1" bound_is "$2" && equal "entries in engine $1" "$(engine_bound "$1")" "$2"
@@ -52,13 +52,13 @@ load_ruleset()
 # --- a flow of each --------------------------------------------------------------------------
 
 declare -A SENT=([f1]=0 [f2]=0)
-# traffic FLOW COUNT: so much each way, all of which arrives
+# traffic FLOW COUNT: so many packets each way, and all arrive
 traffic()
 {
 	SENT[$1]=$((SENT[$1] + $2))
 	peer send "$1" both "$2" 100 gap=2
 }
-# back: packets of both bring their entries back
+# back: packets of both flows bring their entries back
 back()
 {
 	traffic f1 1 && traffic f2 1 && hardware 1 2 && hardware 2 2
@@ -67,14 +67,14 @@ hw_frames()
 {
 	lab engine "$1" stats | awk '$1 ~ /^ports\..*\.hw_tx_frames$/ { n += $2 } END { print n + 0 }'
 }
-# by_hardware N: engine N forwards all that its flow sends
+# by_hardware N: engine N forwards all packets of its flow
 by_hardware()
 {
 	local before
 	before=$(hw_frames "$1")
 	traffic "f$1" 50 && equal "frames by engine $1" $(($(hw_frames "$1") - before)) 100
 }
-# counted FLOW DPORT: conntrack has all that was sent, both ways, and the hello of each side
+# counted FLOW DPORT: conntrack has counted all packets both ways, the first of each side included
 counted()
 {
 	local packets=$((SENT[$1] + 1)) bytes=$((SENT[$1] * 128 + 33))
@@ -86,13 +86,13 @@ check "the first has its ports" equal ports "$(of 1 ports 0)" "lan wan"
 check "the second has its ports" equal ports "$(of 2 ports 0)" "lan2 wan2"
 check "the command shows both" equal engines "$(nft-offload status | grep -cE '^0000:.* running')" 2
 check "a flowtable with the ports of both" load_ruleset
-check "the first has its ports in it" equal ports "$(of 1 ports 1)" "lan wan"
-check "the second has its ports in it" equal ports "$(of 2 ports 1)" "lan2 wan2"
+check "it has the ports of the first" equal ports "$(of 1 ports 1)" "lan wan"
+check "it has the ports of the second" equal ports "$(of 2 ports 1)" "lan2 wan2"
 check "a flow between ports of the first" peer open f1 udp lan "$WAN_HOST4" 5201
 check "a flow between ports of the second" peer open f2 udp lan "$WAN2_HOST4" 5202
 check "both are bound" wait_for 10 back
-check "the first has its own" of 1 bound_is 2 ":5201"
-check "the second has its own" of 2 bound_is 2 ":5202"
+check "the first has its own flow" of 1 bound_is 2 ":5201"
+check "the second has its own flow" of 2 bound_is 2 ":5202"
 check "the first forwards it" by_hardware 1
 check "the second forwards it" by_hardware 2
 check "both audits are clean" audits_clean
@@ -114,35 +114,35 @@ software()
 {
 	conntrack -L -p udp 2>/dev/null | grep "dport=5203" | grep -w OFFLOAD
 }
-check "there is a way from one to the other" crossing
-check "a flow by it" peer open x udp lan $FAR 5203
+check "there is a path from one engine to the other" crossing
+check "a flow takes it" peer open x udp lan $FAR 5203
 check "its packets arrive" peer send x both 20 100 gap=2
-check "it is in software's flowtable" wait_for 3 software
-check "the first refuses to send it to a port that it does not have" of 1 refused lan wan2
-check "so does the second, the other way" of 2 refused wan2 lan
-check "no engine has more than its own" eval "hardware 1 2 && hardware 2 2"
+check "it is in the software flowtable" wait_for 3 software
+check "the first engine refuses to send it to a port that it does not have" of 1 refused lan wan2
+check "the second engine refuses the reverse direction" of 2 refused wan2 lan
+check "each engine has only its own flow" eval "hardware 1 2 && hardware 2 2"
 check "both audits are clean" audits_clean
 peer close x >/dev/null
 
 # --- one of them dies --------------------------------------------------------------------------
 
-# The other one's flow has packets meanwhile, or it would end.
+# The flow of the second engine has packets meanwhile, or it would end.
 quarantined()
 {
 	traffic f2 1 && [ "$(of 1 stat_of quarantined)" -gt 0 ]
 }
 total=$(of 2 stat_of bound_total)
 check "the first engine dies" lab engine 1 fault dead on
-check "the module gives it up" wait_for 10 quarantined
-check "it says so once, of that one" log_has 1 "nft_offload ${FIRST##*/}:.*does not answer any more"
-check "it says so of no other" log_has 1 'does not answer any more'
+check "the module quarantines it" wait_for 10 quarantined
+check "the log says so once, of that engine" log_has 1 "nft_offload ${FIRST##*/}:.*does not answer any more"
+check "the log says so of no other engine" log_has 1 'does not answer any more'
 check "its flow goes on by CPU" traffic f1 20
 check "the second goes on" by_hardware 2
-check "its flow was bound all the while" equal bound_total "$(of 2 stat_of bound_total)" "$total"
+check "its flow was bound all the time" equal bound_total "$(of 2 stat_of bound_total)" "$total"
 check "its audit is clean" of 2 audit_clean
 check "the first answers again" lab engine 1 fault dead off
 check "both have their flows" wait_for 10 back
-check "nothing was bound anew in the second" equal bound_total "$(of 2 stat_of bound_total)" "$total"
+check "no flow was bound anew in the second" equal bound_total "$(of 2 stat_of bound_total)" "$total"
 
 # --- one of them is pulled out -----------------------------------------------------------------
 
@@ -152,18 +152,18 @@ gone()
 }
 total=$(of 1 stat_of bound_total)
 check "the second engine is unplugged" lab unplug 2
-check "its folder goes" wait_for 15 gone
+check "its debugfs directory goes" wait_for 15 gone
 check "its flow goes on by CPU" traffic f2 20
 check "the first goes on" by_hardware 1
-check "its flow was bound all the while" equal bound_total "$(of 1 stat_of bound_total)" "$total"
+check "its flow was bound all the time" equal bound_total "$(of 1 stat_of bound_total)" "$total"
 check "its audit is clean" of 1 audit_clean
-# The slot is free some time after the kernel has let the engine go.
+# The slot becomes free some time after the kernel has removed the engine.
 check "the second is plugged in" wait_for 10 lab plug 2
-check "it is found" wait_for 10 found
+check "the module finds it" wait_for 10 found
 check "the ruleset is loaded again" load_ruleset
 check "both have their flows" wait_for 10 back
-check "nothing of the first flow's was lost" counted f1 5201
-check "nor of the second's" counted f2 5202
+check "no count of the first flow was lost" counted f1 5201
+check "no count of the second flow was lost" counted f2 5202
 check "both audits are clean" audits_clean
 
 # --- both go -----------------------------------------------------------------------------------
@@ -179,7 +179,7 @@ none_left()
 	done
 }
 check "the module unloads with flows in both" rmmod nft_offload
-check "no entry is left in either, and none runs" none_left
+check "no entry is left in either engine, and neither runs" none_left
 check "both flows go on by CPU" eval "traffic f1 20 && traffic f2 20"
 load
 check "the module has both engines" found
@@ -188,5 +188,5 @@ check "both have their flows" wait_for 10 back
 check "both audits are clean" audits_clean
 peer close f1 >/dev/null
 peer close f2 >/dev/null
-check "they end" wait_for $((FLOWTABLE_TIMEOUT + 6)) eval "hardware 1 0 && hardware 2 0"
+check "both flows end" wait_for $((FLOWTABLE_TIMEOUT + 6)) eval "hardware 1 0 && hardware 2 0"
 finish

@@ -1,6 +1,6 @@
 #!/bin/bash
 # SPDX-License-Identifier: GPL-2.0-only
-# The module goes while flows run in hardware, and comes and goes fifty times.
+# The module is unloaded while flows run in hardware, and loaded and unloaded fifty times.
 . "$(dirname "$0")/../lib/lib.sh"
 begin 14
 
@@ -39,9 +39,9 @@ busy_rounds()
 }
 check "rounds with a live flow" busy_rounds
 check "nothing is bound in the engine" engine_bound_is 0
-check "after all that it loads" insmod "$MODULE"
+check "the module loads after all this" insmod "$MODULE"
 find_engine
 ruleset hardware
-check "and offloads" offloaded f ""
+check "the flow is offloaded" offloaded f ""
 peer close f >/dev/null
 finish

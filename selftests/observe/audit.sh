@@ -1,16 +1,16 @@
 #!/bin/bash
 # SPDX-License-Identifier: GPL-2.0-only
 # lab: own
-# The audit is clean with flows and without, and finds what somebody writes into the table in
-# hardware behind the module's back: an entry of nobody, a changed one, one that is gone. It
-# says why a connection is bound in one direction only, changes no count, and knows what the
-# run before it has found.
+# The audit is clean with flows and without. It finds changes of the hardware's table behind the
+# module's back: an entry without a flow, a changed entry, a missing entry. It says why a
+# connection is bound in one direction only, changes no count, and knows the result of the run
+# before.
 . "$(dirname "$0")/../lib/lib.sh"
 begin 36
 
-# So that no flow ends here by itself.
+# No flow is to end by itself.
 flowtable_timeout 30
-# Static, too: the engine does not age it.
+# A static entry: the engine does not age it.
 STATE_BOUND=$((1 << 31 | 2 << 28)) ENTRIES=16384
 
 # poke SLOT WORD VALUE
@@ -19,13 +19,14 @@ poke()
 	vppectl poke $((0x$1 / ENTRIES)) $((0x$1 % ENTRIES)) "$2" "$3"
 }
 
-# slot_of PATTERN: of the one flow with it
+# slot_of PATTERN: the slot of the one flow with it
 slot_of()
 {
 	grep -F "$1" "$ENGINE/flows" | sed -n 's/^slot=\([0-9a-f]*\) .*/\1/p'
 }
 
-# found KIND COUNT [LINE]: so many of them, and no other fault; a line of the audit has LINE
+# found KIND COUNT [LINE]: the audit has so many faults of that kind and no others, and a line
+# with LINE
 found()
 {
 	cat "$ENGINE/audit" >/tmp/audit
@@ -40,14 +41,14 @@ sums()
 	audit_of flows && audit_of bound && audit_of half_bound
 }
 
-# says KEY…: these of one run, as "<value> <value> …"
+# says KEY…: the values of one run, as "<value> <value> …"
 says()
 {
 	awk -v keys="$*" '{ value[$1] = $2 }
 		END { n = split(keys, key, " "); for (i = 1; i <= n; i++) printf "%s%s", value[key[i]], i < n ? " " : "\n" }' "$ENGINE/audit"
 }
 
-# command_says STATUS PATTERN: what nft-offload makes of it
+# command_says STATUS PATTERN: nft-offload ends with that status and prints such a line
 command_says()
 {
 	local got=0
@@ -57,67 +58,67 @@ command_says()
 }
 
 check "the first run knows of no other" equal "runs, last_run, last_faults" "$(says runs last_run last_faults)" "1 - -"
-check "the second does" equal "runs, last_faults" "$(says runs last_faults)" "2 0"
-check "the audit is clean before anything" audit_clean
-check "it has its line for each sum" equal lines "$(wc -l <"$ENGINE/audit")" 14
+check "the second run knows the first" equal "runs, last_faults" "$(says runs last_faults)" "2 0"
+check "the audit is clean without flows" audit_clean
+check "it has a line for each sum" equal lines "$(wc -l <"$ENGINE/audit")" 14
 check "the ruleset loads" ruleset hardware
 peer open f udp lan "$WAN_HOST4" 5201 sport=40001 >/dev/null
 peer open six udp lan "$WAN_HOST6" 5203 >/dev/null
 check "a flow is offloaded" offloaded f ":5201"
-check "one over IPv6, too" offloaded six ":5203"
+check "a flow over IPv6 is, too" offloaded six ":5203"
 check "the audit is clean" audit_clean
-check "it has seen them" equal "flows, bound, half_bound" "$(sums | xargs)" "4 4 0"
+check "it has seen the flows" equal "flows, bound, half_bound" "$(sums | xargs)" "4 4 0"
 check "traffic runs" peer stream f both 20 100
 sleep 3
-check "the audit is clean under it" audit_clean
+check "the audit is clean under traffic" audit_clean
 before=$(stat_of offered)
 for _ in 1 2 3 4 5 6 7 8; do cat "$ENGINE/audit" >/dev/null; done
-check "to read it offers nothing" equal offered "$(stat_of offered)" "$before"
+check "the kernel offers no flow when the audit is read" equal offered "$(stat_of offered)" "$before"
 peer halt f >/dev/null
 check "nothing of the traffic was lost" equal arrived "$(field got)" "$(field sent)"
-check "and there was some" [ "$(field sent)" -gt 20 ]
+check "there was some traffic" [ "$(field sent)" -gt 20 ]
 check_counts "its counts are exact" exact udp "sport=40001 dport=5201" \
 	lan "proto=udp sport=40001" wan "proto=udp dport=40001"
 
-# --- what somebody else writes -----------------------------------------------------------
+# --- changes behind the module -----------------------------------------------------------
 up=$(slot_of "orig=$LAN_HOST4:40001->$WAN_HOST4:5201")
 free=$(printf '%05x' $((0x$up ^ 0x100)))
-check "an entry of nobody" poke "$free" 0 $STATE_BOUND
-check "is an orphan" found orphans 1 "^orphan slot=$free$"
+check "an entry without a flow is written" poke "$free" 0 $STATE_BOUND
+check "the audit calls it an orphan" found orphans 1 "^orphan slot=$free$"
 check "so says nft-offload" command_says 1 '^  orphan 1: '
-check "and still there" equal "faults, last_faults" "$(says faults last_faults)" "1 1"
-check "it is taken away" poke "$free" 0 0
+check "it is still there" equal "faults, last_faults" "$(says faults last_faults)" "1 1"
+check "the entry is removed" poke "$free" 0 0
 sleep 1
 now=$(says faults last_faults last_run)
-check "the next run has the last one's faults" equal "faults, last_faults" "${now% *}" "0 1"
-check "and the time since" awk -v ago="${now##* }" 'BEGIN { print ago; exit ago < 1 || ago > 30 }'
+check "the next run has the faults of the last one" equal "faults, last_faults" "${now% *}" "0 1"
+check "it has the time since then" awk -v ago="${now##* }" 'BEGIN { print ago; exit ago < 1 || ago > 30 }'
 check "the audit is clean" audit_clean
 
-check "another Ethernet address in the entry of a flow" poke "$up" 12 1
-check "is a mismatch" found mismatches 1 "^mismatch slot=$up proto=udp orig=$LAN_HOST4:40001->$WAN_HOST4:5201$"
-check "a flush takes it away" sh -c "echo all >$ENGINE/flush"
-check "and the audit is clean" audit_clean
-check "it comes back" offloaded f ":5201"
+check "another Ethernet address is written into the entry of a flow" poke "$up" 12 1
+check "the audit calls it a mismatch" found mismatches 1 "^mismatch slot=$up proto=udp orig=$LAN_HOST4:40001->$WAN_HOST4:5201$"
+check "a flush removes the entry" sh -c "echo all >$ENGINE/flush"
+check "then the audit is clean" audit_clean
+check "the flow comes back" offloaded f ":5201"
 
 # --- a direction alone ----------------------------------------------------------------------
-# The kernel looks at a flow each second, and would call it aged.
+# The kernel asks for a flow once a second, and would call it aged.
 gone()
 {
 	peer send f both 1 100
 	up=$(slot_of "orig=$LAN_HOST4:40001->$WAN_HOST4:5201")
 	poke "$up" 0 0 && found mismatches 1 "^mismatch slot=$up "
 }
-check "an entry that is gone too soon is a mismatch" wait_for 5 gone
+check "an entry that is missing too soon is a mismatch" wait_for 5 gone
 alone()
 {
 	cat "$ENGINE/flows" >/dev/null
 	grep "^half_bound .* orig=$WAN_HOST4:5201->$LAN_HOST4:40001 .* opposite=aged$" "$ENGINE/audit"
 }
-check "and then the other direction is alone, for that reason" wait_for 5 alone
-check "which is no fault" audit_clean
-# Whatever is bound at this port has the engine look at its table and not into its cache.
+check "then the other direction is alone, and the audit says why" wait_for 5 alone
+check "that is no fault" audit_clean
+# Another flow that is bound at this port makes the engine read its table, not its cache.
 check "another flow comes" flow_offloaded g 5202
-check "and with the next packets they are a pair" offloaded f ":5201"
+check "with the next packets both directions are bound" offloaded f ":5201"
 peer close f >/dev/null
 peer close six >/dev/null
 peer close g >/dev/null
@@ -129,6 +130,6 @@ all_gone()
 	return 1
 }
 check "conntrack forgets them" conntrack -F
-check "and so do hardware and module, within seconds" wait_for 4 all_gone
+check "hardware and module forget them within seconds" wait_for 4 all_gone
 check "the audit is clean" audit_clean
 finish

@@ -1,7 +1,6 @@
 #!/bin/bash
 # SPDX-License-Identifier: GPL-2.0-only
-# Looking changes nothing: what debugfs shows is right, and reading it as often as
-# one likes loses no count.
+# debugfs shows the right values, and reading it changes no count, however often it is read.
 . "$(dirname "$0")/../lib/lib.sh"
 begin 14
 
@@ -13,10 +12,10 @@ peer capture >/dev/null
 check "a flow is offloaded" flow_offloaded f 5201 alone sport=40001
 check "bind shows its addresses and ports" \
 	grep -E "BND.*$LAN_HOST4:40001->$WAN_HOST4:5201" "$ENGINE/bind"
-check "and its other direction" \
+check "bind shows its reverse direction" \
 	grep -E "BND.*$WAN_HOST4:5201->$LAN_HOST4:40001" "$ENGINE/bind"
 
-# One direction in the PPE of each port, where there are several; both in the only one.
+# With several PPEs each direction is in the PPE of its port, with one PPE both are in it.
 ppes=$(awk '$1 == "ppes:" { print $2 }' "$ENGINE/status")
 want="1 1"
 [ "$ppes" -gt 1 ] || want="2 0"
@@ -26,7 +25,7 @@ ppe_bound()
 		"$(engine ppe.0.bound) $(engine ppe.1.bound || echo 0)" "$want"
 }
 check "each direction is in the PPE of its port" ppe_bound
-# The two slots, counted through all PPEs.
+# Slots are counted through all PPEs.
 slots_ppe()
 {
 	local slot n=(0 0 0)
@@ -35,7 +34,7 @@ slots_ppe()
 	done <"$ENGINE/bind"
 	equal "slots of the first two PPEs" "${n[0]} ${n[1]}" "$want"
 }
-check "and has a slot there" slots_ppe
+check "each direction has a slot there" slots_ppe
 
 read_all()
 {
@@ -45,11 +44,11 @@ read_all()
 	done >/dev/null
 }
 peer stream f up 200 100 >/dev/null
-check "everything is read a hundred times under traffic" read_all
+check "each file is read a hundred times under traffic" read_all
 peer halt f >/dev/null
 peer close f >/dev/null
 check "the flow ends" wait_for $((FLOWTABLE_TIMEOUT + 6)) bound_is 0
-check_counts "conntrack's count is exact all the same" exact udp dport=5201 \
+check_counts "conntrack's count is still exact" exact udp dport=5201 \
 	lan "proto=udp src=$LAN_HOST4 dst=$WAN_HOST4 dport=5201" \
 	wan "proto=udp src=$WAN_HOST4 dst=$LAN_HOST4 sport=5201"
 finish

@@ -1,14 +1,14 @@
 #!/bin/bash
 # SPDX-License-Identifier: GPL-2.0-only
 # log: bad
-# The watch over the router's log sees what it is there for.
+# The runner finds a bad line in the router's log.
 . "$(dirname "$0")/../lib/lib.sh"
 begin 1 none
 say_bug()
 {
 	echo 'BUG: a line for the log watch' >/dev/kmsg
 }
-# It is the only one.
+# There is no other bad line.
 log_clean()
 {
 	log_has 1 'BUG:'

@@ -1,8 +1,8 @@
 #!/bin/bash
 # SPDX-License-Identifier: GPL-2.0-only
 # lab: own --vcpus 2
-# Ten readers of every file while thousands of flows come: no flow is lost or refused for it,
-# nothing is counted twice, and it takes no longer.
+# Ten readers read every file while thousands of flows come: no flow is lost or refused because of
+# them, no flow is counted twice, and the flows take no longer.
 . "$(dirname "$0")/../lib/lib.sh"
 begin 16
 
@@ -20,7 +20,7 @@ settled()
 	[ "$(stat_of offered)" = "$n" ] && [ "$n" -gt "$1" ]
 }
 
-# fill PORT: floods, and waits until the kernel has offered all; TOOK is how long (ms)
+# fill PORT: many flows come, and the kernel has offered all; TOOK is how long that took (ms)
 fill()
 {
 	local before start
@@ -46,18 +46,18 @@ alone=$TOOK alone_bound=$BOUND
 note "alone: $OFFERED directions offered, $BOUND bound, $TOOK ms"
 check "thousands are bound" [ "$BOUND" -gt $((CONNECTIONS / 2)) ]
 start=$(now_ms)
-check "flows is read whole" sh -c "cat $ENGINE/flows >/tmp/flows"
+check "the file flows is read to its end" sh -c "cat $ENGINE/flows >/tmp/flows"
 took=$(($(now_ms) - start))
 note "$(wc -l </tmp/flows) flows read in $took ms"
-check "a line for each flow" equal lines "$(wc -l </tmp/flows)" "$(stat_of flows_now)"
-check "each one once" equal slots "$(cut -d' ' -f1 /tmp/flows | sort -u | wc -l)" "$(wc -l </tmp/flows)"
-check "within seconds" [ "$took" -lt 10000 ]
+check "it has a line for each flow" equal lines "$(wc -l </tmp/flows)" "$(stat_of flows_now)"
+check "it has each flow once" equal slots "$(cut -d' ' -f1 /tmp/flows | sort -u | wc -l)" "$(wc -l </tmp/flows)"
+check "that took less than ten seconds" [ "$took" -lt 10000 ]
 check "the audit of them is clean" audit_clean
 note "audit: $(awk '/^(flows|bound|half_bound|took) / { printf "%s %s ", $1, $2 }' /tmp/audit)"
 # shellcheck disable=SC2016 # awk's
-check "it took a quarter of that, at most" awk -v ms="$took" '$1 == "took" { exit 4000 * $2 > ms }' /tmp/audit
+check "the audit took a quarter of that at most" awk -v ms="$took" '$1 == "took" { exit 4000 * $2 > ms }' /tmp/audit
 
-# A new neighbour concerns none of them, and all of them are looked at, at once and once more.
+# A new neighbour concerns no flow. The module checks all flows at once, and a second time.
 mount -t tracefs tracefs /sys/kernel/tracing 2>/dev/null
 record()
 {
@@ -86,9 +86,9 @@ works()
 		}' /sys/kernel/tracing/trace
 }
 flows=$(stat_of flows_now)
-check "a change is followed among them" works ip neigh replace 203.0.113.99 lladdr 02:00:00:00:02:99 dev wan
+check "the module checks all flows after a change" works ip neigh replace 203.0.113.99 lladdr 02:00:00:00:02:99 dev wan
 note "a new neighbour among $flows flows: $(cat "$OUT")"
-check "and no flow ends" equal flows "$(stat_of flows_now)" "$flows"
+check "no flow ends" equal flows "$(stat_of flows_now)" "$flows"
 
 echo all >"$ENGINE/flush"
 conntrack -F >/dev/null 2>&1
@@ -99,14 +99,14 @@ for n in 1 2 3 4 5 6 7 8 9 10; do
 	reader $n &
 	pids="$pids $!"
 done
-check "they come again, beside ten readers" fill 5302
+check "they come again while ten readers read" fill 5302
 # shellcheck disable=SC2086 # words
 kill $pids
 # shellcheck disable=SC2086 # words
 wait $pids 2>/dev/null
 note "beside $(cat /tmp/reads.* | wc -l) whole readings: $OFFERED directions offered, $BOUND bound, $TOOK ms"
 check "every reader read" equal readers "$(find /tmp -name 'reads.*' | wc -l)" 10
-check "as many are bound" [ "$BOUND" -ge $((alone_bound * 98 / 100)) ]
+check "as many flows are bound" [ "$BOUND" -ge $((alone_bound * 98 / 100)) ]
 check "it took not much longer" [ "$TOOK" -le $((alone * 3 / 2 + 2000)) ]
 nft delete table inet fw4
 check "nothing stays bound" engine_bound_is 0

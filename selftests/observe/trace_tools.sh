@@ -2,7 +2,7 @@
 # SPDX-License-Identifier: GPL-2.0-only
 # lab: own --memory 1G --program trace-cmd --program perf --program bpftrace
 # slow kernels: bpftrace needs BTF, which this kernel has not; tracepoints.sh reads the events
-# trace-cmd, perf and bpftrace read the tracepoints, by the commands that stand in
+# trace-cmd, perf and bpftrace read the tracepoints, with the commands of
 # Documentation/ABI/testing/tracepoints-nft_offload.
 . "$(dirname "$0")/../lib/lib.sh"
 begin 14
@@ -10,7 +10,7 @@ begin 14
 mount -t tracefs tracefs /sys/kernel/tracing 2>/dev/null
 cd /tmp || exit
 
-# A flow from its opening to its end, and one that is refused.
+# A flow that is bound and ends, and a flow that is refused.
 flow()
 {
 	peer open f udp lan "$WAN_HOST4" 5201 sport=40001 && offloaded f 5201 && peer close f &&
@@ -27,8 +27,8 @@ refused()
 	peer open g udp lan "$WAN_HOST6" 5206 && wait_for 5 more "$before" && peer close g
 }
 
-# The tools run `bash traffic WHAT` as soon as they listen, and what they run has no way to
-# the hosts but by this shell.
+# The tools run `bash traffic WHAT` as soon as they listen. Only this shell reaches the hosts, so
+# that program asks this shell.
 mkfifo ask answer
 cat >traffic <<-'TRAFFIC'
 	echo "$1" >ask
@@ -61,25 +61,25 @@ nft add rule inet fw4 six meta nfproto ipv6 udp dport 5206 masquerade
 
 check "trace-cmd records" trace-cmd record -q -e nft_offload bash traffic flow
 trace-cmd report >out 2>&1
-check "it has a bind of the one direction" has 1 " bind: +device=.* proto=udp $ORIG .* why=new" out
-check "and of the other" has 1 " bind: +device=.* proto=udp orig=$WAN_HOST4:5201->.* why=new" out
-check "and their ends" has 2 ' unbind: +device=.* why=ended' out
-check "it records what a filter lets through" trace-cmd record -q -e nft_offload:bind \
+check "the trace has the bind of one direction" has 1 " bind: +device=.* proto=udp $ORIG .* why=new" out
+check "the trace has the bind of the other direction" has 1 " bind: +device=.* proto=udp orig=$WAN_HOST4:5201->.* why=new" out
+check "the trace has both unbinds" has 2 ' unbind: +device=.* why=ended' out
+check "trace-cmd records with a filter" trace-cmd record -q -e nft_offload:bind \
 	-f "orig ~ \"*$LAN_HOST4:*->*\"" bash traffic flow
 trace-cmd report >out 2>&1
-check "that is the one direction" has 1 " bind: +device=.* $ORIG " out
-check "and not the other" has 1 'bind: ' out
+check "the trace has one direction" has 1 " bind: +device=.* $ORIG " out
+check "the trace has no other direction" has 1 'bind: ' out
 
 check "perf records" perf record -q -a -e 'nft_offload:*' bash traffic flow
 perf script -i perf.data >out 2>&1
-check "it has both binds" has 2 ' nft_offload:bind: device=.* why=new' out
-check "and both ends" has 2 ' nft_offload:unbind: device=.* why=ended' out
+check "the record has both binds" has 2 ' nft_offload:bind: device=.* why=new' out
+check "the record has both unbinds" has 2 ' nft_offload:unbind: device=.* why=ended' out
 
 # shellcheck disable=SC2016 # not the shell's
 check "bpftrace reads addresses and counters" bpftrace -o out -c "bash traffic flow" -e 'tracepoint:nft_offload:unbind {
 	printf("%s %s %d packets, %s\n", ntop(args.family, args.saddr), args.orig, args.packets, args.why); }'
-check "they are right" has 1 "^$LAN_HOST4 ${ORIG#orig=} [0-9]+ packets, ended$" out
-check "it counts refusals by their reason" bpftrace -o out -c "bash traffic refused" -e '
+check "both are right" has 1 "^$LAN_HOST4 ${ORIG#orig=} [0-9]+ packets, ended$" out
+check "bpftrace counts refusals by reason" bpftrace -o out -c "bash traffic refused" -e '
 	tracepoint:nft_offload:reject { @[args.reason, args.in_dev, args.out_dev] = count(); }'
 check "the reason and the devices are right" has 1 '^@\[nat66, lan, wan\]: [0-9]+$' out
 kill $server

@@ -1,9 +1,9 @@
 #!/bin/bash
 # SPDX-License-Identifier: GPL-2.0-only
 # lab: own
-# The tracepoints say what happens: each flow that is bound and its end, what was
-# refused, what had to make room, and an engine that is given up. Those that are off
-# say nothing. By tracefs alone; trace_tools.sh has the tools.
+# The tracepoints report each flow that is bound, unbound, refused or evicted, and an engine that
+# is quarantined. A tracepoint that is off reports nothing. This test reads tracefs; trace_tools.sh
+# uses the tools.
 . "$(dirname "$0")/../lib/lib.sh"
 begin 34
 
@@ -12,7 +12,7 @@ EVENTS=$TRACING/events/nft_offload
 mount -t tracefs tracefs $TRACING 2>/dev/null
 DEVICE=${ENGINE##*/}
 
-# enable 0|1 [EVENT…]: all of them, if none is named; what was said before is forgotten
+# enable 0|1 [EVENT…]: all events if none is named; the trace becomes empty
 enable()
 {
 	local event on=$1
@@ -47,7 +47,7 @@ gone()
 	bound_is 0 "$1" && [ "$(stat_of flows_now)" = 0 ]
 }
 
-# balance: the table's counts are those of the events since it was loaded
+# balance: the counts of stats are those of the events since the module was loaded
 balance()
 {
 	equal bound_total "$(said " bind: .* why=new$" | wc -l)" "$(stat_of bound_total)" &&
@@ -68,7 +68,7 @@ echo >$TRACING/trace
 check "a flow is offloaded" flow_offloaded f 5201
 peer close f >/dev/null
 check "it ends" wait_for $((FLOWTABLE_TIMEOUT + 6)) gone ""
-check "nothing is said of it" said_is 0 ''
+check "no event reports it" said_is 0 ''
 
 rmmod nft_offload
 nft delete table inet fw4
@@ -79,36 +79,36 @@ check "a flow is offloaded" flow_offloaded f 5202 sport=40002
 entry=$(grep ":40002->$WAN_HOST4:5202" "$ENGINE/bind")
 slot=${entry%% *}
 orig=$LAN_HOST4:40002-\>$WAN_HOST4:5202
-check "its bind is said: slot, addresses, new addresses and ports" says \
+check "an event reports its bind: slot, addresses, new addresses and ports" says \
 	" bind: device=$DEVICE slot=$slot proto=udp orig=$orig new=$WAN_ROUTER4:40002->$WAN_HOST4:5202 in=1 out=2 packets=0 bytes=0 idle_ms=[0-9]+ owner=[0-9]+ why=new$"
-check "and that of its other direction" says \
+check "an event reports the bind of its reverse direction" says \
 	" bind: device=$DEVICE slot=[0-9a-f]{5} proto=udp orig=$WAN_HOST4:5202->$WAN_ROUTER4:40002 new=$WAN_HOST4:5202->$LAN_HOST4:40002 in=2 out=1 .* why=new$"
 peer capture >/dev/null
 peer send f both 50 200 >/dev/null
 peer close f >/dev/null
 check "it ends" wait_for $((FLOWTABLE_TIMEOUT + 6)) gone ""
-check "its unbind is said" says " unbind: device=$DEVICE slot=$slot proto=udp orig=$orig .* why=ended$"
-check "and its idle time" says " unbind: .* orig=$orig .* idle_ms=[2-9][0-9]{3,} "
+check "an event reports its unbind" says " unbind: device=$DEVICE slot=$slot proto=udp orig=$orig .* why=ended$"
+check "the event has its idle time" says " unbind: .* orig=$orig .* idle_ms=[2-9][0-9]{3,} "
 counted()
 {
 	local seen
-	# The first packets were the software's.
+	# The first packets went by software.
 	seen=$(said " unbind: .* orig=$orig " | sed -n 's/.* packets=\([0-9]*\) .*/\1/p')
 	echo "$seen packets"
 	[ "$seen" -ge 50 ]
 }
-check_counts "with what the engine has forwarded" counted
-check "each bind has its unbind, and the counts are those of stats" balance
+check_counts "the event has the packets that the engine forwarded" counted
+check "each bind has its unbind, and stats has the same counts" balance
 
-# --- IPv6, and what is refused -------------------------------------------------------
+# --- IPv6, and refused flows -------------------------------------------------------
 peer open s udp lan "$WAN_HOST6" 5203 sport=40003 >/dev/null
 check "an IPv6 flow is offloaded" offloaded s 5203
-check "its bind is said" says " bind: .* orig=\\[$LAN_HOST6\\]:40003->\\[$WAN_HOST6\\]:5203 "
+check "an event reports its bind" says " bind: .* orig=\\[$LAN_HOST6\\]:40003->\\[$WAN_HOST6\\]:5203 "
 peer close s >/dev/null
 nft add chain inet fw4 six '{ type nat hook postrouting priority srcnat; }'
 nft add rule inet fw4 six meta nfproto ipv6 udp dport 5206 masquerade
 peer open g udp lan "$WAN_HOST6" 5206 sport=40006 >/dev/null
-check "a refusal is said, with its reason" wait_for 3 says \
+check "an event reports a refusal with its reason" wait_for 3 says \
 	" reject: device=$DEVICE reason=nat66 proto=udp orig=\\[$LAN_HOST6\\]:40006->\\[$WAN_HOST6\\]:5206 in=lan out=wan owner=[0-9]+$"
 peer close g >/dev/null
 
@@ -119,17 +119,17 @@ for port in 5207 5208; do
 	peer open "p$port" udp lan "$WAN_HOST4" $port >/dev/null
 	check "a flow to port $port is offloaded" offloaded "p$port" $port
 done
-check "by a filter, that of one port is said" said_is 2 ' bind: .*:5208'
-check "and no other" said_is 2 ' bind: '
+check "a filter lets the events of one port through" said_is 2 ' bind: .*:5208'
+check "it lets no other event through" said_is 2 ' bind: '
 # No pattern can begin with a digit: the kernel takes it for something else.
 echo "orig ~ \"*$WAN_HOST4:*->*\" && protocol == 17 && family == 2" >"$EVENTS/unbind/filter"
 enable 1 unbind
 nft delete table inet fw4
-check "a filter for addresses: the one direction of both flows" said_is 2 " unbind: .* orig=$WAN_HOST4:.* why=flushed$"
-check "and not the other" said_is 2 ' unbind: '
+check "a filter for addresses lets one direction of both flows through" said_is 2 " unbind: .* orig=$WAN_HOST4:.* why=flushed$"
+check "it lets no other direction through" said_is 2 ' unbind: '
 echo 0 >"$EVENTS/filter"
 
-# --- making room -----------------------------------------------------------------------
+# --- eviction -----------------------------------------------------------------------
 flowtable_timeout 30
 lab bucket --src "$LAN_HOST4:40001" --dst "$WAN_HOST4:5501" >/tmp/bucket
 slots=$(grep -c '^usable' /tmp/bucket)
@@ -151,18 +151,18 @@ fill()
 check "a bucket is filled" fill
 peer open more udp lan "$WAN_HOST4" 5501 "sport=${sports[slots]}" >/dev/null
 peer stream more up 5 100 >/dev/null
-check "one more flow gets in when one is idle" wait_for 20 up_bound "${sports[slots]}"
-# The kernel offers the new one once a second, or when it comes to that.
+check "one more flow is bound when one is idle" wait_for 20 up_bound "${sports[slots]}"
+# The kernel offers the new flow once a second; a slow kernel offers it later.
 idle='[7-9][0-9]{3}'
 [ "$SLOW" = 1 ] || idle="($idle|[1-3][0-9]{4})"
-check "that one had to make room is said, and how long it was idle" says \
+check "an event reports the eviction, and how long the flow was idle" says \
 	" evict: device=$DEVICE slot=[0-9a-f]{5} proto=udp orig=$LAN_HOST4:.* idle_ms=$idle .* why=bucket-full$"
-check "and its unbind" says " unbind: .* why=evicted$"
+check "an event reports its unbind, too" says " unbind: .* why=evicted$"
 peer halt more >/dev/null
 
-# --- the module goes, and the engine ------------------------------------------------------
-check "the module goes with its events on" rmmod nft_offload
-check "which are gone" not test -e "$EVENTS"
+# --- the module and the engine go ------------------------------------------------------
+check "the module unloads with its events on" rmmod nft_offload
+check "the events are gone" not test -e "$EVENTS"
 nft delete table inet fw4
 load
 ruleset hardware
@@ -171,5 +171,5 @@ peer open q udp lan "$WAN_HOST4" 5210 >/dev/null
 offloaded q 5210 >/dev/null
 vppectl fault dead on >/dev/null
 peer open r udp lan "$WAN_HOST4" 5211 >/dev/null
-check "an engine that is given up is said once" wait_for 10 said_is 1 " quarantine: device=$DEVICE chip=$(chip)$"
+check "one event reports an engine that is quarantined" wait_for 10 said_is 1 " quarantine: device=$DEVICE chip=$(chip)$"
 finish

@@ -3,9 +3,9 @@
 # lab: own --vppe-arg=--rx-words
 # oracle: none
 # slow kernels: the kernel's driver looks flows up without the RCU lock, which this kernel reports
-# The kernel's own driver of these engines drives the emulated one, unmodified and in
-# the place of nft_offload: the engine learns flows from frames, and the driver binds
-# what it has learned. What it binds is forwarded rightly, or the model is wrong.
+# The kernel's own driver of these engines, unmodified, drives the emulated engine in place of
+# nft_offload. The engine learns flows from frames, and the driver binds them. If the engine does
+# not forward these flows correctly, the model is wrong.
 . "$(dirname "$0")/../lib/lib.sh"
 . "$(dirname "$0")/../lib/encap.sh"
 begin $((8 + 8 * (LIKE_POINTS + 1) + 6)) none
@@ -30,7 +30,7 @@ report()
 	value_of "$1" "$REPORT"
 }
 
-# offloaded FLOW: as in lib.sh, but the driver binds what comes 30 times in a second
+# offloaded FLOW: as in lib.sh, but the driver binds a flow with 30 packets in a second
 offloaded()
 {
 	local n
@@ -45,15 +45,15 @@ offloaded()
 	return 1
 }
 
-# The kernel has taken back all flows. That driver does not notice if a flowtable goes
-# before its flows: it keeps their entries bound, and takes later flows for them.
+# The kernel has removed all flows. If a flowtable goes before its flows, this driver does not
+# notice: it keeps their entries bound, and takes later flows for them.
 all_ended()
 {
 	equal "flows ended" "$(report destroyed)" "$(report accepted)" && engine_bound_is 0
 }
 
-# forwarded WHAT PROTO LAN_TAGS HERE SEEN THERE: a flow from HERE to THERE, where it is
-# known as SEEN, is forwarded as by software
+# forwarded WHAT PROTO LAN_TAGS HERE SEEN THERE: a flow from HERE to THERE, which sees the address
+# SEEN, is forwarded as by software
 port=5300
 forwarded()
 {
@@ -69,7 +69,7 @@ forwarded()
 check "the driver takes the engine" insmod "$ORACLE" drive=1
 check "the ruleset loads" ruleset hardware
 
-# Slower than the rate from which the driver wants to know.
+# A flow below the rate at which the engine tells the driver.
 learned()
 {
 	[ "$(ppe_sum unbound)" -ge 2 ]
@@ -78,7 +78,7 @@ peer open f udp lan "$WAN_HOST4" 5201 >/dev/null
 check "a flow of 10 frames a second passes" peer send f both 20 100 gap=100
 check "the engine has learned it" learned
 check "the driver knows its rules" test "$(report accepted)" -ge 2
-check "it was not asked to bind it" equal "frames that reached the rate" "$(report rate_reached)" 0
+check "the engine did not tell the driver" equal "frames that reached the rate" "$(report rate_reached)" 0
 check "it is not bound" engine_bound_is 0
 peer close f >/dev/null
 check "it ends" wait_for $((FLOWTABLE_TIMEOUT + 10)) all_ended
@@ -95,8 +95,8 @@ forwarded "from a VLAN, UDP with SNAT" udp "vlan=10" "$HERE4" "$WAN_ROUTER4" "$W
 forwarded "from a VLAN, IPv6" tcp "vlan=10" "$HERE6" "$HERE6" "$WAN_HOST6"
 tear_down 10 - >/dev/null 2>&1
 
-# What the engine counts reaches conntrack. Frames of before the binding may be missing:
-# the driver makes an entry valid before it says that it is to be counted.
+# The engine's counts reach conntrack. Frames from before the binding may be missing: the driver
+# makes an entry valid before it makes the engine count it.
 counted()
 {
 	local before up down
@@ -111,7 +111,7 @@ counted()
 	wait_for 6 accounted_is udp dport=5202 "$up $down"
 }
 
-# The driver was asked twice, and had nothing more to say.
+# The kernel asked the driver twice, and got no new counts.
 settled()
 {
 	local before
@@ -125,9 +125,9 @@ check "the ruleset loads again" ruleset hardware
 peer open f udp lan "$WAN_HOST4" 5202 >/dev/null
 check "a flow is bound" offloaded f
 if [ "$(report accounting)" = 1 ]; then
-	check "what hardware forwards is counted, to the byte" counted
+	check "hardware's frames are counted to the byte" counted
 else
-	ktap_test_skip "what hardware forwards is counted: $(report chip) has no counters for flows"
+	ktap_test_skip "hardware's frames are counted to the byte: $(report chip) has no counters for flows"
 fi
 check "each frame had a receive word" equal "frames without" "$(report unmarked)" 0
 check "the driver unloads" rmmod nft_offload_oracle

@@ -2,19 +2,19 @@
 # SPDX-License-Identifier: GPL-2.0-only
 # lab: own
 # oracle: none
-# Memory that is not there: of each thing that is asked of the module, the first, second, …
-# allocation fails, until none does. What cannot be done then is refused and leaves nothing
-# behind, and the next try works.
+# Allocations fail: in each operation of the module the first, second, … allocation fails, until
+# none does. The module then refuses the operation and leaves nothing behind, or does without the
+# memory, and the next try works.
 . "$(dirname "$0")/../lib/lib.sh"
 
 FAULTS="/sys/kernel/debug/failslab /sys/kernel/debug/fail_page_alloc"
 # shellcheck disable=SC2086 # words
 ls -d $FAULTS >/dev/null 2>&1 || skip_test "this kernel has no CONFIG_FAILSLAB: make check-debug has one"
 begin 15 none
-exec 5>&1	# for what a point says besides
+exec 5>&1	# for notes inside of a point
 
-# Only what is allocated with a module's code on the stack fails; the modules of the x86
-# are between the kernel's image and this address, and there is only ours.
+# Only allocations with a module's code on the stack fail. On x86 modules are between the kernel's
+# image and this address, and ours is the only one there.
 modules_begin=0x$(awk '$3 == "_end" { print $1 }' /proc/kallsyms)
 modules_end=0xffffffffff000000
 PLENTY=1000000
@@ -30,13 +30,13 @@ for dir in $FAULTS; do
 done
 echo 0 >/sys/kernel/debug/fail_page_alloc/min-order
 echo N >/sys/kernel/debug/fail_page_alloc/ignore-gfp-highmem
-# Each step begins with a line in the log; none is to be left out.
+# Each step begins with a line in the log; the kernel must not drop one.
 echo on >/proc/sys/kernel/printk_devkmsg
 
-# There are many steps, and to start a program takes this kernel longer than what is tested:
-# they do with the shell's own commands where they can.
+# There are many steps, and this kernel takes longer to start a program than the step itself
+# takes. So the steps use the shell's own commands where they can.
 
-# FAILED: how many have failed since the last call; what is left of PLENTY says so
+# count_failed: FAILED is how many allocations failed since the last call, by what is left of PLENTY
 count_failed()
 {
 	local dir left
@@ -48,8 +48,8 @@ count_failed()
 	done
 }
 
-# without N COMMAND…: the Nth allocation of COMMAND fails. That does not hold for the shell's
-# children: a program needs `exec`.
+# without N COMMAND…: the Nth allocation of COMMAND fails. The shell's children do not inherit
+# that: a program needs `exec`.
 without()
 (
 	echo "$1" >/proc/self/fail-nth || exit
@@ -61,8 +61,8 @@ put()
 	echo "$1" >"$2"
 }
 
-# sweep WHAT STEP [LEAST]: calls STEP N for N = 1, 2, … until nothing fails in it, which is
-# not before LEAST (1) have. STEP succeeds if all is as it should be.
+# sweep WHAT STEP [LEAST]: calls STEP N for N = 1, 2, … until no allocation fails in it. At least
+# LEAST (1) have to fail. STEP succeeds if everything is as it should be.
 sweep()
 {
 	local n=0 from=$SECONDS
@@ -96,8 +96,8 @@ complained()
 	said | grep -E 'nft_offload .*fail'
 }
 
-# at_rest: nothing is bound in the engine, and it is not at work: it would read and write
-# memory that is somebody else's by now
+# at_rest: nothing is bound in the engine, and it does not run: it would read and write memory that
+# has another owner by now
 at_rest()
 {
 	local stats
@@ -119,13 +119,13 @@ attached()
 	compgen -G '/sys/bus/pci/drivers/nft_offload/0000:*'
 }
 
-# Links in sysfs could not be made: the driver core calls that an invalid argument.
+# The driver core could not create links in sysfs; it calls that an invalid argument.
 links_missing()
 {
 	said | grep 'failed to create module links for nft_offload'
 }
 
-# The module loads or does not; no engine is offered to it yet.
+# The module loads or does not. The kernel does not offer it an engine yet.
 load_without()
 {
 	if without "$1" exec insmod "$MODULE" 2>"$OUT.err"; then
@@ -137,8 +137,8 @@ load_without()
 	gone
 }
 
-# The engine is taken, or the module has said why not. Files in debugfs may be missing: they
-# are no reason to do without the engine.
+# The module takes the engine, or the log says why not. Files in debugfs may be missing: the module
+# takes the engine without them.
 probe_without()
 {
 	if without "$1" put "${BOARD##*/}" "$DRIVER/bind" 2>"$OUT.err"; then
@@ -150,7 +150,7 @@ probe_without()
 	not attached && not compgen -G "$DEBUGFS/*" && at_rest
 }
 
-# What ruleset() calls: only nft's own requests are to fail.
+# For ruleset(): only requests of nft fail.
 FAULT=0
 nft()
 {
@@ -172,7 +172,7 @@ bind_without()
 	flowtables_are 0 && engine_bound_is 0
 }
 
-# A rule of tc that hardware does not take for want of memory is software's.
+# A filter of tc stays in software if the module has no memory for it.
 rule_without()
 {
 	without "$1" exec tc qdisc add dev lan clsact 2>"$OUT.err" || tc qdisc add dev lan clsact || return 1
@@ -182,7 +182,7 @@ rule_without()
 	tc qdisc del dev lan clsact && not grep -E '^ALL +lan ' /proc/net/ptype && not grep '^port' "$ENGINE/bridge"
 }
 
-# Both directions are told to whichever worker of the kernel's comes first.
+# Any worker of the kernel may offer a direction.
 workers_without()
 {
 	local task name
@@ -199,12 +199,12 @@ replace_without()
 	peer open w udp lan "$WAN_HOST4" $port && peer send w both 3 100 || return 1
 	sleep 1
 	workers_without 0
-	# Whatever happened to the rule, the flow lives, and is in hardware sooner or later.
+	# The flow goes on whatever happened to its rule, and is in hardware sooner or later.
 	offloaded w $port && peer close w && nft delete table inet fw4 && bound_is 0 && engine_bound_is 0 &&
 		ruleset hardware
 }
 
-# A file is read, or cannot be for want of memory.
+# A file can be read, or the read fails for lack of memory.
 files_without()
 {
 	local file
@@ -214,7 +214,7 @@ files_without()
 	done
 }
 
-# writes LINE FILE
+# write_without N LINE FILE
 write_without()
 {
 	if ! without "$1" put "$2" "$ENGINE/$3" 2>"$OUT.err"; then
@@ -240,35 +240,35 @@ unload_without()
 
 echo "lab: memory is missing on purpose" >/dev/kmsg
 echo 0 >/sys/bus/pci/drivers_autoprobe
-check "it loads, or is not there" sweep insmod load_without
+check "the module loads, or leaves nothing" sweep insmod load_without
 [ ! -d /sys/module/nft_offload ] || rmmod nft_offload
 insmod "$MODULE"
-check "it takes the engine, or says why not" sweep probe probe_without
+check "it takes the engine, or the log says why not" sweep probe probe_without
 rmmod nft_offload
 echo 1 >/sys/bus/pci/drivers_autoprobe
 load
-check "a flowtable is taken, or refused" sweep "a flowtable" bind_without
-check "and the next one is taken" ruleset hardware
+check "a flowtable is taken or refused" sweep "a flowtable" bind_without
+check "the next flowtable is taken" ruleset hardware
 check "a flow is offloaded in it" flow_offloaded f 5201
 peer close f >/dev/null
-# Nothing of it needs memory.
-check "a flow is offloaded, or stays in software" sweep "a flow's rules" replace_without 0
+# A flow needs no memory.
+check "a flow is offloaded or stays in software" sweep "a flow's rules" replace_without 0
 check "files are read" sweep "files" files_without
 check "the policy is written" sweep policy policy_without
 check "flows are flushed" sweep flush flush_without
 nft delete table inet fw4
-check "a rule of tc is taken, or refused" sweep "a rule of tc" rule_without
-check "no memory was lost, with the module loaded" "$here/leaks"
+check "a filter of tc is taken or refused" sweep "a filter of tc" rule_without
+check "no memory leaked with the module loaded" "$here/leaks"
 rmmod nft_offload
-check "it unloads with flows in hardware" sweep rmmod unload_without 0
+check "the module unloads with flows in hardware" sweep rmmod unload_without 0
 echo "lab: memory is there again" >/dev/kmsg
 [ ! -d /sys/module/nft_offload ] || rmmod nft_offload
-check "no memory was lost, without it" "$here/leaks"
+check "no memory leaked without the module" "$here/leaks"
 load
-check "after all that it takes a flowtable" ruleset hardware
-check "and offloads" flow_offloaded f 5201
+check "after all this the module takes a flowtable" ruleset hardware
+check "a flow is offloaded" flow_offloaded f 5201
 peer close f >/dev/null
-# Traces of memory that was missing aside.
+# Without Call Trace: the kernel prints one for each allocation that failed.
 log_clean()
 {
 	! dmesg | tail -n +$((LOG_START + 1)) | grep -E 'BUG:|WARNING:|Oops|refcount_t|general protection|KASAN|UBSAN'

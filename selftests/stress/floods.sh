@@ -3,11 +3,11 @@
 # lab: own --vcpus 2
 # check-all: FLOOD_SECONDS=60 FLOOD_FLOWS=100000 timeout=3600
 # oracle: none
-# Floods: short flows, a scan of ports, flows that want one bucket, commands on all processors.
-# Meanwhile flows in hardware are as fast as ever and the router answers; afterwards its memory
-# and its queues are as before. FLOOD_SECONDS= and FLOOD_FLOWS= make them longer.
-FLOOD_SECONDS=${FLOOD_SECONDS-1}	# each of them, at least
-FLOOD_FLOWS=${FLOOD_FLOWS-3000}		# at one bucket
+# Floods: short flows, a scan of ports, flows for one bucket, commands on all processors. In the
+# flood, flows in hardware are as fast as before and the router answers. Afterwards its memory and
+# its queues are as before. FLOOD_SECONDS= and FLOOD_FLOWS= make floods longer.
+FLOOD_SECONDS=${FLOOD_SECONDS-1}	# of each flood, at least
+FLOOD_FLOWS=${FLOOD_FLOWS-3000}		# for one bucket
 FLOODS=${FLOODS-flows scan bucket storm}
 # shellcheck disable=SC2034 # used by peer
 PEER_SECONDS=$((FLOOD_SECONDS + 60))
@@ -17,9 +17,9 @@ POINTS=12				# of each flood
 begin $((7 + POINTS * $(set -- $FLOODS && echo $#)))
 
 needs_oracle
-# Where the floods come from and go to: the hosts, by addresses that they do not know.
+# Floods go from host to host, by addresses that the hosts do not have.
 FROM=192.0.2.77 TO=203.0.113.77
-LIVE=5600 STEADY=5601 FRESH=5602	# ports of flows that are none of the flood; more are new
+LIVE=5600 STEADY=5601 FRESH=5602	# ports of flows beside the flood; new flows count up from FRESH
 
 # took COMMAND…: TOOK is how long (ms)
 took()
@@ -30,8 +30,8 @@ took()
 	TOOK=$(($(now_ms) - start))
 }
 
-# The engine would be a chip, and the hosts other machines: neither waits for the processors
-# that the router is emulated on.
+# A chip and other machines would not wait for the processors of the router. So engine and hosts
+# go before everything else on this machine.
 apart()
 {
 	# shellcheck disable=SC2016 # the other shell's
@@ -53,14 +53,14 @@ open_flow()
 {
 	peer open "$1" udp lan "$WAN_HOST4" "$2" "sport=$2"
 }
-# in_hardware PORT: the table is not read, which takes long while thousands of flows come and go
+# in_hardware PORT: by conntrack; to read the whole table takes long while thousands of flows come
 in_hardware()
 {
 	conntrack -G -p udp -s "$LAN_HOST4" -d "$WAN_HOST4" --sport "$1" --dport "$1" 2>&1 | grep HW_OFFLOAD
 }
 
-# fresh SECONDS: a flow that comes now, and gets into hardware. TOOK is the time until then. If it
-# did not go on, the flowtable might let it go before it is its turn.
+# fresh SECONDS: a new flow is offloaded; TOOK is the time until then. It goes on sending, or the
+# flowtable might remove it while it waits in the queue.
 fresh()
 {
 	FRESH=$((FRESH + 1))
@@ -68,8 +68,8 @@ fresh()
 		took wait_for "$1" in_hardware $FRESH && peer close fresh
 }
 
-# fresh_or_next SECONDS: where what came before still has all slots for it, another. The kernel
-# offers a refused flow again after a second, so that one says nothing of how soon.
+# fresh_or_next SECONDS: if earlier flows still have all slots of its bucket, another new flow. The
+# kernel offers a refused flow again after a second, so that flow does not tell how soon.
 fresh_or_next()
 {
 	local full status=0
@@ -80,13 +80,13 @@ fresh_or_next()
 	fresh "$1"
 }
 
-# How many of the live flow's packets came to the CPU
+# by_cpu: how many packets of the live flow the CPU has seen
 by_cpu()
 {
 	nft list counter netdev watch live | awk '$1 == "packets" { print $2 }'
 }
 
-# Objects of each cache, without those that nobody uses.
+# objects: how many objects of each cache of slab are in use
 objects()
 {
 	local file
@@ -118,20 +118,20 @@ others_bound()
 	n=$(grep BND "$ENGINE/bind" | grep -vcE ":($LIVE|$STEADY)[- ]")
 	equal "other entries" "$n" "$1"
 }
-# Nine of ten pings: a flood may be more than the processor can do.
+# Nine of ten pings: a flood may be more than the processor can handle.
 answers()
 {
 	cat /tmp/ping
 	awk '/ received/ { good = $4 * 10 >= $1 * 9 } END { exit !good }' /tmp/ping
 }
 
-# echoes WHAT SECONDS: round trips of the live flow; MEDIAN is in µs, CPU how many were no
-# business of the hardware
+# echoes WHAT SECONDS: round trips of the live flow. MEDIAN is in µs, CPU is how many packets the
+# CPU saw
 echoes()
 {
 	local before
 	wait_for 30 in_hardware $LIVE >/tmp/why || return 1
-	# One direction comes after the other.
+	# The two directions are bound one after the other.
 	usleep 200000
 	before=$(by_cpu)
 	peer echo live "$2" >/tmp/why || return 1
@@ -139,7 +139,7 @@ echoes()
 	note "$KIND: $1: $(field back) round trips, median $MEDIAN us, 99 % within $(field p99) us, longest $(field max) us"
 }
 
-# try KIND ARG…: what is measured before, meanwhile and after; why not is in /tmp/why
+# try KIND ARG…: measures before, during and after a flood; if it fails /tmp/why says why
 try()
 {
 	local pid ping idle
@@ -157,8 +157,7 @@ try()
 	if fresh $((FLOOD_SECONDS + 100)) >/tmp/why; then MEANWHILE=$TOOK; else peer close fresh; fi
 	wait $ping
 	wait $pid || { cat /tmp/flood >/tmp/why; return 1; }
-	# A flowtable that is only tried goes at once, for which the kernel waits until it has
-	# done all that is queued.
+	# nft -c creates a flowtable and removes it at once; the kernel waits for its queues then.
 	took probe >/tmp/why && QUEUES=$TOOK
 	fresh_or_next 5 >/tmp/why && AFTERWARDS=$TOOK
 	OFFERED=$(($(stat_of offered) - OFFERED)) BOUND=$(($(stat_of bound_total) - BOUND))
@@ -166,7 +165,7 @@ try()
 	echoes after 0.5 || return 1
 	IDLE=$(((idle + MEDIAN) / 2))
 }
-# A machine that does something else for a moment may spoil one.
+# If this machine does something else for a moment, that may spoil one measurement.
 measured()
 {
 	local n
@@ -186,28 +185,28 @@ flood()
 	measured "$@" && good=true
 	check "$KIND: is measured" "$good"
 	$good || sed 's/^/#   /' /tmp/why
-	# What these bring the kernel queues; each direction may take 5 ms.
+	# The kernel queues the flows of these; each direction may take 5 ms.
 	case $KIND in flows | bucket) most=$((most + 5 * OFFERED * SLOW)) ;; esac
 	note "$KIND: $(tr '\n' ' ' </tmp/flood)"
 	note "$KIND: $OFFERED directions offered, $BOUND bound, $FULL refused: bucket-full"
 	note "$KIND: ping of the router: $(grep -E 'loss|rtt' /tmp/ping | tr '\n' ' ')"
 	note "$KIND: a new flow is offloaded in $MEANWHILE ms, afterwards in $AFTERWARDS ms; queues are empty after $QUEUES ms"
 	check "$KIND: in hardware a round trip takes no more than twice as long" [ "$IN_FLOOD" -le $((2 * IDLE)) ]
-	check "$KIND: all of them are in hardware" equal packets "$BY_CPU" 0
-	check "$KIND: none is lost" equal packets "$LOST_IN_FLOOD" 0
+	check "$KIND: all round trips are in hardware" equal packets "$BY_CPU" 0
+	check "$KIND: no round trip is lost" equal packets "$LOST_IN_FLOOD" 0
 	check "$KIND: the router answers" answers
-	check "$KIND: a new flow is offloaded in its turn" [ "${MEANWHILE:-999999}" -lt $most ]
-	check "$KIND: afterwards at once" [ "${AFTERWARDS:-999999}" -lt $((1000 * SLOW)) ]
-	check "$KIND: the kernel's queues are empty soon" [ "${QUEUES:-999999}" -lt $most ]
+	check "$KIND: in the flood a new flow is offloaded in its turn" [ "${MEANWHILE:-999999}" -lt $most ]
+	check "$KIND: afterwards a new flow is offloaded at once" [ "${AFTERWARDS:-999999}" -lt $((1000 * SLOW)) ]
+	check "$KIND: the kernel's queues become empty soon" [ "${QUEUES:-999999}" -lt $most ]
 	case $KIND in
-	flows) check "$KIND: most are offloaded" [ "$BOUND" -gt "$(awk '$1 == "sent" { print $2 }' /tmp/flood)" ] ;;
-	# The two new flows, and the live one if it had to come again.
-	scan) check "$KIND: nothing of it is offloaded" [ "$BOUND" -le 6 ] ;;
-	bucket) check "$KIND: most are refused" [ "$FULL" -ge $((FLOOD_FLOWS / 2)) ] ;;
-	storm) check "$KIND: on both processors" grep -qx 'cpus 2' /tmp/flood ;;
+	flows) check "$KIND: most flows are offloaded" [ "$BOUND" -gt "$(awk '$1 == "sent" { print $2 }' /tmp/flood)" ] ;;
+	# Two new flows, and the live one if it was bound again.
+	scan) check "$KIND: no flow of it is offloaded" [ "$BOUND" -le 6 ] ;;
+	bucket) check "$KIND: most flows are refused" [ "$FULL" -ge $((FLOOD_FLOWS / 2)) ] ;;
+	storm) check "$KIND: both processors give commands" grep -qx 'cpus 2' /tmp/flood ;;
 	esac
 	conntrack -F >/dev/null 2>&1
-	check "$KIND: nothing of it stays bound" wait_for $((FLOWTABLE_TIMEOUT + 10 + OFFERED / 1000)) others_bound 0
+	check "$KIND: no flow of it stays bound" wait_for $((FLOWTABLE_TIMEOUT + 10 + OFFERED / 1000)) others_bound 0
 	if [ "$SLOW" -gt 1 ]; then
 		ktap_test_skip "$KIND: memory is as it was: this kernel keeps what was freed, and looks for leaks itself"
 	else
@@ -217,12 +216,12 @@ flood()
 	check "$KIND: the audit is clean" audit_clean
 }
 
-# bucket_of SRC:PORT DST:PORT: where the engine looks for that flow
+# bucket_of SRC:PORT DST:PORT: the bucket in which the engine looks for that flow
 bucket_of()
 {
 	lab bucket --src "$1" --dst "$2" | awk '$1 == "index" { print $2 }'
 }
-# buckets: the live flow's, and those that flood.py wants to know
+# buckets: the bucket of the live flow, and those that flood.py needs
 buckets()
 {
 	local n
@@ -235,9 +234,9 @@ buckets()
 sysctl -qw net.netfilter.nf_conntrack_max=262144
 ip neigh replace $FROM lladdr "$LAN_HOST_MAC" dev lan nud permanent
 ip neigh replace $TO lladdr "$WAN_HOST_MAC" dev wan nud permanent
-# A register of the emulated engine takes tens of microseconds. While one worker waits for that,
-# the kernel starts others for the rest of the queue, up to 1024, and keeps them for five minutes.
-# As many as there are processors get as far.
+# An access to a register of the emulated engine takes tens of microseconds. While a worker waits
+# for it, the kernel starts others for the rest of the queue, up to 1024, and keeps them for five
+# minutes. One worker for each processor does as much.
 for file in /sys/devices/virtual/workqueue/nf_ft_offload_*/max_active; do
 	nproc >"$file"
 done
@@ -260,7 +259,7 @@ open_flow live $LIVE >/dev/null
 peer echo live 1 >/dev/null
 check "a flow is offloaded" bound_is 2 ":$LIVE"
 open_flow steady $STEADY >/dev/null
-check "and one that goes on all the time" offloaded steady ":$STEADY"
+check "a second flow, which goes on all the time, is offloaded" offloaded steady ":$STEADY"
 peer stream steady both 20 100 >/dev/null
 peer capture off >/dev/null
 
@@ -269,10 +268,10 @@ for kind in $FLOODS; do
 	flows) flood flows $((FLOOD_SECONDS + 1)) $RATE $FROM $TO ;;
 	scan) flood scan $((FLOOD_SECONDS + 1)) $RATE $FROM "$WAN_HOST4" $TO ;;
 	bucket)
-		# All of them at once.
+		# All flows exist at once.
 		flowtable_timeout 300
 		mapfile -t at < <(buckets)
-		# More packets a second than this are more than a kernel with checks can do.
+		# A kernel with checks cannot handle more packets a second than this.
 		flood bucket "$FLOOD_FLOWS" $((SLOW > 1 ? RATE : 2 * RATE)) $FROM $TO "${at[@]}"
 		flowtable_timeout "$FLOWTABLE_TIMEOUT"
 		;;
@@ -282,8 +281,8 @@ done
 
 peer halt live >/dev/null
 check "the steady flow ends" peer halt steady
-check "nothing of it was lost" equal arrived "$(field got)" "$(field sent)"
-check "the engine was never given up" equal quarantined "$(stat_of quarantined)" 0
+check "no packet of it was lost" equal arrived "$(field got)" "$(field sent)"
+check "the module never quarantined the engine" equal quarantined "$(stat_of quarantined)" 0
 nft delete table inet fw4
 check "nothing stays bound" engine_bound_is 0
 finish

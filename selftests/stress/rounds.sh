@@ -3,17 +3,18 @@
 # lab: own --append slab_nomerge
 # check-all: ROUNDS=1000 timeout=3600
 # oracle: none
-# The module comes and goes, and then its flowtable, again and again under traffic. Flows are in
-# hardware each time, and in the end memory is where it was. ROUNDS= says how often; if each leaves
-# something behind, 24 show it from an object of slab or a page of vmalloc on, 1000 from a page
-# of any kind on.
+# The module is loaded and unloaded, and then its flowtable comes and goes, again and again under
+# traffic. Flows are in hardware each time, and in the end memory use is as before. ROUNDS= is the
+# number of rounds. If each round leaves something behind, 24 rounds show one object of slab or one
+# page of vmalloc a round, and 1000 rounds one page of any kind.
 . "$(dirname "$0")/../lib/lib.sh"
 . "$here/memory.sh"
 begin 12 none
 
-# A kernel with checks keeps what was freed: it has no figures, and finds mistakes in few rounds.
+# A kernel with checks keeps freed memory: the test does not compare figures there, and the checks
+# find mistakes in few rounds.
 ROUNDS=${ROUNDS-$((SLOW > 1 ? 8 : 24))}
-# Until what is made once is made.
+# Some memory is allocated once, in the first rounds.
 WARM_UP=$((ROUNDS < 100 ? 5 : 20))
 
 # --- rounds ----------------------------------------------------------------------------------
@@ -29,7 +30,7 @@ no_flows()
 	conntrack -F
 }
 
-# both_bound: not by wait_for, whose steps are longer than most of this takes
+# both_bound ROUND: without wait_for, whose steps take longer than this
 both_bound()
 {
 	local n
@@ -80,7 +81,7 @@ again()
 }
 
 check "a flow opens" peer open f udp lan "$WAN_HOST4" 5201
-check "and one of IPv6" peer open g udp lan "$WAN_HOST6" 5202
+check "a flow over IPv6 opens" peer open g udp lan "$WAN_HOST6" 5202
 again "insmod and rmmod" module_rounds
 again "a flowtable comes and goes" flowtable_rounds
 finish

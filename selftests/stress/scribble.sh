@@ -2,16 +2,16 @@
 # SPDX-License-Identifier: GPL-2.0-only
 # lab: own
 # oracle: none
-# An engine that writes what it likes into its table and its counters, while flows run, come
-# and go: where their packets go nobody knows, but the module stays whole, and all is well
-# when that is over. SCRIBBLE_SEED= and SCRIBBLE_ROUNDS= choose another run and a longer one.
+# The engine writes random words into its table and its counters while flows run, come and go.
+# Packets may go anywhere meanwhile, but the module does not fail, and everything works afterwards.
+# SCRIBBLE_SEED= and SCRIBBLE_ROUNDS= choose another run and a longer one.
 . "$(dirname "$0")/../lib/lib.sh"
 begin 13
 
 SEED=${SCRIBBLE_SEED-7} ROUNDS=${SCRIBBLE_ROUNDS-24}
 FLOWS=(1 2 3 4 5 6)
 
-# One round: words anywhere, and all that looks at the table or changes it.
+# round N: random words anywhere, then everything that reads or changes the table.
 round()
 {
 	local n=$1 which=$((1 + $1 % 6))
@@ -52,17 +52,17 @@ for n in "${FLOWS[@]}"; do peer stream "f$n" up 10 100 >/dev/null; done
 refused=$(stat_of rejected) bound=$(stat_of bound_total)
 check "the engine scribbles" scribble
 note "bound $(($(stat_of bound_total) - bound)), refused $(($(stat_of rejected) - refused)), entries that are not the module's: $(($(engine_bound) - $(stat_of bound_now)))"
-check "flows came all the while" [ "$(stat_of bound_total)" -gt $((bound + 12)) ]
+check "flows were bound all the time" [ "$(stat_of bound_total)" -gt $((bound + 12)) ]
 for n in "${FLOWS[@]}"; do peer halt "f$n" >/dev/null; peer close "f$n" >/dev/null; done
 conntrack -F >/dev/null 2>&1
 check "no flow stays" wait_for $((FLOWTABLE_TIMEOUT + 10)) all_gone
-check "the engine was never given up" equal quarantined "$(stat_of quarantined)" 0
+check "the module never quarantined the engine" equal quarantined "$(stat_of quarantined)" 0
 check "the log is clean so far" log_clean
-# What the engine made up is its own: the module takes it away when it starts.
+# The module removes the entries that the engine invented when it starts the next time.
 nft flush ruleset
 check "the module unloads" rmmod nft_offload
 load
-check "and loads, with an empty table" engine_bound_is 0
+check "it loads with an empty table" engine_bound_is 0
 check "the ruleset loads again" ruleset hardware
 ip -6 addr replace "$LAN_ROUTER6/64" dev lan
 warm_up

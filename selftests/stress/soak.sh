@@ -3,8 +3,9 @@
 # lab: own
 # check-all: SOAK_SECONDS=600 timeout=900
 # oracle: none
-# All that may happen to a router, in random order, for half a minute; `make soak` for longer. Every
-# few operations hardware and module are compared. SOAK_SEED= gives the same operations again.
+# Everything that may happen to a router, in random order, for half a minute; `make soak` takes
+# longer. Every few operations the test compares hardware and module. SOAK_SEED= gives the same
+# operations again.
 . "$(dirname "$0")/../lib/lib.sh"
 begin 7
 
@@ -14,11 +15,10 @@ FAR4=198.51.100.9	# a host behind the wan's, whose route changes
 FLOWS=10
 
 declare -A COUNT	# of operations, by name
-declare -a OPEN RUNS	# what is open, and which of them have a stream
+declare -a OPEN RUNS	# which flows are open, and which of them have a stream
 OPS=0 FAILURES=0 AUDITS=0 BOUND=0 BYTES=0 MODE=hardware
 
-# pick N: PICK is one of the first N numbers. Not in a subshell, which would not go on in
-# the sequence.
+# pick N: PICK is a number below N. A subshell would not advance the sequence.
 pick()
 {
 	PICK=$(((RANDOM * 32768 + RANDOM) % $1))
@@ -26,7 +26,7 @@ pick()
 
 # --- totals ----------------------------------------------------------------------------------
 
-# What the module has counted goes with it.
+# harvest: adds the module's counts to the totals, before the module goes.
 harvest()
 {
 	[ -e "$ENGINE/stats" ] || return 0
@@ -41,7 +41,7 @@ fresh()
 
 # --- the comparison --------------------------------------------------------------------------
 
-# Sums of faults, and nothing else, are lines of the audit that have to be 0.
+# The sums of faults in the audit are 0.
 audit_is_clean()
 {
 	awk '/^(orphans|mismatches|stale|ownerless|index) / && $2 != 0 { print; bad = 1 } END { exit bad }' "$ENGINE/audit"
@@ -60,7 +60,7 @@ audit()
 
 # --- operations --------------------------------------------------------------------------------
 
-# What becomes of packets is not looked at here: links, routes and rulesets are away at times.
+# Operations do not check packets: links, routes and rulesets are missing at times.
 op_open()
 {
 	local n proto dst
@@ -146,7 +146,7 @@ op_route()
 	case $PICK in
 	0) ip route replace $FAR4/32 via "$WAN_HOST4" ;;
 	1) ip route replace $FAR4/32 via "$LAN_HOST4" ;;
-	# A port that went down may have taken it along.
+	# A port that went down may have taken the route along.
 	2) ip route del $FAR4/32 2>/dev/null; ip route replace $FAR4/32 via "$WAN_HOST4" ;;
 	esac
 }
@@ -169,7 +169,7 @@ op_policy()
 	local key
 	pick 3; key=ipv4; [ "$PICK" = 0 ] && key=ipv6
 	[ "$PICK" = 1 ] && key=refuse_shaped
-	# Mostly as it is by default.
+	# Mostly the default.
 	pick 3
 	echo "$key $((PICK > 0))" >"$ENGINE/policy"
 }
@@ -191,13 +191,13 @@ op_module()
 op_unplug()
 {
 	harvest
-	# The slot is free some time after the kernel has let the engine go.
+	# The slot becomes free some time after the kernel has removed the engine.
 	lab unplug && wait_for 10 not test -e "$ENGINE" && wait_for 10 lab plug &&
 		wait_for 10 find_engine || return 1
 	fresh
 	ruleset "$MODE"
 }
-# The engine fails for a moment; if the module has given it up, it is loaded again.
+# The engine fails for a moment; then the module is loaded again.
 op_fault()
 {
 	local fault
@@ -212,11 +212,11 @@ op_fault()
 	peer burst f0 up 5 100
 	usleep 300000
 	vppectl fault $fault off || return 1
-	# What it did not do meanwhile nobody knows.
+	# Nobody knows which commands the engine did not execute meanwhile.
 	reload_module
 }
 
-# A flow to which something happens: conntrack has each of its packets all the same.
+# Another operation hits a flow: conntrack still counts each of its packets.
 MEANWHILE=(reload mode flowtable flush pause policy read)
 op_count()
 {
@@ -230,7 +230,7 @@ op_count()
 	wait_for 8 accounted_is udp "$tuple" "61 7713 61 7713" && peer close counted
 }
 
-# What there is, the more often the more likely.
+# An operation that stands here more often is more likely.
 OPERATIONS=(open open open open open open close close send send send send reload mode nat flowtable
 	conntrack link neighbour neighbour route route flush flush pause pause policy policy read read
 	module unplug fault count count)
@@ -274,7 +274,7 @@ ip route replace $FAR4/32 via "$WAN_HOST4"
 fresh
 RANDOM=$SOAK_SEED
 check "the ruleset loads" ruleset hardware
-check "every operation succeeds, and hardware is as the module says" soak
+check "every operation succeeds, and hardware and module agree" soak
 for op in "${!COUNT[@]}"; do echo "$op ${COUNT[$op]}"; done | sort | xargs echo "#  " 
 note "$OPS operations, $BOUND flows bound, $BYTES bytes by hardware, $AUDITS audits, $FAILURES failures; seed $SOAK_SEED"
 check "flows were in hardware" [ "$BOUND" -gt $((SOAK_SECONDS / 10)) ]
@@ -291,6 +291,6 @@ ruleset hardware
 warm_up
 check "a flow is offloaded" flow_offloaded last 5399 alone
 peer close last >/dev/null
-check "and ends" wait_for $((FLOWTABLE_TIMEOUT + 6)) none_left
-check "no memory has leaked, as far as the kernel looks for that" "$here/leaks"
+check "it ends" wait_for $((FLOWTABLE_TIMEOUT + 6)) none_left
+check "no memory leaked, as far as this kernel can tell" "$here/leaks"
 finish

@@ -1,8 +1,8 @@
 #!/bin/bash
 # SPDX-License-Identifier: GPL-2.0-only
-# nft-offload, by the shell and the awk that routers have, tells of real flows what is so.
+# nft-offload, run by the shell and the awk of routers, tells the truth about real flows.
 . "$(dirname "$0")/../lib/lib.sh"
-# The flow is looked at for longer than the usual time.
+# The test watches the flow for longer than the usual timeout.
 # shellcheck disable=SC2034 # used by begin
 FLOWTABLE_TIMEOUT=$((30 * SLOW))
 begin 43
@@ -12,7 +12,7 @@ cli()
 	busybox ash /usr/bin/nft-offload "$@"
 }
 
-# says STATUS PATTERN… -- ARG…: nft-offload ends so, with lines that match each
+# says STATUS PATTERN… -- ARG…: nft-offload ends with that status, and a line matches each pattern
 says()
 {
 	local want=$1 got=0 out pattern
@@ -31,7 +31,7 @@ says()
 	done
 }
 
-# json EXPRESSION ARG…: it prints JSON, j, of which the expression holds
+# json EXPRESSION ARG…: it prints JSON, and the expression holds for it, as j
 json()
 {
 	local expression=$1
@@ -42,7 +42,7 @@ j = json.load(sys.stdin)
 assert eval("(" + sys.argv[1] + ")"), sys.argv[1]' "$expression"
 }
 
-# An open flow that has traffic, but is not offloaded.
+# opened FLOW PROTO…: opens a flow that has traffic, but is not offloaded.
 opened()
 {
 	conntrack -F >/dev/null 2>&1
@@ -50,7 +50,7 @@ opened()
 }
 
 engine=${ENGINE##*/}
-check "check: without a ruleset it says what is to be done" \
+check "check: without a ruleset it says what to do" \
 	says 1 '^FAIL  ruleset: it has no flowtable: add one' '^ok    engine .* is running' -- check
 MASQ=1 check "the ruleset loads" ruleset hardware
 check "check: all is ready" says 0 '^ok    flowtable inet:fw4:ft has the flag' '^ok    .* used by a rule' \
@@ -64,7 +64,7 @@ peer send f both 200 100 >/dev/null
 check "status" says 0 "^$engine: $(chip) \(pci\), running" 'bound +2 of ' 'port 1 +lan, up$' 'port 2 +wan, up$' -- status
 check "status --json" json 'j["engines"][0]["bound"] == 2 and j["engines"][0]["ports"][0]["device"] == "lan" and
 	j["engines"][0]["stats"]["bound_now"] == 2' status --json
-# So that it does not age in hardware meanwhile.
+# The flow must not age in hardware meanwhile.
 again()
 {
 	peer send f both 2 100 >/dev/null
@@ -81,7 +81,7 @@ for address in "$LAN_HOST4" "$WAN_HOST4:5201" "$WAN_ROUTER4:40001"; do
 	check "why: $address is in hardware" says 0 "^udp $LAN_HOST4:40001 -> $WAN_HOST4:5201, answered" \
 		'original: bound in hardware, slot [0-9a-f]{5} ' 'reply: bound' 'in hardware, both directions' -- why "$address"
 done
-check_counts "why: it says how much" says 0 'original: .*: 20[0-9] packets' -- why "$LAN_HOST4"
+check_counts "why: it says how many packets" says 0 'original: .*: 20[0-9] packets' -- why "$LAN_HOST4"
 again
 check "stats" says 0 '^bound_now +2$' -- stats
 check "stats --json" json 'j["engines"][0]["stats"]["bound_now"] == 2 and j["engines"][0]["rejects"]["nat66"] == 0' stats --json
@@ -91,28 +91,28 @@ check "audit --json" json 'j["engines"][0]["faults"] == 0 and j["engines"][0]["b
 peer stream f up 200 100 >/dev/null
 check "top: two rounds" says 0 '^2 flows, ' -- top 1 2
 # shellcheck disable=SC2016 # awk's
-check_counts "top: the rate is that of the stream" sh -c "busybox ash /usr/bin/nft-offload top 1 2 | tee /dev/stderr |
+check_counts "top: the rate is right" sh -c "busybox ash /usr/bin/nft-offload top 1 2 | tee /dev/stderr |
 	awk '/:40001->.*:5201/ { rows++; if (\$2 < 100 || \$2 > 400) bad = 1 } END { exit bad || rows < 2 }'"
 peer halt f >/dev/null
-check "two engines by name" says 1 'there is no engine' -- --engine 0000:77:00.0 status
-check "and one" says 0 "^$engine" -- --engine "$engine" status
+check "an engine that does not exist" says 1 'there is no engine' -- --engine 0000:77:00.0 status
+check "an engine by name" says 0 "^$engine" -- --engine "$engine" status
 
 # --- flush, pause, policy -----------------------------------------------------------
 check "flush: a device that is no port" says 1 'no port of an engine has this device' -- flush dev lo
 check "flush: a flow that is not there" says 1 'no such flow is in hardware' -- flush flow tcp "$LAN_HOST4:1" "$WAN_HOST4:2"
 check "flush: a flow" says 0 -- flush flow udp "$LAN_HOST4:40001" "$WAN_HOST4:5201"
-check "left the hardware" engine_bound_is 0
+check "the flow left the hardware" engine_bound_is 0
 check "why: it waits for packets" wait_for 5 says 1 'NOT in hardware' 'no packet came' 'do: ask again' -- why "$LAN_HOST4"
 check "pause" says 0 'flush all' -- pause on
 check "flush all" says 0 -- flush all
 peer send f both 20 100 gap=2 >/dev/null
 check "why: paused" says 1 'NOT in hardware' 'original: refused, paused .* lan to wan' 'why: New flows are kept in software' -- why "$LAN_HOST4:40001"
 check "check: paused" says 0 '^warn  engine .* paused: nft-offload pause off' -- check
-check "go on" says 0 -- pause off
-check "it comes back" offloaded f 5201
+check "pause off" says 0 -- pause off
+check "the flow comes back" offloaded f 5201
 check "policy: no such key" says 1 'there is no policy' -- policy colour blue
 check "policy: a key" says 0 -- policy reserve 16
-check "it is set" says 0 '^reserve 16$' -- policy
+check "policy: the key is set" says 0 '^reserve 16$' -- policy
 cli policy reserve 0 >/dev/null
 peer close f >/dev/null
 

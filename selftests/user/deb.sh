@@ -3,8 +3,8 @@
 # lab: own --memory 768M --program dpkg --program dpkg-deb --program dpkg-query --program dpkg-split --program tar --program ldconfig
 # check-all: only
 # slow kernels: there are no packages for the kernel with checks
-# The packages of `make deb`, by the router's own dpkg: the kernel's version is looked at,
-# the module comes and offloads, and all of it goes again.
+# The router's own dpkg installs and removes the packages of `make deb`: dpkg checks the kernel's
+# version, the module loads and offloads, and all files go again.
 . "$(dirname "$0")/../lib/lib.sh"
 RELEASE=$(uname -r)
 MODULES=nft-offload-modules-$RELEASE
@@ -13,16 +13,16 @@ DPKG=/var/lib/dpkg
 module_deb=$(echo /root/debs/"$MODULES"_*.deb)
 [ -e "$module_deb" ] || skip_test "no packages for $RELEASE: make deb builds them"
 begin 21 none
-# What the lab has put there is not the package's.
+# These are the lab's, not the package's.
 rm -f /usr/sbin/nft-offload "$MODULE"
 
-# with_kernel VERSION: dpkg knows the router's kernel as of that version, kmod, and whose
-# the folders are, or it would remove them with their last file.
+# with_kernel VERSION: dpkg knows a kernel of that version and kmod. It also knows the owner of the
+# directories, or it would remove them with their last file.
 with_kernel()
 {
 	local tree=/tmp/kernel
 	mkdir -p "$DPKG/info" "$DPKG/updates" /var/log "$tree/DEBIAN" "$tree/usr/sbin" "$tree/usr/lib/modules/$RELEASE"
-	# With no file of its own a package would disappear.
+	# dpkg forgets a package that has no file of its own.
 	touch "$DPKG/status" "$DPKG/available" "$tree/usr/lib/modules/$RELEASE/lab"
 	printf '%s\n' "Package: linux-image-$RELEASE" "Version: $1" 'Provides: kmod' 'Architecture: all' \
 		'Maintainer: nobody' 'Description: what the lab has booted' >"$tree/DEBIAN/control"
@@ -62,16 +62,16 @@ known_to_depmod() { grep '^updates/nft_offload\.ko:' "/lib/modules/$RELEASE/modu
 
 files=$(for deb in "$module_deb" /root/debs/nft-offload_*.deb; do files_of "$deb"; done)
 with_kernel "$KERNEL_VERSION.1" >"$OUT" 2>&1 || ktap_exit_fail_msg "$(cat "$OUT")"
-check "the kernel's image in another version: refused" refused
+check "dpkg refuses another version of the kernel's image" refused
 check "the right version is installed" with_kernel "$KERNEL_VERSION"
-check "a module's file without debug data" sh -c "
+check "the module's file has no debug data" sh -c "
 	dpkg-deb --fsys-tarfile $module_deb | tar -xO ./usr$UPDATES | grep -c '\.debug_' | grep -x 0"
-check "installs" dpkg -i "$module_deb" /root/debs/nft-offload_*.deb
+check "dpkg installs the packages" dpkg -i "$module_deb" /root/debs/nft-offload_*.deb
 check "all files are there" there
 check "depmod knows the module" known_to_depmod
 check "modprobe loads it" modprobe nft_offload
-check "and no other one" equal file "$(modinfo -n nft_offload)" "$UPDATES"
-check "it finds the engine" find_engine
+check "it loads no other file" equal file "$(modinfo -n nft_offload)" "$UPDATES"
+check "the module finds the engine" find_engine
 check "the ruleset loads" ruleset hardware
 check "the command is the package's" sh -c "dpkg -S /usr/sbin/nft-offload && nft-offload status"
 
@@ -83,8 +83,8 @@ reinstall()
 {
 	dpkg -i "$module_deb" && bound_is 2
 }
-check "installed again, it runs on" reinstall
-check "removed, with a connection in hardware" dpkg -r "$MODULES" nft-offload
+check "the package is installed again, and the module goes on" reinstall
+check "dpkg removes the packages with a connection in hardware" dpkg -r "$MODULES" nft-offload
 check "the module is unloaded" not test -e /sys/module/nft_offload
 check "nothing is bound in the engine" engine_bound_is 0
 check "no file is left" left
@@ -101,5 +101,5 @@ in_use()
 	echo "$said"
 	grep -q 'stays loaded until the next boot' <<<"$said" && left
 }
-check "one that is in use stays loaded, and says so" in_use
+check "a module in use stays loaded, and the package says so" in_use
 finish

@@ -1,7 +1,7 @@
 #!/bin/bash
 # SPDX-License-Identifier: GPL-2.0-only
-# Deleting the table takes the flows out of the hardware before it returns: the
-# kernel sends no DESTROY for them.
+# When nft deletes the table, all flows have left the hardware before nft returns. The kernel sends
+# no DESTROY for them.
 . "$(dirname "$0")/../lib/lib.sh"
 begin 11
 
@@ -11,11 +11,11 @@ for n in 1 2 3; do
 	peer send f$n both 2 100 >/dev/null
 done
 check "six directions are bound" wait_for 5 bound_is 6
-check "in the engine too" engine_bound_is 6
+check "they are bound in the engine too" engine_bound_is 6
 peer stream f1 up 200 100 >/dev/null
 check "the table is deleted" nft delete table inet fw4
 check "nothing is bound any more" bound_is 0
-check "nor in the engine" engine_bound_is 0
+check "nothing is bound in the engine" engine_bound_is 0
 rx=$(router_rx)
 sleep 1
 seen=$(($(router_rx) - rx))
@@ -23,6 +23,6 @@ check "the stream goes on by software" [ "$seen" -gt 100 ]
 check "the stream ends" peer halt f1
 check "nothing of it was lost" equal arrived "$(field got)" "$(field sent)"
 check "the table can be loaded again" ruleset hardware
-check "and offloads again" offloaded f2 ""
+check "a flow is offloaded again" offloaded f2 ""
 for n in 1 2 3; do peer close f$n >/dev/null; done
 finish

@@ -3,26 +3,27 @@
 # runs: beside the labs
 # check-all: only
 # slow kernels: the guide is for routers, and says how long things take there
-"""All that the guide tells people to type, word for word, in a lab.
+"""Types everything that the guide tells people to type, word for word, in a lab.
 
-Reads README.md and the pages of Documentation/guide in the order of its index. The words
-behind a fence say what its block is:
+It reads README.md and the pages of Documentation/guide in the order of its index. The words
+behind a fence say what the block is:
 
   sh            for a shell in the router; `sh lan`, `sh wan`: on that host
-  sh openwrt    needs what only OpenWrt has: a skipped point
+  sh openwrt    needs programs that only OpenWrt has: a skipped point
   sh buildroot  for the machine that builds OpenWrt: a skipped point
   sh image      for a router with OpenWrt's programs: ipk.py runs it
   sh debian     for a Debian with apt: scripts/check-dkms runs it
   nft           a ruleset, for `nft -f`
-  text          what the block before prints. … stands for anything; in a line of its own
-                for any number of lines
+  text          the output of the block before. … stands for any text; alone in a line it
+                stands for any number of lines
 
-A page is begun with the module loaded and the ruleset of nft.md, as it is after that page;
-nft.md and the README begin with nothing. A comment before a block asks for something else:
+A page begins with the module loaded and the ruleset of nft.md, as after that page; nft.md,
+install-debian.md and the README begin with nothing. A comment before a block changes how it
+runs:
 
-  <!-- soon -->     what it prints comes within seconds: it is run again until then
+  <!-- soon -->     the output comes within seconds: the block runs again until then
 
-`guide.py --lint` looks only for what is wrong with the pages themselves.
+`guide.py --lint` checks only the pages themselves.
 """
 
 from __future__ import annotations
@@ -45,16 +46,16 @@ from settings import kernel_paths, module_file  # noqa: E402
 GUIDE = TOP / "Documentation/guide"
 INDEX = GUIDE / "index.md"
 README = TOP / "README.md"
-# Pages that say how to come to the state that all others begin with.
+# Pages that lead to the state with which all others begin.
 FROM_NOTHING = ("README.md", "install-debian.md", "nft.md")
 WHERE = {"sh": "router", "sh lan": "lan", "sh wan": "wan", "nft": "router", "sh image": "router"}
-# Others run these.
+# Other programs run these.
 ELSEWHERE = ("sh image", "sh debian")
 NOT_RUN = {"sh openwrt": "only OpenWrt has these programs", "sh buildroot": "it takes a tree of OpenWrt's source"}
 KINDS = (*WHERE, *NOT_RUN, "sh debian", "text")
 SOON, BLOCK_TIMEOUT = 10.0, 60.0
-# What is there before somebody begins with a page: (where, script). The provider whose
-# router is the lab's second guest has customers in sessions of PPPoE.
+# What exists before a reader begins a page: (where, script). The lab's second guest is the router
+# of a provider, whose customers have PPPoE sessions.
 THERE = {"pppoe.md": ("isp", r"""
     mkdir -p /etc/ppp && cd /etc/ppp
     printf '%s\n' require-chap 'name isp' +ipv6 'mtu 1492' 'mru 1492' >options.isp
@@ -85,7 +86,7 @@ class Block:
 # --- pages -------------------------------------------------------------------
 
 def read(page: Path) -> tuple[list[Block], list[str]]:
-    """The blocks of a page that are for machines, and what is wrong with it."""
+    """The blocks of a page that can be run, and what is wrong with the page."""
     blocks: list[Block] = []
     wrong: list[str] = []
     kind, begun, soon, text = None, 0, False, []
@@ -164,7 +165,7 @@ class Guide:
         self.lab = lab
         self.number = self.failed = self.runs = 0
         self.groups: dict[str, list[int]] = {"router": [], "hosts": []}
-        # Nothing is bound without it, so it is what a page would have people load first.
+        # No flow is bound without it, so readers of any page have loaded it.
         self.ruleset = next(b for b in read(GUIDE / "nft.md")[0] if b.kind == "nft")
 
     def router(self, script: str) -> str:
@@ -181,15 +182,15 @@ class Guide:
         if command.exists():
             items["/usr/bin/nft-offload"] = command
         self.lab.push(items)
-        # A machine that emulates a router goes through a page more slowly than its reader does,
-        # and iperf3's own connection rests meanwhile.
+        # An emulated router takes longer for a page than a reader, and iperf3's own connection is
+        # idle meanwhile.
         self.router("depmod -a && modprobe -a nf_conntrack nf_flow_table && "
                     "sysctl -qw net.netfilter.nf_flowtable_tcp_timeout=120")
 
     def begin(self, page: Path) -> None:
-        """As after a boot, but for what FROM_NOTHING does."""
+        """The router is as after a boot; if the page is not in FROM_NOTHING, with module and ruleset."""
         for where, groups in self.groups.items():
-            # What a block has left running, and its daemons.
+            # Processes and daemons that a block has left.
             kill = "".join(f"kill -KILL -{group} 2>/dev/null; " for group in groups)
             if where == "hosts":
                 kill += "for h in lan wan; do ip netns pids $h; done | xargs -r kill -KILL; "
@@ -208,7 +209,7 @@ class Guide:
                 self.lab.check(where, "sh", "-ec", script)
 
     def once(self, block: Block) -> tuple[int, str]:
-        """Exit status and what a terminal would show."""
+        """The exit status, and the output that a terminal would show."""
         where = WHERE[block.kind]
         self.runs += 1
         out = f"/run/guide.{self.runs}"
@@ -216,13 +217,13 @@ class Guide:
         if block.kind == "nft":
             self.lab.push({f"{out}.nft": block.text.encode()})
             script = f"nft -f {out}.nft\n"
-        # In a file: what goes on in the background may still write after its shell has ended.
+        # The output goes to a file: a process in the background may write after its shell has ended.
         code, shell, err = self.lab.call(where, ["bash", "-ec", f"echo $$\nexec >{out} 2>&1 </dev/null\n{script}"],
                                          timeout=BLOCK_TIMEOUT)
         if shell.strip().isdigit():
             self.groups["router" if where == "router" else "hosts"].append(int(shell))
         if block.kind == "sh wan":
-            # Who goes to another host takes longer than a server that goes into the background.
+            # A reader who goes to another host takes longer than a server takes to start.
             time.sleep(1)
         said = self.lab.call(where, ["cat", out], timeout=20)[1].decode(errors="replace")
         return code, said + err.decode(errors="replace")

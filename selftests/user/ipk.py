@@ -3,14 +3,14 @@
 # runs: beside the labs
 # check-all: only
 # slow kernels: there are no packages for the kernel with checks
-"""The packages for OpenWrt on a router of OpenWrt's shape.
+"""The packages for OpenWrt on a router that looks like OpenWrt.
 
-OpenWrt's images cannot be had here. So the router is the lab's with the kernel's modules
-flat in /lib/modules/RELEASE, lists in /etc/modules.d, and stand-ins for the programs that
-packages call (openwrt/tests/root). The packages are installed into it as the image
-builder does, and the router boots. Then the demo's pass with hardware runs, the packages
-go and come (ipk/router.sh), and what Documentation/guide/install-openwrt.md has people
-type on the router is typed, word for word.
+OpenWrt's images are not available here. So the router is the lab's, with the kernel's modules
+in one directory, /lib/modules/RELEASE, with lists in /etc/modules.d, and with stand-ins for the
+programs that packages call (openwrt/tests/root). The test installs the packages into it as the
+image builder does, and boots it. Then it runs the demo's pass with hardware, removes and
+installs the packages (ipk/router.sh), and types what Documentation/guide/install-openwrt.md
+tells people to type on the router, word for word.
 """
 
 from __future__ import annotations
@@ -32,7 +32,7 @@ from settings import kernel_paths  # noqa: E402
 
 PAGE = TOP / "Documentation/guide/install-openwrt.md"
 STAND_INS = TOP / "openwrt/tests/root"
-# What OpenWrt's own packages kmod-nf-flow and kmod-nft-offload load.
+# The modules that OpenWrt's own packages kmod-nf-flow and kmod-nft-offload load.
 OPENWRT_LOADS = {"nf-flow": ["nf_flow_table"], "nft-offload": ["nf_flow_table_inet", "nft_flow_offload"]}
 INNER_POINTS = int(re.search(r"CASE_POINTS \+ (\d+)", (TOP / "selftests/user/ipk/router.sh").read_text()).group(1)) + 10  # type: ignore[union-attr]
 
@@ -66,26 +66,26 @@ def packages(release: str) -> list[Path]:
 
 
 def flat_modules(root: Path, release: str) -> None:
-    """The kernel's modules that the lists name, and what they need, as OpenWrt has them."""
+    """The kernel's modules of the lists, and the modules that they need, where OpenWrt has them."""
     modules = Path(kernel_paths()["modules"])
     needs = {}
     for line in (modules / "modules.dep").read_text().splitlines():
         path, _, rest = line.partition(":")
         needs[path.rsplit("/", 1)[-1].split(".ko")[0].replace("-", "_")] = [path, *rest.split()]
-    folder = root / "lib/modules" / release
-    folder.mkdir(parents=True)
+    directory = root / "lib/modules" / release
+    directory.mkdir(parents=True)
     (root / "etc/modules.d").mkdir(parents=True)
     for name, loads in OPENWRT_LOADS.items():
         (root / "etc/modules.d" / name).write_text("".join(f"{module}\n" for module in loads))
         for path in {p for module in loads for p in needs[module]}:
-            plain = folder / (path.rsplit("/", 1)[-1].split(".ko")[0] + ".ko")
+            plain = directory / (path.rsplit("/", 1)[-1].split(".ko")[0] + ".ko")
             tool = {".xz": "xz", ".zst": "zstd"}.get(Path(path).suffix)
             data = (modules / path).read_bytes()
             plain.write_bytes(subprocess.run([tool, "-dc"], input=data, capture_output=True, check=True).stdout if tool else data)
 
 
 def image(root: Path, release: str, files: list[Path]) -> subprocess.CompletedProcess[str]:
-    """Makes the root and installs the packages as the image builder does."""
+    """Creates the root and installs the packages as the image builder does."""
     shutil.rmtree(root, ignore_errors=True)
     shutil.copytree(STAND_INS, root)
     flat_modules(root, release)
@@ -120,16 +120,16 @@ def run(points: Points, lab: Lab, release: str, files: list[Path], blocks: list[
     root = lab.dir / "image"
     root.parent.mkdir(parents=True, exist_ok=True)
     done = image(root, release, files)
-    points.point(done.returncode == 0, "the packages are put into an image", done.stdout + done.stderr)
-    points.point(not (root / "tmp/firewall.log").exists(), "no script touches the machine that builds it")
+    points.point(done.returncode == 0, "the packages are installed into an image", done.stdout + done.stderr)
+    points.point(not (root / "tmp/firewall.log").exists(), "no script touches the machine that builds the image")
 
     lab.boot("--chip", "mt7986", "--overlay", str(root))
-    # Whatever is loaded from now on is the packages'.
+    # From now on only the packages' module can be loaded.
     lab.check("router", "sh", "-c", "rm -f /root/*.ko")
     lab.push({f"/tmp/{file.name}": file for file in files})
 
     demo = demolib.Demo(lab, 2, module="")
-    # A line of the demo's is none of TAP.
+    # A line of the demo is a comment in TAP.
     demo.say = lambda text: print(f"# {text}", flush=True)  # type: ignore[method-assign]
     demo.prepare()
     result, account = demo.run_pass("hardware")

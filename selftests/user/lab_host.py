@@ -2,10 +2,9 @@
 # SPDX-License-Identifier: GPL-2.0-only
 # runs: beside the labs
 # slow kernels: the lab is the same on all
-"""The lab itself: two at once, one that is killed, exit statuses, refusals.
+"""The lab itself: two labs at once, a lab that is killed, exit statuses, refusals.
 
-The only selftest that does not run in a router: it starts and ends labs as a
-person would, inside the tool root.
+This test starts and ends labs in the tool root, as a person would.
 """
 
 from __future__ import annotations
@@ -98,7 +97,7 @@ def down() -> bool:
 
 
 def boot_failure() -> bool:
-    """A kernel that dies is reported with its last words, and soon."""
+    """The lab reports a kernel that dies soon, with the last lines of its console."""
     begun = time.monotonic()
     done = lab("--name", NAMES[0], "up", "--no-engine", "--append", "rdinit=/no-such-init init=/no-such-init")
     print(*(f"# {line}" for line in done.stderr.splitlines()[-3:]), sep="\n")
@@ -114,12 +113,12 @@ TESTS: list[tuple[str, Callable[[], bool]]] = [
     ("a second lab of the same name is refused", second_of_a_name),
     ("exit statuses come back", statuses),
     ("a script in the router reaches the hosts", hosts_from_router),
-    ("a lab that is killed leaves no process", killed_leaves_nothing),
+    ("a killed lab leaves no process", killed_leaves_nothing),
     ("its name can be used again", same_name_again),
-    ("the other lab did not notice", other_still_there),
-    ("both are taken down", down),
+    ("the other lab still runs", other_still_there),
+    ("both labs end", down),
     ("a router that does not boot is reported with its console", boot_failure),
-    ("what makes no sense is refused", refusals),
+    ("wrong arguments are refused", refusals),
 ]
 
 

@@ -3,10 +3,10 @@
 # runs: beside the labs
 # check-all: only
 # slow kernels: a page in a browser, of files that other tests read
-"""The LuCI page of a router with real flows, looked at in a browser.
+"""The LuCI page of a router with real flows, in a browser.
 
-Starts a lab, has scene.sh of the page's tests keep its hosts busy, and runs those tests
-that are for such a router (openwrt/luci-app-nft-offload/tests/run --live).
+The test starts a lab, in which scene.sh of the page's tests keeps the hosts busy, and runs the
+tests for such a router (openwrt/luci-app-nft-offload/tests/run --live).
 
 `selftests/user/luci.py --picture FILE` keeps a picture of the page, after five minutes.
 """
@@ -34,7 +34,7 @@ def main() -> int:
     lab, code = Lab(f"run-luci-{os.getpid()}"), 1
     said: list[bytes] = []
     try:
-        # Its flows are counted, which not every chip does.
+        # This chip counts flows, which not every chip does.
         lab.boot("--chip", "mt7986")
         lab.push({SCENE: TESTS / "scene.sh"})
         scene = threading.Thread(target=lambda: said.extend(lab.call("router", ["bash", SCENE])[1:]), daemon=True)

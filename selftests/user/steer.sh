@@ -1,13 +1,13 @@
 #!/bin/bash
 # SPDX-License-Identifier: GPL-2.0-only
-# What a user sees of flows, and has the engine do: flows, rejects, flush, pause, policy.
+# The files by which a user sees and controls flows: flows, rejects, flush, pause, policy.
 . "$(dirname "$0")/../lib/lib.sh"
 begin 62
 
-# So that no flow ends here by itself.
+# No flow is to end by itself.
 flowtable_timeout 30
 
-# key_is KEY VALUE PATTERN: of the one line of flows with PATTERN
+# key_is KEY VALUE PATTERN: in the one line of flows with PATTERN
 key_is()
 {
 	local line word got=
@@ -24,7 +24,7 @@ lines_of()
 	equal "lines of flows" "$(wc -l <"$ENGINE/flows")" "$1"
 }
 
-# refused REASON PATTERN: one of the last refused flows
+# refused REASON PATTERN: such a flow is one of the last refused flows
 refused()
 {
 	grep -E "^flow reason=$1 .*$2" "$ENGINE/rejects" && return
@@ -38,7 +38,7 @@ put()
 	echo "$2" >"$ENGINE/$1"
 }
 
-# no_put ERROR FILE TEXT: it fails like that
+# no_put ERROR FILE TEXT: the write fails with that error
 no_put()
 {
 	local said
@@ -79,7 +79,7 @@ same_connection()
 
 MASQ=1 check "the ruleset loads" ruleset hardware
 check "there is no flow yet" lines_of 0
-check "each port is bound to a flowtable" \
+check "each port is in a flowtable" \
 	equal ports "$(grep -c 'port .* up flowtables=1' "$ENGINE/status")" 2
 
 # --- flows ---------------------------------------------------------------------------
@@ -87,16 +87,16 @@ peer capture >/dev/null
 check "a flow with NAT is offloaded" flow_offloaded f 5201 sport=40001
 up="orig=$LAN_HOST4:40001->$WAN_HOST4:5201" down="orig=$WAN_HOST4:5201->"
 check "flows has both directions" lines_of 2
-check "one is the original" key_is dir original "$up"
-check "with the addresses it leaves with" key_is new "$WAN_ROUTER4:40001->$WAN_HOST4:5201" "$up"
+check "one direction is the original" key_is dir original "$up"
+check "it has the addresses with which packets leave" key_is new "$WAN_ROUTER4:40001->$WAN_HOST4:5201" "$up"
 check "it is bound" key_is state bound "$up"
 check "it comes in at the lan" key_is in lan "$up"
-check "and leaves by the wan" key_is out wan "$up"
-check "by UDP" key_is proto udp "$up"
-check "the other is the reply" key_is dir reply "$down"
-check "with its addresses" key_is new "$WAN_HOST4:5201->$LAN_HOST4:40001" "$down"
+check "it leaves by the wan" key_is out wan "$up"
+check "its protocol is UDP" key_is proto udp "$up"
+check "the other direction is the reply" key_is dir reply "$down"
+check "it has the addresses with which packets come back" key_is new "$WAN_HOST4:5201->$LAN_HOST4:40001" "$down"
 slot=$(grep -F "$up" "$ENGINE/flows" | sed 's/^slot=\([0-9a-f]*\) .*/\1/')
-check "the slot is that of bind" grep -E "^$slot BND.*$LAN_HOST4:40001->" "$ENGINE/bind"
+check "bind has the same slot" grep -E "^$slot BND.*$LAN_HOST4:40001->" "$ENGINE/bind"
 before=$(grep -F "$up" "$ENGINE/flows" | sed 's/.* packets=\([0-9]*\) .*/\1/')
 peer send f both 200 100 >/dev/null
 # shellcheck disable=SC2016 # awk's
@@ -107,25 +107,25 @@ after=$(grep -F "$up" "$ENGINE/flows" | sed 's/.* packets=\([0-9]*\) .*/\1/')
 check_counts "its packets are counted" equal packets $((after - before)) 200
 slow_reader()
 {
-	# A byte at a time: each line is there once, and whole.
+	# A byte at a time: each line is there once and complete.
 	dd if="$ENGINE/flows" bs=1 2>/dev/null | sed 's/ age=.*//' >/tmp/slow
 	sed 's/ age=.*//' "$ENGINE/flows" | diff - /tmp/slow
 }
 check "a slow reader gets the same" slow_reader
 
 # --- flush ---------------------------------------------------------------------------
-check "flush: the wrong flow is not there" no_put "No such file" flush "flow tcp $LAN_HOST4:40001 $WAN_HOST4:5201"
+check "flush: there is no such flow" no_put "No such file" flush "flow tcp $LAN_HOST4:40001 $WAN_HOST4:5201"
 for text in "" "dev" "all of them" "flow udp 1.2.3.4 5.6.7.8:9" "flow udp [::1]:1 1.2.3.4:5" "dev lan wan"; do
 	check "flush: '$text' is refused" no_put "Invalid argument" flush "$text"
 done
 check "flush: a device that is no port is refused" no_put "No such device" flush "dev lo"
-check "so nothing was taken out" bound_is 2
+check "no flow was removed" bound_is 2
 check "flush: the reply stands for the connection" put flush "flow udp $WAN_HOST4:5201 $WAN_ROUTER4:40001"
 check "both directions left the hardware" engine_bound_is 0
-check "and flows" lines_of 0
+check "flows is empty" lines_of 0
 check "nf_flowtable has ended it" wait_for 3 sh -c "! conntrack -L -p udp 2>/dev/null | grep OFFLOAD"
 check "the connection goes on" same_connection 1
-check "and is offloaded again" offloaded f 5201
+check "it is offloaded again" offloaded f 5201
 check_counts "conntrack is exact" exact udp dport=5201 \
 	lan "proto=udp dport=5201" wan "proto=udp sport=5201"
 peer open g udp lan "$WAN_HOST4" 5202 sport=40002 >/dev/null
@@ -135,10 +135,10 @@ check "flush all" put flush all
 check "nothing is in hardware" engine_bound_is 0
 check "both come back" offloaded f 5201
 peer send g both 3 100 >/dev/null
-check "all four directions" wait_for 5 bound_is 4
+check "all four directions are bound" wait_for 5 bound_is 4
 check "flush by device" put flush "dev lan"
-check "takes all that pass it" engine_bound_is 0
-check_counts "conntrack is exact still" exact udp dport=5201 \
+check "it removes all flows that pass it" engine_bound_is 0
+check_counts "conntrack is still exact" exact udp dport=5201 \
 	lan "proto=udp dport=5201" wan "proto=udp sport=5201"
 peer close g >/dev/null
 
@@ -146,30 +146,30 @@ peer close g >/dev/null
 check "it is offloaded for pause" offloaded f 5201
 check "pause" put pause 1
 check "status says so" grep -x "paused: 1" "$ENGINE/status"
-check "what is in hardware stays" bound_is 2
+check "flows in hardware stay" bound_is 2
 check "flush all while paused" put flush all
-check "it is offered and refused" offered f
-check "as paused" refused paused "proto=udp $up in=lan out=wan"
+check "the kernel offers the flow, and the module refuses it" offered f
+check "the reason is paused" refused paused "proto=udp $up in=lan out=wan"
 check "the router sees every frame" all_seen f
 check "pause: 2 is refused" no_put "Invalid argument" pause 2
-check "go on" put pause 0
-check "it comes back" offloaded f 5201
+check "the pause ends" put pause 0
+check "the flow comes back" offloaded f 5201
 
 # --- policy --------------------------------------------------------------------------
-check "policy: what there is by default" \
+check "policy: the defaults" \
 	equal policy "$(tr '\n' ' ' <"$ENGINE/policy")" "refuse_shaped 1 ipv4 1 ipv6 1 reserve 0 "
 check "policy: an unknown key is refused" no_put "Invalid argument" policy "ipv5 1"
-check "policy: a value that is none" no_put "Invalid argument" policy "ipv4 2"
-check "no IPv4" put policy "ipv4 0"
-check "takes its flows out" engine_bound_is 0
-check "it is offered again and refused" offered f
-check "as family-off" refused family-off "$up"
+check "policy: a value that is no number is refused" no_put "Invalid argument" policy "ipv4 2"
+check "IPv4 is switched off" put policy "ipv4 0"
+check "its flows left the hardware" engine_bound_is 0
+check "the kernel offers the flow again, and the module refuses it" offered f
+check "the reason is family-off" refused family-off "$up"
 reason()
 {
 	awk '$1 == "family-off" && $2 > 0 && $3 ~ /^[0-9]+\.[0-9]+$/ && NF > 10 { print; ok = 1 } END { exit !ok }' "$ENGINE/rejects"
 }
-check "with count, time and a sentence" reason
-check "IPv4 again" put policy "ipv4 1"
+check "rejects has its count, time and sentence" reason
+check "IPv4 is switched on" put policy "ipv4 1"
 check "it comes back to hardware" offloaded f 5201
 peer close f >/dev/null
 finish

@@ -1,6 +1,6 @@
 #!/bin/bash
 # SPDX-License-Identifier: GPL-2.0-only
-# For ../ipk.py: on a router of OpenWrt's shape, whose image has the packages in it.
+# For ../ipk.py: on a router that looks like OpenWrt, whose image has the packages.
 . "$(dirname "$0")/../../lib/lib.sh"
 begin $((CASE_POINTS + 20)) none
 PACKAGE=kmod-nft-offload-ppe
@@ -13,9 +13,9 @@ loaded_from_flat_file()
 		cat /etc/modules.d/nft-offload-ppe && equal "what opkg knows" "$(opkg list-installed | grep "^$PACKAGE ")" \
 		"$PACKAGE - $(uname -r | sed 's/[+-].*//').$(sed -n 's/^version: //p' "$DEBUGFS"/*/status)-r1"
 }
-check "the image has loaded the module by /etc/modules.d" loaded_from_flat_file
-check "no other file of that module is there" not sh -c 'find /lib/modules/ /root/ -name "nft_offload.ko*" | grep -v "^/lib/modules/[^/]*/nft_offload.ko$"'
-check "it has an engine" find_engine
+check "the router has loaded the module by /etc/modules.d" loaded_from_flat_file
+check "there is no other file of the module" not sh -c 'find /lib/modules/ /root/ -name "nft_offload.ko*" | grep -v "^/lib/modules/[^/]*/nft_offload.ko$"'
+check "the module has an engine" find_engine
 MASQ=1 ruleset hardware
 router=$WAN_ROUTER4
 forwarded_by_hardware udp lan "$WAN_HOST4" 5201 "dport=5201" "src=$router dport=5201" \
@@ -40,13 +40,14 @@ reloads()
 	equal "reloads of the firewall" "$(grep -cx reload /tmp/firewall.log 2>/dev/null)" "$1"
 }
 nft flush ruleset
-# fw4's, of before: no driver takes the flowtable, which here has to be a software one.
+# The ruleset that fw4 loaded before: no driver took its flowtable, so here it has to be a software
+# flowtable.
 MASQ=1 ruleset software
 rm -f /tmp/firewall.log
 check "opkg install" opkg install "/tmp/$PACKAGE"*.ipk
 check "the module is loaded" find_engine
 check "the firewall was reloaded once" reloads 1
-check "so that a flow is offloaded" flow_offloaded f 5203
+check "a flow is offloaded then" flow_offloaded f 5203
 peer close f >/dev/null
 check "opkg remove" opkg remove "$PACKAGE"
 
@@ -54,8 +55,8 @@ check "opkg remove" opkg remove "$PACKAGE"
 sed -i "s/flow_offloading_hw '1'/flow_offloading_hw '0'/" /etc/config/firewall
 rm -f /tmp/firewall.log
 check "opkg install, without hardware offload" opkg install "/tmp/$PACKAGE"*.ipk
-check "the module is loaded all the same" find_engine
-check "the firewall was left alone" reloads ''
+check "the module is loaded" find_engine
+check "the firewall was not reloaded" reloads ''
 sed -i "s/flow_offloading_hw '0'/flow_offloading_hw '1'/" /etc/config/firewall
 
 # --- a reader keeps the module
@@ -67,7 +68,7 @@ check "then rmmod" rmmod nft_offload
 # --- another kernel
 sed -i 's/~..../~0bad/' /usr/lib/opkg/status
 check "another kernel is refused" not opkg install "/tmp/$PACKAGE"*.ipk
-check "and nothing of it is left" not test -e /etc/modules.d/nft-offload-ppe
+check "no file of the refused package is left" not test -e /etc/modules.d/nft-offload-ppe
 cp /usr/lib/opkg/status.good /usr/lib/opkg/status
 rm -f /etc/firewall.sh
 finish
