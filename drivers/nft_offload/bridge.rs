@@ -37,6 +37,7 @@ use crate::{
             },
             Key, //
         },
+        count::Count,
         flow::{
             Flow,
             Mac,
@@ -49,7 +50,6 @@ use crate::{
             VLAN_VID_MASK, //
         },
         table::{
-            Count,
             Owner,
             Stats, //
         }, //

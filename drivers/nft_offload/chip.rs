@@ -6,12 +6,10 @@
 use crate::{
     ppe::{
         caps::Caps,
+        count::Count,
         flow::PsePort,
         format::Format,
-        table::{
-            Count,
-            HwError, //
-        }, //
+        table::HwError, //
     },
     rust::mmio::Registers, //
 };

@@ -30,6 +30,7 @@ use crate::{
     parse,
     policy::Policy,
     ppe::{
+        count::Count,
         flow::{
             DsaPort,
             DsaTag,
@@ -51,7 +52,6 @@ use crate::{
             self,
             index_len,
             spares,
-            Count,
             Event as TableEvent,
             Hw,
             HwError,

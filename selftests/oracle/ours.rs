@@ -44,6 +44,7 @@ use nft_offload::{
 use chip::Chip;
 use ppe::{
     caps,
+    count::Count,
     flow::{
         DsaPort,
         DsaTag,
@@ -58,7 +59,6 @@ use ppe::{
         self,
         index_len,
         spares,
-        Count,
         Event,
         Hw,
         HwError,

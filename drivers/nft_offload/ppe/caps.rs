@@ -3,6 +3,7 @@
 //! What a chip can do, and which flows it therefore takes.
 
 use super::{
+    count::Count,
     flow::{
         DsaTag,
         Encap,
@@ -10,8 +11,7 @@ use super::{
         PsePort,
         Tuple, //
     },
-    reject::Reject,
-    table::Count, //
+    reject::Reject, //
 };
 
 /// What the byte counter of an entry's MIB counts.

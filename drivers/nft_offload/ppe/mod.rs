@@ -40,8 +40,10 @@
 pub mod bits;
 pub mod bridge;
 pub mod caps;
+pub mod count;
 pub mod flow;
 pub mod format;
+pub mod hash;
 pub mod moved;
 pub mod refusals;
 pub mod reject;

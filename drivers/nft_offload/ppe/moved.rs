@@ -22,10 +22,8 @@ use super::{
         Flow,
         Tuple, //
     },
-    table::{
-        Fnv,
-        Owner, //
-    }, //
+    hash::Fnv,
+    table::Owner, //
 };
 
 /// Places for a hash: see [`Neighbours`] and [`Ended`].

@@ -12,8 +12,8 @@ use core::{
 
 use super::{
     flow::Tuple,
-    reject::Reject,
-    table::Fnv, //
+    hash::Fnv,
+    reject::Reject, //
 };
 
 /// A flow that was refused, as far as its rule told. `D` is what the caller knows devices by.

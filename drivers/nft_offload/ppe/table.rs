@@ -17,6 +17,10 @@ use super::{
         admit,
         Caps, //
     },
+    count::{
+        inc,
+        Count, //
+    },
     flow::{
         Flow,
         Key, //
@@ -28,35 +32,11 @@ use super::{
         State,
         MAX_WORDS, //
     },
+    hash::Fnv,
     reject::Reject, //
 };
 
 pub mod audit;
-
-/// Packets and bytes.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct Count {
-    /// Packets.
-    pub packets: u64,
-    /// Bytes.
-    pub bytes: u64,
-}
-
-impl Count {
-    /// Nothing.
-    pub const ZERO: Self = Self {
-        packets: 0,
-        bytes: 0,
-    };
-
-    /// The sum. What does not fit stays at the greatest number.
-    pub const fn plus(self, other: Self) -> Self {
-        Self {
-            packets: self.packets.saturating_add(other.packets),
-            bytes: self.bytes.saturating_add(other.bytes),
-        }
-    }
-}
 
 /// The engine does not answer.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -485,7 +465,7 @@ where
                     let record = self.record(slot).ok_or(Reject::EngineDead)?;
                     if same && record.bound && chip.format.is_bound(word0) {
                         record.tag = tag;
-                        count(&mut self.stats.refreshed);
+                        inc(&mut self.stats.refreshed);
                         return Ok(Replaced::Refreshed);
                     }
                     self.let_go(hw, chip, slot, word0, Unbound::Changed)?;
@@ -504,7 +484,7 @@ where
         }
         self.admit_again(owner, flow);
         if own.is_none() && self.stats.flows >= self.limit {
-            count(&mut self.stats.table_full);
+            inc(&mut self.stats.table_full);
             return Err(Reject::TableFull);
         }
         let timestamp = hw.timestamp();
@@ -517,7 +497,7 @@ where
             // What a former entry of this slot left behind.
             let stray = hw.read_mib(slot);
             if self.answer(stray)? != Count::ZERO {
-                count(&mut self.stats.stray_mib);
+                inc(&mut self.stats.stray_mib);
             }
         }
         if let Some(record) = self.records.get_mut(usize::from(slot)) {
@@ -563,9 +543,9 @@ where
         }
         self.stats.bound = self.stats.bound.saturating_add(1);
         match replaced {
-            Replaced::Updated => count(&mut self.stats.updated),
-            Replaced::Rebound => count(&mut self.stats.rebinds),
-            _ => count(&mut self.stats.inserted),
+            Replaced::Updated => inc(&mut self.stats.updated),
+            Replaced::Rebound => inc(&mut self.stats.rebinds),
+            _ => inc(&mut self.stats.inserted),
         }
         Ok(replaced)
     }
@@ -669,7 +649,7 @@ where
                 }
                 cached = true;
                 if hw.invalidate(slot).is_err() {
-                    count(&mut self.stats.hw_errors);
+                    inc(&mut self.stats.hw_errors);
                     gone = false;
                 }
             }
@@ -790,7 +770,7 @@ where
     /// Counts and translates an answer of the engine.
     fn answer<T>(&mut self, answer: Result<T, HwError>) -> Result<T, Reject> {
         answer.map_err(|HwError| {
-            count(&mut self.stats.hw_errors);
+            inc(&mut self.stats.hw_errors);
             Reject::EngineDead
         })
     }
@@ -908,7 +888,7 @@ where
         mut why: Unbound,
     ) -> Result<(), Reject> {
         if self.get(slot).is_some_and(|record| record.bound) && !chip.format.is_bound(word0) {
-            count(&mut self.stats.aged_out);
+            inc(&mut self.stats.aged_out);
             why = Unbound::Aged;
         }
         let mut read = self.disarm(hw, chip, slot, word0).map(|_| ());
@@ -1002,7 +982,7 @@ where
             record.seen = seen;
         } else if record.bound {
             self.unbound(hw, slot, Unbound::Aged);
-            count(&mut self.stats.aged_out);
+            inc(&mut self.stats.aged_out);
         }
         Ok(())
     }
@@ -1020,7 +1000,7 @@ where
         let read = self.collect(hw, chip, slot).is_ok();
         self.unbound(hw, slot, why);
         self.record(slot)?.clean = read && gone;
-        count(&mut self.stats.removed);
+        inc(&mut self.stats.removed);
         self.clear(slot)
     }
 
@@ -1058,7 +1038,7 @@ where
             }
         }
         let Some(((bound, _), slot)) = idlest else {
-            count(&mut self.stats.bucket_full);
+            inc(&mut self.stats.bucket_full);
             return Err(Reject::BucketFull);
         };
         let word0 = hw.read_word0(slot);
@@ -1066,7 +1046,7 @@ where
         self.let_go(hw, chip, slot, word0, Unbound::Evicted)?;
         if let Some(record) = self.get(slot).filter(|_| bound) {
             hw.event(Event::Evicted, slot, record);
-            count(&mut self.stats.evictions);
+            inc(&mut self.stats.evictions);
         }
         self.park(slot).ok_or(Reject::BucketFull)
     }
@@ -1088,7 +1068,7 @@ where
         let slots = self.bucket(chip, flow);
         let mut found = self.look(hw, chip, flow, own, slots)?;
         if found.key_in_use {
-            count(&mut self.stats.key_in_use);
+            inc(&mut self.stats.key_in_use);
             return Err(Reject::KeyInUse);
         }
         if found.free == NIL {
@@ -1097,11 +1077,11 @@ where
         }
         let (free, word0) = (found.free, found.word0);
         if free == NIL {
-            count(&mut self.stats.bucket_full);
+            inc(&mut self.stats.bucket_full);
             return Err(Reject::BucketFull);
         }
         if found.collision && own != Some(free) {
-            count(&mut self.stats.collisions);
+            inc(&mut self.stats.collisions);
         }
         for slot in found.unknown {
             let mut words = [0; MAX_WORDS];
@@ -1210,32 +1190,6 @@ fn refused_name(owner: Owner, key: &Key) -> u64 {
 /// Where it is remembered.
 fn refused_place(name: u64) -> usize {
     usize::try_from(name.wrapping_shr(32)).unwrap_or(0) & REFUSED.wrapping_sub(1)
-}
-
-/// The hash function FNV-1a.
-pub(super) struct Fnv(u64);
-
-impl Default for Fnv {
-    fn default() -> Self {
-        Self(0xcbf2_9ce4_8422_2325)
-    }
-}
-
-impl Hasher for Fnv {
-    fn write(&mut self, bytes: &[u8]) {
-        for byte in bytes {
-            self.0 = (self.0 ^ u64::from(*byte)).wrapping_mul(0x0000_0100_0000_01b3);
-        }
-    }
-
-    fn finish(&self) -> u64 {
-        self.0
-    }
-}
-
-/// Adds one.
-fn count(counter: &mut u64) {
-    *counter = counter.saturating_add(1);
 }
 
 /// The bits of a timestamp.

@@ -5,9 +5,10 @@
 use std::collections::BTreeMap;
 
 use nft_offload_ppe::{
+    count::Count,
     flow::{Encap, Flow, PsePort},
     format::{Entry, MAX_WORDS},
-    table::{index_len, Chip, Count, Event, Hw, HwError, Owner, Record, Removal, Replaced, Table},
+    table::{index_len, Chip, Event, Hw, HwError, Owner, Record, Removal, Replaced, Table},
 };
 
 use crate::{bytes::Bytes, rules};

@@ -17,6 +17,7 @@ use crate::{
             DsaCaps,
             MibUnit, //
         },
+        count::Count,
         flow::{
             DsaTag,
             PsePort, //
@@ -25,10 +26,7 @@ use crate::{
             netsys,
             Format, //
         },
-        table::{
-            Count,
-            HwError, //
-        }, //
+        table::HwError, //
     },
     rust::{
         dsa,

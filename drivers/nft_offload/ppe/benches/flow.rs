@@ -17,6 +17,7 @@ use nft_offload_ppe::{
         Caps,
         MibUnit, //
     },
+    count::Count,
     flow::{
         Flow,
         PsePort,
@@ -39,13 +40,12 @@ use nft_offload_ppe::{
         index_len,
         spares,
         Chip,
-        Count,
         Hw,
         HwError,
         Owner,
         Record,
         Table, //
-    },
+    }, //
 };
 
 const SLOTS: usize = 16384;

@@ -6,11 +6,14 @@ use core::ops::DerefMut;
 
 use super::{
     super::{
+        count::{
+            inc,
+            Count, //
+        },
         flow::Flow,
         reject::Reject,
         table::{
             Chip,
-            Count,
             Hw,
             Owner,
             Record as TableRecord,
@@ -359,7 +362,7 @@ where
         };
         let bound = self.bind_to(table, hw, chip, at, seen, check);
         if bound.is_err() {
-            count(&mut self.stats.refused);
+            inc(&mut self.stats.refused);
         }
         bound.map(Some)
     }
@@ -412,7 +415,7 @@ where
         let replaced = table.replace(hw, chip, flows, subflow.into(), 0, &flow)?;
         self.free = next;
         self.link(at, subflow);
-        count(&mut self.stats.bound);
+        inc(&mut self.stats.bound);
         Ok(replaced)
     }
 
@@ -460,7 +463,7 @@ where
         let record = self.rule_mut(old.rule)?;
         record.subflows = record.subflows.saturating_sub(1);
         self.stats.subflows = self.stats.subflows.saturating_sub(1);
-        count(&mut self.stats.ended);
+        inc(&mut self.stats.ended);
         Some(())
     }
 
@@ -620,9 +623,4 @@ where
         }
         counted
     }
-}
-
-/// Adds one.
-fn count(counter: &mut u64) {
-    *counter = counter.saturating_add(1);
 }

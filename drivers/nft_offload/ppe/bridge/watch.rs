@@ -17,7 +17,7 @@ use super::{
             Tuple,
             L4, //
         },
-        table::Fnv, //
+        hash::Fnv, //
     },
     Key,
     Sighting, //

@@ -22,6 +22,7 @@
 
 use nft_offload_ppe::{
     caps::Caps,
+    count::Count,
     flow::{
         Encap,
         Flow,
@@ -38,13 +39,12 @@ use nft_offload_ppe::{
         index_len,
         spares,
         Chip,
-        Count,
         Hw,
         HwError,
         Owner,
         Record,
         Table, //
-    },
+    }, //
 };
 
 const SLOTS: usize = 16384;

@@ -22,6 +22,7 @@ use super::{
             Caps,
             MibUnit, //
         },
+        count::Count,
         flow::{
             DsaPort,
             DsaTag,
@@ -34,8 +35,7 @@ use super::{
         reject::{
             ErrnoClass,
             Reject, //
-        },
-        table::Count, //
+        }, //
     },
     dsa,
     flow,

@@ -39,6 +39,7 @@ use super::{
             Caps,
             MibUnit, //
         },
+        count::Count,
         flow::{
             Encap,
             Endpoint,
@@ -52,7 +53,7 @@ use super::{
                 NETSYS_V2,
                 NETSYS_V3, //
             },
-            Format,
+            Format, //
         },
         reject::Reject,
         rule::{
@@ -64,10 +65,9 @@ use super::{
         },
         table::{
             Chip,
-            Count,
             Owner,
             Replaced, //
-        },
+        }, //
     },
     dsa,
     flow,

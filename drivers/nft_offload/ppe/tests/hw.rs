@@ -10,6 +10,7 @@ use std::{
 
 use super::{
     super::{
+        count::Count,
         flow::Flow,
         format::{
             netsys::NETSYS_V2,
@@ -18,12 +19,11 @@ use super::{
             State, //
         },
         table::{
-            Count,
             Event,
             Hw,
             HwError,
             Record, //
-        },
+        }, //
     },
     APART, //
 };

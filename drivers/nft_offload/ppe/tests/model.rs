@@ -12,6 +12,7 @@ use proptest::prelude::*;
 
 use super::{
     super::{
+        count::Count,
         flow::{
             Flow,
             PsePort, //
@@ -24,13 +25,12 @@ use super::{
         reject::Reject,
         table::{
             Chip,
-            Count,
             Event,
             Owner,
             Replaced,
             TableStats,
             EVICT_IDLE_MS, //
-        },
+        }, //
     },
     hw::Fake,
     table::{

@@ -10,6 +10,7 @@ use super::{
             Caps,
             MibUnit, //
         },
+        count::Count,
         flow::{
             Flow,
             PsePort,
@@ -28,7 +29,6 @@ use super::{
             index_len,
             spares,
             Chip,
-            Count,
             Event,
             Owner,
             Record,
@@ -38,7 +38,7 @@ use super::{
             Table,
             Unbound,
             EVICT_IDLE_MS, //
-        },
+        }, //
     },
     flow,
     hw::{
