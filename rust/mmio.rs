@@ -45,7 +45,7 @@ impl Registers {
 
     /// Reads the register until `done` says so of its value, a few times at once and then sleeping
     /// in between, for at most `timeout_us` microseconds ([`ETIMEDOUT`]).
-    pub fn wait(&self, offset: usize, timeout_us: i32, done: impl Fn(u32) -> bool) -> Result<u32> {
+    pub fn wait(&self, offset: usize, timeout_us: u32, done: impl Fn(u32) -> bool) -> Result<u32> {
         /// Whoever sleeps with a lock held gives the processor to those who wait for it.
         const AT_ONCE: usize = 8;
         const PAUSE_US: i32 = 20;

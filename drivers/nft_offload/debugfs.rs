@@ -127,13 +127,13 @@ impl<T: fmt::Display> fmt::Display for OrNone<T> {
 }
 
 fn status(engine: &Engine, _: u64, f: &mut Formatter<'_>) -> Result {
-    let caps = engine.chip.caps();
+    let caps = &engine.spec.caps;
     writeln!(f, "version: {}", crate::VERSION)?;
-    writeln!(f, "chip: {}", engine.chip.name())?;
+    writeln!(f, "chip: {}", engine.spec.name)?;
     writeln!(f, "bus: {}", engine.bus)?;
     writeln!(f, "ppes: {}", caps.parts())?;
-    writeln!(f, "entries: {}", engine.chip.slots())?;
-    writeln!(f, "ways: {}", engine.chip.format().ways())?;
+    writeln!(f, "entries: {}", engine.spec.slots())?;
+    writeln!(f, "ways: {}", engine.spec.format.ways())?;
     writeln!(
         f,
         "capabilities: ipv4={} ipv6={} nat44={} nat66={} bridge={} hairpin={} vlan-tags={} pppoe={} dsa={} accounting={}",
@@ -270,8 +270,8 @@ fn scan(
 
 /// The next slot of the hardware in a state for which `shown` holds.
 fn next_slot(engine: &Engine, from: u64, shown: fn(State) -> bool) -> Option<u64> {
-    let format = engine.chip.format();
-    scan(engine, from, engine.chip.slots(), |state, from, to| {
+    let format = engine.spec.format;
+    scan(engine, from, engine.spec.slots(), |state, from, to| {
         (from..to).find(|slot| shown(format.state(state.read_word0(*slot))))
     })
 }
@@ -286,7 +286,7 @@ fn valid(engine: &Engine, from: u64) -> Option<u64> {
 
 /// Writes a line for an entry of the hardware, if its state is one for which `shown` holds.
 fn slot(engine: &Engine, at: u64, f: &mut Formatter<'_>, shown: fn(State) -> bool) -> Result {
-    let format = engine.chip.format();
+    let format = engine.spec.format;
     let mut words = [0; MAX_WORDS];
     let (Ok(slot), Some(words)) = (u16::try_from(at), words.get_mut(..format.entry_words())) else {
         return Ok(());
@@ -318,7 +318,7 @@ fn flow(engine: &Engine, at: u64, f: &mut Formatter<'_>) -> Result {
     let Some((record, [ingress, egress])) = found else {
         return Ok(());
     };
-    let parked = usize::from(at) >= engine.chip.slots();
+    let parked = usize::from(at) >= engine.spec.slots();
     show_flow(&record, at, parked, [OrNone(ingress), OrNone(egress)], f)
 }
 

@@ -12,10 +12,6 @@ use crate::{
         Bridge,
         Worker, //
     },
-    chip::{
-        Chip,
-        Tables, //
-    },
     debugfs,
     guard::{
         Guarded,
@@ -30,6 +26,7 @@ use crate::{
     parse,
     policy::Policy,
     ppe::{
+        chip::Chip,
         count::Count,
         flow::{
             DsaPort,
@@ -40,6 +37,13 @@ use crate::{
             Tuple, //
         },
         format::Entry,
+        mapped::{
+            MappedHw,
+            Memory,
+            DEFAULT_MTU,
+            MAX_PPES, //
+        },
+        platform::HwError,
         refusals::{
             Last,
             Refusals, //
@@ -48,13 +52,13 @@ use crate::{
             ErrnoClass,
             Reject, //
         },
+        spec::Spec,
         table::{
             self,
             index_len,
             spares,
             Event as TableEvent,
             Hw,
-            HwError,
             Owner,
             Record,
             Removal,
@@ -71,10 +75,7 @@ use crate::{
             Connection, //
         },
         debugfs::Dir,
-        dma::{
-            write_barrier,
-            WordTable, //
-        },
+        dma::WordTable,
         dsa,
         flow_offload::{
             self,
@@ -124,9 +125,6 @@ use kernel::{
 
 /// Places for the last flows that were refused.
 const REFUSED: usize = 256;
-
-/// MTU while no port has a device.
-const DEFAULT_MTU: u32 = 1500;
 
 /// A port of the engine, and the network device that is behind it.
 pub(crate) struct Port {
@@ -201,6 +199,7 @@ pub(crate) struct SwitchPort {
 impl SwitchPort {
     /// Where that is, if it is behind one of `ports`.
     pub(crate) fn endpoint(&self, ports: &[Port]) -> Option<Endpoint> {
+        const { assert!(dsa::TAG_MTK == DsaTag::MTK.0) };
         let user = &self.user;
         let conduit = ports.iter().find(|port| port.is(user.conduit, user.net))?;
         Some(Endpoint {
@@ -327,212 +326,57 @@ impl Counters {
     }
 }
 
-/// The tables of a PPE. Each is allocated by itself, as memory for those of several at once would
-/// be hard to get.
-struct Memory {
-    entries: WordTable,
-    mib: WordTable,
-}
-
-impl Memory {
-    fn new(dev: &Device<Bound>, chip: &dyn Chip) -> Result<Self> {
-        let entries = chip.entries();
-        Ok(Self {
-            entries: WordTable::new(dev, entries * chip.format().entry_words())?,
-            mib: WordTable::new(dev, entries * chip.mib_words().max(1))?,
-        })
+/// Memory for the tables of all PPEs. Each is allocated by itself, as memory for those of several
+/// at once would be hard to get.
+fn memory(dev: &Device<Bound>, spec: &Spec) -> Result<[Option<Memory<WordTable>>; MAX_PPES]> {
+    let mut memory = [const { None }; MAX_PPES];
+    let entries = usize::from(spec.entries);
+    for memory in memory.iter_mut().take(spec.caps.parts()) {
+        *memory = Some(Memory {
+            entries: WordTable::new(dev, entries * spec.format.entry_words())?,
+            mib: WordTable::new(dev, entries * spec.mib_words.max(1))?,
+        });
     }
-
-    fn tables(&self) -> Tables {
-        Tables {
-            entries: self.entries.dma_address(),
-            mib: self.mib.dma_address(),
-        }
-    }
+    Ok(memory)
 }
 
 /// The engine's hardware, as the table policy sees it.
 pub(crate) struct Ppe {
-    chip: &'static dyn Chip,
-    regs: Registers,
-    /// Of each PPE.
-    memory: KVec<Memory>,
-    /// The ports whose frames come here, and what [`Chip::direct`] said of where they went before.
-    directed: KVec<(PsePort, u32)>,
-    /// Words of an entry.
-    entry_words: usize,
-    /// No register is accessed any more, as the engine did not answer. Its tables in memory still
-    /// are: a word of them can always be made invalid.
-    dead: bool,
+    pub(crate) hw: MappedHw<Registers, WordTable>,
     pub(crate) trace: Trace,
-}
-
-impl Ppe {
-    fn new(
-        dev: &Device<Bound>,
-        chip: &'static dyn Chip,
-        regs: Registers,
-        ports: usize,
-    ) -> Result<Self> {
-        let mut memory = KVec::new();
-        for _ in 0..chip.caps().parts() {
-            memory.push(Memory::new(dev, chip)?, GFP_KERNEL)?;
-        }
-        Ok(Self {
-            chip,
-            regs,
-            memory,
-            directed: KVec::with_capacity(ports, GFP_KERNEL)?,
-            entry_words: chip.format().entry_words(),
-            dead: false,
-            trace: Trace::new(dev.name()),
-        })
-    }
-
-    /// The table that has a slot, and where word 0 of the entry is there.
-    fn find(&self, slot: u16) -> Result<(&WordTable, usize), HwError> {
-        let (ppe, entry) = self.chip.locate(slot);
-        let memory = self.memory.get(ppe).ok_or(HwError)?;
-        Ok((&memory.entries, usize::from(entry) * self.entry_words))
-    }
-
-    /// Starts all PPEs and has each look up the frames of its ports. On error, none runs.
-    fn start(&mut self, ports: &[Port]) -> Result<(), HwError> {
-        let started = self.try_start(ports);
-        if started.is_err() {
-            let _ = self.stop();
-        }
-        started
-    }
-
-    /// Has the ports' frames go where they went before, and stops all PPEs: each of them, also one
-    /// that was given up, since it may answer again and look at its tables.
-    fn stop(&mut self) -> Result<(), HwError> {
-        let mut all = Ok(());
-        for &(port, before) in &self.directed {
-            all = all.and(self.chip.redirect(&self.regs, port, before));
-        }
-        self.directed.clear();
-        all = all.and(self.chip.stop_all(&self.regs));
-        self.dead = all.is_err();
-        all
-    }
-
-    fn try_start(&mut self, ports: &[Port]) -> Result<(), HwError> {
-        for (ppe, memory) in self.memory.iter().enumerate() {
-            self.chip.set_mtu(&self.regs, ppe, DEFAULT_MTU)?;
-            self.chip.start(&self.regs, ppe, memory.tables())?;
-        }
-        for port in ports {
-            let before = self.chip.direct(&self.regs, port.pse)?;
-            // The second time, after a reset, the chip does not know any more.
-            if !self.directed.iter().any(|(known, _)| *known == port.pse) {
-                self.directed
-                    .push_within_capacity((port.pse, before))
-                    .map_err(|_| HwError)?;
-            }
-        }
-        Ok(())
-    }
-
-    /// Whether all PPEs run as they were started. Asks an engine that did not answer again.
-    fn runs(&self) -> Result<bool, HwError> {
-        for (ppe, memory) in self.memory.iter().enumerate() {
-            if !self.chip.is_started(&self.regs, ppe, memory.tables())? {
-                return Ok(false);
-            }
-        }
-        Ok(true)
-    }
-
-    /// Starts all PPEs again, with no valid entry.
-    fn restart(&mut self, ports: &[Port]) -> Result<(), HwError> {
-        self.dead = false;
-        let started = self.try_start(ports);
-        self.dead = started.is_err();
-        started
-    }
-
-    /// Runs `f` for each PPE, also if it failed for another one.
-    fn for_each(
-        &mut self,
-        f: impl Fn(&'static dyn Chip, &Registers, usize) -> Result<(), HwError>,
-    ) -> Result<(), HwError> {
-        let ppes = 0..self.memory.len();
-        self.with(|chip, regs| {
-            let mut all = Ok(());
-            for ppe in ppes {
-                all = all.and(f(chip, regs, ppe));
-            }
-            all
-        })
-    }
-
-    /// Runs `f` unless the engine is dead, and remembers if that was the end of it.
-    fn with<T>(
-        &mut self,
-        f: impl FnOnce(&'static dyn Chip, &Registers) -> Result<T, HwError>,
-    ) -> Result<T, HwError> {
-        if self.dead {
-            return Err(HwError);
-        }
-        f(self.chip, &self.regs).inspect_err(|_| self.dead = true)
-    }
 }
 
 impl Hw for Ppe {
     fn read_entry(&mut self, slot: u16, out: &mut [u32]) -> Result<(), HwError> {
-        let (entries, word0_at) = self.find(slot)?;
-        for (at, out) in (word0_at..).zip(out) {
-            *out = entries.read(at).ok_or(HwError)?;
-        }
-        Ok(())
+        self.hw.read_entry(slot, out)
     }
 
     fn read_word0(&mut self, slot: u16) -> Result<u32, HwError> {
-        let (entries, word0_at) = self.find(slot)?;
-        entries.read(word0_at).ok_or(HwError)
+        self.hw.read_word0(slot)
     }
 
     fn commit(&mut self, slot: u16, entry: &Entry) -> Result<(), HwError> {
-        if self.dead {
-            return Err(HwError);
-        }
-        let (entries, word0_at) = self.find(slot)?;
-        if !entries.write_all(word0_at + 1, entry.body()) {
-            return Err(HwError);
-        }
-        // The engine may look at any time, and must not find word 0 with an old body.
-        write_barrier();
-        if !entries.write(word0_at, entry.word0()) {
-            return Err(HwError);
-        }
-        self.clear_cache(slot)
+        self.hw.commit(slot, entry)
     }
 
     fn invalidate(&mut self, slot: u16) -> Result<(), HwError> {
-        let (entries, word0_at) = self.find(slot)?;
-        if entries.write(word0_at, 0) {
-            Ok(())
-        } else {
-            Err(HwError)
-        }
+        self.hw.invalidate(slot)
     }
 
     fn clear_cache(&mut self, slot: u16) -> Result<(), HwError> {
-        self.with(|chip, regs| chip.clear_cache(regs, chip.locate(slot).0))
+        self.hw.clear_cache(slot)
     }
 
     fn clear_caches(&mut self) -> Result<(), HwError> {
-        self.for_each(|chip, regs, ppe| chip.clear_cache(regs, ppe))
+        self.hw.clear_caches()
     }
 
     fn read_mib(&mut self, slot: u16) -> Result<Count, HwError> {
-        self.with(|chip, regs| chip.read_mib(regs, slot))
+        self.hw.read_mib(slot)
     }
 
     fn timestamp(&mut self) -> u16 {
-        self.with(|chip, regs| chip.timestamp(regs)).unwrap_or(0)
+        self.hw.timestamp()
     }
 
     fn now_ms(&self) -> u64 {
@@ -574,32 +418,23 @@ pub(crate) struct State {
 impl State {
     /// No entry of the table is valid after that, whether the engine answers or not.
     fn invalidate_all(&mut self) {
-        for slot in 0..self.slots() {
+        let slots = self.table.capacity();
+        for slot in (0..=u16::MAX).take(slots) {
             let _ = self.ppe.invalidate(slot);
         }
         self.table.gone(&mut self.ppe);
     }
 
-    fn slots(&self) -> u16 {
-        u16::try_from(self.ppe.chip.slots()).unwrap_or(u16::MAX)
-    }
-
-    /// Whether the engine runs as it was started. Without an answer it is given up.
+    /// Whether the engine runs as it was started, see [`MappedHw::check`].
     pub(crate) fn check(&mut self) -> Result<bool, HwError> {
-        let runs = self.ppe.runs();
-        self.ppe.dead |= runs.is_err();
-        runs
-    }
-
-    /// The same question to an engine that was given up. An answer changes nothing.
-    pub(crate) fn asked_again(&self) -> Result<bool, HwError> {
-        self.ppe.runs()
+        self.ppe.hw.check()
     }
 
     /// Starts the engine again, empty.
     pub(crate) fn restart(&mut self) -> Result<(), HwError> {
         self.invalidate_all();
-        self.ppe.restart(&self.ports)?;
+        let ports = self.ports.iter().map(|port| port.pse);
+        self.ppe.hw.restart(ports)?;
         self.counters.restarted += 1;
         self.update_mtu();
         Ok(())
@@ -607,7 +442,7 @@ impl State {
 
     /// Whether the engine answers.
     pub(crate) fn alive(&self) -> bool {
-        !self.ppe.dead
+        self.ppe.hw.is_alive()
     }
 
     /// The table's own counters.
@@ -631,7 +466,7 @@ impl State {
     /// nothing, this takes no count from conntrack.
     pub(crate) fn look_at(&mut self, at: u16) -> Option<Record> {
         let chip = self.chip;
-        if !self.ppe.dead && self.table.get(at).is_some() {
+        if self.alive() && self.table.get(at).is_some() {
             self.table.harvest(&mut self.ppe, chip, at);
         }
         self.table.get(at).copied()
@@ -727,9 +562,7 @@ impl State {
 
     fn update_mtu(&mut self) {
         let mtu = self.mtu();
-        let _ = self
-            .ppe
-            .for_each(|chip, regs, ppe| chip.set_mtu(regs, ppe, mtu));
+        let _ = self.ppe.hw.set_mtu(mtu);
     }
 
     /// A device in `net` by which flows were sent in a PPPoE session since it was last asked for.
@@ -810,7 +643,7 @@ pub(crate) struct Engine {
     /// The device it was found on.
     pub(crate) dev: ARef<Device>,
     /// The chip.
-    pub(crate) chip: &'static dyn Chip,
+    pub(crate) spec: &'static Spec,
     /// The bus it was found on.
     pub(crate) bus: &'static str,
     /// Dropped before the tables, which an engine that could not be stopped may still access.
@@ -825,41 +658,43 @@ pub(crate) struct Engine {
 impl Engine {
     fn new(
         dev: &Device<Bound>,
-        chip: &'static dyn Chip,
+        chip: &'static dyn Chip<Registers>,
         regs: Registers,
         ports: KVec<Port>,
         bus: &'static str,
         master: BusMaster,
     ) -> Result<Arc<Self>> {
-        let slots = chip.slots();
+        let spec = chip.spec();
+        let slots = spec.slots();
         let records = slots + spares(slots);
         let policy = Policy::of_parameters();
         let mut table = Table::with_spares(
             VVec::from_elem(Record::EMPTY, records, GFP_KERNEL)?,
             VVec::from_elem(0u16, index_len(slots), GFP_KERNEL)?,
-            chip.entries(),
-            chip.caps().parts(),
+            spec.entries.into(),
+            spec.caps.parts(),
         )
         .ok_or(EINVAL)?;
         table.set_limit(policy.limit(slots));
         let refusals = Refusals::new(VVec::from_elem(None, REFUSED, GFP_KERNEL)?);
 
-        let ppe = Ppe::new(dev, chip, regs, ports.len())?;
+        let hw = MappedHw::new(chip, regs, memory(dev, spec)?).ok_or(EINVAL)?;
+        let trace = Trace::new(dev.name());
         let bridge = Bridge::new()?;
 
         Arc::pin_init(
             try_pin_init!(Self {
                 dev: dev.into(),
-                chip,
+                spec,
                 bus,
                 _master: master,
                 devices: Devices::new()?,
                 state <- new_mutex!(
                     State {
-                        ppe,
+                        ppe: Ppe { hw, trace },
                         chip: table::Chip {
-                            format: chip.format(),
-                            caps: chip.caps(),
+                            format: spec.format,
+                            caps: &spec.caps,
                         },
                         table,
                         flow: Flow::NONE,
@@ -889,7 +724,8 @@ impl Engine {
     fn start(&self) -> Result {
         let mut state = self.state.lock();
         let State { ppe, ports, .. } = &mut *state;
-        ppe.start(ports).map_err(|_| no_answer(&self.dev))
+        let ports = ports.iter().map(|port| port.pse);
+        ppe.hw.start(ports).map_err(|_| no_answer(&self.dev))
     }
 
     /// Runs `f` with the state. If the engine stopped answering meanwhile, it is put into
@@ -900,11 +736,11 @@ impl Engine {
         let result = f(&mut state);
         if alive && !state.alive() {
             state.counters.quarantined += 1;
-            state.ppe.trace.quarantine(self.chip.name());
+            state.ppe.trace.quarantine(self.spec.name);
             dev_err!(
                 self.dev,
                 "the {} engine does not answer any more: its flows go on in software\n",
-                self.chip.name()
+                self.spec.name
             );
             state.invalidate_all();
         }
@@ -1302,7 +1138,7 @@ impl Drop for Running {
         self.0.with(|state| {
             // A device that was pulled out does not answer, which is no news any more.
             let quiet = !state.alive();
-            if state.ppe.stop().is_err() && !quiet {
+            if state.ppe.hw.stop().is_err() && !quiet {
                 dev_warn!(self.0.dev, "the engine did not stop in time\n");
             }
         });
@@ -1335,7 +1171,7 @@ fn no_answer(dev: &Device) -> Error {
 
 /// Stops an engine as it was found. Whoever ran it before may have left it running, with tables
 /// that are somebody else's memory by now: so this comes before it may access memory.
-pub(crate) fn quiet(dev: &Device, chip: &'static dyn Chip, regs: &Registers) -> Result {
+pub(crate) fn quiet(dev: &Device, chip: &'static dyn Chip<Registers>, regs: &Registers) -> Result {
     chip.stop_all(regs).map_err(|_| no_answer(dev))
 }
 
@@ -1343,7 +1179,7 @@ pub(crate) fn quiet(dev: &Device, chip: &'static dyn Chip, regs: &Registers) -> 
 /// nf_flowtable.
 pub(crate) fn attach<'a>(
     dev: &'a Device<Bound>,
-    chip: &'static dyn Chip,
+    chip: &'static dyn Chip<Registers>,
     regs: Registers,
     ports: KVec<Port>,
     bus: &'static str,
@@ -1356,8 +1192,8 @@ pub(crate) fn attach<'a>(
         dev_info!(
             dev,
             "{} engine, {} entries, {} ports\n",
-            chip.name(),
-            chip.slots(),
+            chip.spec().name,
+            chip.spec().slots(),
             engine.state.lock().ports.len()
         );
         Ok(try_pin_init!(Attached {

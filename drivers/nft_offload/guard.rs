@@ -59,12 +59,7 @@ enum Found {
 
 impl State {
     fn guard(&mut self) -> Found {
-        let running = if self.alive() {
-            self.check()
-        } else {
-            self.asked_again()
-        };
-        match running {
+        match self.check() {
             Ok(true) if self.alive() => Found::Running,
             Err(_) => Found::Silent,
             Ok(_) => match self.restart() {
@@ -92,7 +87,7 @@ impl Task for Guard {
             dev_notice!(
                 self.0.dev,
                 "the {} engine had lost its state and was started again: its flows come back\n",
-                self.0.chip.name()
+                self.0.spec.name
             );
         }
         Some(pause_ms)

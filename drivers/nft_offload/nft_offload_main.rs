@@ -6,8 +6,8 @@
 //! ```text
 //! rust/       abstractions over the C interfaces, the only home of `unsafe`
 //! bus/        how an engine is found                       -> registers, ports, chip
-//! chip/       what a chip generation is and how it is run  -> Chip
-//! ppe/        flows, refusals, table formats and policy; knows neither kernel nor chip
+//! ppe/        chips, flows, refusals, table formats and policy; does not know the kernel
+//! platform    what ppe/ asks of the kernel
 //! engine      one engine: its ports, its flows, the flowtables that brought them
 //! bridge      rules for bridged frames, and the connections they are for
 //! shaped      flows that have to stay in software, as hardware bypasses queueing disciplines
@@ -28,12 +28,12 @@ use kernel::{
 mod audit;
 mod bridge;
 mod bus;
-mod chip;
 mod debugfs;
 mod engine;
 mod guard;
 mod moved;
 mod parse;
+mod platform;
 mod policy;
 mod ppe;
 mod refused;

@@ -148,7 +148,7 @@ impl Engine {
 
     /// Changes the policy as `text` says.
     pub(crate) fn set_policy(&self, text: &str) -> Result {
-        let entries = self.chip.slots();
+        let entries = self.spec.slots();
         let policy = self.with(|state| {
             state.policy.set(text)?;
             state.table.set_limit(state.policy.limit(entries));

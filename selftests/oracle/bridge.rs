@@ -5,18 +5,16 @@
 
 use crate::{
     nft_offload::{
-        chip::{
-            self,
-            Chip, //
-        },
         parse,
         ppe::{
             bridge::frame,
             flow::PsePort,
-            reject::Reject, //
+            reject::Reject,
+            spec::Spec, //
         }, //
     },
     rust::flow_rule::FlowRule,
+    spec,
     Entry,
     Ports, //
 };
@@ -31,7 +29,7 @@ struct Packet {
 }
 
 fn encode(
-    chip: &dyn Chip,
+    spec: &Spec,
     rule: &FlowRule,
     ports: &Ports,
     ingress: PsePort,
@@ -40,13 +38,13 @@ fn encode(
     out: &mut Entry,
 ) -> Result<(), Reject> {
     let rule = parse::parse_filter(rule, ingress, ports)?;
-    rule.admit(chip.caps())?;
+    rule.admit(&spec.caps)?;
     let bytes = packet.bytes.get(..packet.len.into()).unwrap_or(&[]);
     let (l4, tuple) = frame::parse(packet.ethertype, bytes).ok_or(Reject::Protocol)?;
     if !rule.takes(l4, &tuple) {
         return Err(Reject::Family);
     }
-    out.bind(chip, &rule.flow(l4, &tuple), clock)
+    out.bind(spec, &rule.flow(l4, &tuple), clock)
 }
 
 /// # Safety
@@ -70,8 +68,8 @@ unsafe extern "C" fn nft_oracle_bridge(
         &mut *out
     };
     let ingress = PsePort(ingress);
-    let result = match chip::by_id(chip) {
-        Some(chip) => encode(chip, rule, ports, ingress, packet, clock, out),
+    let result = match spec(chip) {
+        Some(spec) => encode(spec, rule, ports, ingress, packet, clock, out),
         None => Err(Reject::EngineDead),
     };
     if let Err(reject) = result {

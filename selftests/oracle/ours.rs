@@ -6,26 +6,25 @@
 use core::{
     ffi::c_void,
     hint,
-    mem::size_of_val,
-    sync::atomic::{
-        fence,
-        Ordering, //
-    }, //
+    mem::size_of_val, //
 };
 use kernel::{
     ffi::c_int,
     prelude::*, //
 };
+use memory::{
+    Registers,
+    Words, //
+};
 
 mod bridge;
+mod memory;
 mod rust;
 
 /// The module's own folder.
 #[path = "../../drivers/nft_offload"]
 mod nft_offload {
     // What only an engine needs is not used here.
-    #[allow(dead_code)]
-    pub(crate) mod chip;
     #[allow(dead_code)]
     pub(crate) mod parse;
     pub(crate) mod ppe;
@@ -35,15 +34,14 @@ mod nft_offload {
 
 // Its sources call each other by these names.
 use nft_offload::{
-    chip,
     parse,
     ppe,
     trace, //
 };
 
-use chip::Chip;
 use ppe::{
     caps,
+    chip,
     count::Count,
     flow::{
         DsaPort,
@@ -54,14 +52,16 @@ use ppe::{
         L4, //
     },
     format,
+    mapped::MappedHw,
+    platform::HwError,
     reject::Reject,
+    spec::Spec,
     table::{
         self,
         index_len,
         spares,
         Event,
         Hw,
-        HwError,
         Owner,
         Record,
         Table, //
@@ -70,7 +70,6 @@ use ppe::{
 use rust::{
     dsa,
     flow_rule::FlowRule,
-    mmio::Registers,
     netdev::NetDevice,
     time, //
 };
@@ -137,17 +136,17 @@ impl Entry {
     }
 
     /// The entry of `flow`, and where it is.
-    fn bind(&mut self, chip: &dyn Chip, flow: &Flow, clock: u32) -> Result<(), Reject> {
-        caps::admit(flow, chip.caps())?;
-        let format = chip.format();
+    fn bind(&mut self, spec: &Spec, flow: &Flow, clock: u32) -> Result<(), Reject> {
+        caps::admit(flow, &spec.caps)?;
+        let format = spec.format;
         // CAST: As the module has it, the table holds as many bits as it has room for.
         let entry = format.encode(flow, clock as u16)?;
         for (to, from) in self.words.iter_mut().zip(entry.words()) {
             *to = *from;
         }
         self.count = entry.words().len() as u32;
-        self.ppe = chip.caps().part(flow.ingress.port) as u8;
-        self.bucket = format.bucket(flow, chip.entries() as u32);
+        self.ppe = spec.caps.part(flow.ingress.port) as u8;
+        self.bucket = format.bucket(flow, spec.entries.into());
         self.ways = format.ways();
         self.v6 = flow.tuple.is_v6();
         self.udp = flow.l4 == L4::Udp;
@@ -155,8 +154,13 @@ impl Entry {
     }
 }
 
+/// The chip with this number.
+fn spec(chip: u32) -> Option<&'static Spec> {
+    Some(chip::by_id::<Registers>(chip)?.spec())
+}
+
 fn encode(
-    chip: &dyn Chip,
+    spec: &Spec,
     rule: &FlowRule,
     ports: &Ports,
     clock: u32,
@@ -164,12 +168,12 @@ fn encode(
 ) -> Result<(), Reject> {
     let mut flow = Flow::NONE;
     parse::parse(rule, ports, &mut flow).map_err(|refusal| refusal.reject)?;
-    out.bind(chip, &flow, clock)
+    out.bind(spec, &flow, clock)
 }
 
 #[no_mangle]
 extern "C" fn nft_oracle_has_chip(chip: u32) -> bool {
-    chip::by_id(chip).is_some()
+    spec(chip).is_some()
 }
 
 /// # Safety
@@ -190,8 +194,8 @@ unsafe extern "C" fn nft_oracle_encode(
         out.write_bytes(0, 1);
         &mut *out
     };
-    let result = match chip::by_id(chip) {
-        Some(chip) => encode(chip, rule, ports, clock, out),
+    let result = match spec(chip) {
+        Some(spec) => encode(spec, rule, ports, clock, out),
         None => Err(Reject::EngineDead),
     };
     if let Err(reject) = result {
@@ -199,78 +203,43 @@ unsafe extern "C" fn nft_oracle_encode(
     }
 }
 
-/// What the table's policy works on: registers and table in memory, and the chip's own code.
+/// What the table's policy works on: the module's own code over memory.
 struct Memory {
-    chip: &'static dyn Chip,
-    regs: Registers,
-    entries: VVec<u32>,
-    entry_words: usize,
+    hw: MappedHw<Registers, Words>,
     trace: Trace,
-}
-
-impl Memory {
-    fn word0(&mut self, slot: u16) -> Result<&mut u32, HwError> {
-        self.entries
-            .get_mut(usize::from(slot) * self.entry_words)
-            .ok_or(HwError)
-    }
-}
-
-fn write(word: &mut u32, value: u32) {
-    // SAFETY: It is a reference.
-    unsafe { core::ptr::from_mut(word).write_volatile(value) }
-}
-
-fn read(word: &u32) -> u32 {
-    // SAFETY: It is a reference.
-    unsafe { core::ptr::from_ref(word).read_volatile() }
 }
 
 impl Hw for Memory {
     fn read_entry(&mut self, slot: u16, out: &mut [u32]) -> Result<(), HwError> {
-        let first = usize::from(slot) * self.entry_words;
-        let entry = self.entries.get(first..).ok_or(HwError)?;
-        for (to, from) in out.iter_mut().zip(entry) {
-            *to = read(from);
-        }
-        Ok(())
+        self.hw.read_entry(slot, out)
     }
 
     fn read_word0(&mut self, slot: u16) -> Result<u32, HwError> {
-        self.word0(slot).map(|word0| read(word0))
+        self.hw.read_word0(slot)
     }
 
     fn commit(&mut self, slot: u16, entry: &format::Entry) -> Result<(), HwError> {
-        let first = usize::from(slot) * self.entry_words + 1;
-        let body = entry.body();
-        let to = self.entries.get_mut(first..first + body.len());
-        for (to, from) in to.ok_or(HwError)?.iter_mut().zip(body) {
-            write(to, *from);
-        }
-        fence(Ordering::SeqCst);
-        write(self.word0(slot)?, entry.word0());
-        self.clear_cache(slot)
+        self.hw.commit(slot, entry)
     }
 
     fn invalidate(&mut self, slot: u16) -> Result<(), HwError> {
-        write(self.word0(slot)?, 0);
-        Ok(())
+        self.hw.invalidate(slot)
     }
 
     fn clear_cache(&mut self, slot: u16) -> Result<(), HwError> {
-        self.chip.clear_cache(&self.regs, self.chip.locate(slot).0)
+        self.hw.clear_cache(slot)
     }
 
     fn clear_caches(&mut self) -> Result<(), HwError> {
-        (0..self.chip.caps().parts()).try_for_each(|ppe| self.chip.clear_cache(&self.regs, ppe))
+        self.hw.clear_caches()
     }
 
     fn read_mib(&mut self, slot: u16) -> Result<Count, HwError> {
-        self.chip.read_mib(&self.regs, slot)
+        self.hw.read_mib(slot)
     }
 
     fn timestamp(&mut self) -> u16 {
-        self.chip.timestamp(&self.regs).unwrap_or(0)
+        self.hw.timestamp()
     }
 
     fn now_ms(&self) -> u64 {
@@ -295,26 +264,25 @@ struct Bench {
 impl Bench {
     fn new(chip: u32, regs: Registers) -> Result<KBox<Self>> {
         let chip = chip::by_id(chip).ok_or(EINVAL)?;
-        let slots = chip.slots();
-        let parts = chip.caps().parts();
+        let spec = chip.spec();
+        let slots = spec.slots();
+        let parts = spec.caps.parts();
         let records = VVec::from_elem(Record::EMPTY, slots + spares(slots), GFP_KERNEL)?;
         let index = VVec::from_elem(0u16, index_len(slots), GFP_KERNEL)?;
         let bytes = size_of_val(&records[..]) + size_of_val(&index[..]);
-        let entry_words = chip.format().entry_words();
+        let entries = spec.entries.into();
+        let hw = MappedHw::new(chip, regs, memory::tables(spec)?).ok_or(EINVAL)?;
         Ok(KBox::new(
             Self {
                 memory: Memory {
-                    chip,
-                    regs,
-                    entries: VVec::from_elem(0, slots * entry_words, GFP_KERNEL)?,
-                    entry_words,
+                    hw,
                     trace: Trace::new(c"bench"),
                 },
                 chip: table::Chip {
-                    format: chip.format(),
-                    caps: chip.caps(),
+                    format: spec.format,
+                    caps: &spec.caps,
                 },
-                table: Table::with_spares(records, index, chip.entries(), parts).ok_or(EINVAL)?,
+                table: Table::with_spares(records, index, entries, parts).ok_or(EINVAL)?,
                 flow: Flow::NONE,
                 bytes,
             },

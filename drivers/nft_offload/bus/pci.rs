@@ -3,13 +3,15 @@
 //! The emulated board: an engine behind PCI. Its contract is `Documentation/emulated-board.md`.
 
 use crate::{
-    chip,
     engine::{
         self,
         Attached,
         Port, //
     },
-    ppe::flow::PsePort,
+    ppe::{
+        chip,
+        flow::PsePort, //
+    },
     rust::{
         mmio::Registers,
         pci, //

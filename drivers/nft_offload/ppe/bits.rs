@@ -7,6 +7,11 @@ pub const fn genmask(high: u32, low: u32) -> u32 {
     u32::MAX.wrapping_shr(31_u32.wrapping_sub(high)) & u32::MAX.wrapping_shl(low)
 }
 
+/// The word with that bit alone, as the kernel's `BIT`.
+pub const fn bit(at: u32) -> u32 {
+    genmask(at, at)
+}
+
 /// A field of a word: neighbouring bits that hold a number.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Field {

@@ -29,6 +29,11 @@ impl fmt::Display for PsePort {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct DsaTag(pub u8);
 
+impl DsaTag {
+    /// That of MediaTek's switches.
+    pub const MTK: Self = Self(9);
+}
+
 /// A port of an Ethernet switch, as the tags name it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct DsaPort {

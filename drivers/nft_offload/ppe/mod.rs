@@ -40,15 +40,19 @@
 pub mod bits;
 pub mod bridge;
 pub mod caps;
+pub mod chip;
 pub mod count;
 pub mod flow;
 pub mod format;
 pub mod hash;
+pub mod mapped;
 pub mod moved;
+pub mod platform;
 pub mod refusals;
 pub mod reject;
 pub mod rule;
 pub mod shaper;
+pub mod spec;
 pub mod table;
 
 #[cfg(test)]

@@ -33,14 +33,11 @@ use super::{
         MAX_WORDS, //
     },
     hash::Fnv,
+    platform::HwError,
     reject::Reject, //
 };
 
 pub mod audit;
-
-/// The engine does not answer.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct HwError;
 
 /// The engine's table, as the policy needs it.
 pub trait Hw {

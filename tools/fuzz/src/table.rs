@@ -8,7 +8,8 @@ use nft_offload_ppe::{
     count::Count,
     flow::{Encap, Flow, PsePort},
     format::{Entry, MAX_WORDS},
-    table::{index_len, Chip, Event, Hw, HwError, Owner, Record, Removal, Replaced, Table},
+    platform::HwError,
+    table::{index_len, Chip, Event, Hw, Owner, Record, Removal, Replaced, Table},
 };
 
 use crate::{bytes::Bytes, rules};

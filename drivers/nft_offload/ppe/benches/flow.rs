@@ -28,6 +28,7 @@ use nft_offload_ppe::{
         netsys::NETSYS_V2,
         Entry, //
     },
+    platform::HwError,
     reject::Reject,
     rule::{
         Action,
@@ -41,7 +42,6 @@ use nft_offload_ppe::{
         spares,
         Chip,
         Hw,
-        HwError,
         Owner,
         Record,
         Table, //

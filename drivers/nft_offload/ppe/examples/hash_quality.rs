@@ -35,12 +35,12 @@ use nft_offload_ppe::{
         Entry,
         Format, //
     },
+    platform::HwError,
     table::{
         index_len,
         spares,
         Chip,
         Hw,
-        HwError,
         Owner,
         Record,
         Table, //

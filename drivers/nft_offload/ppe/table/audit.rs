@@ -12,11 +12,11 @@ use super::{
         format::{
             State,
             MAX_WORDS, //
-        }, //
+        },
+        platform::HwError, //
     },
     Chip,
     Hw,
-    HwError,
     Record,
     Table,
     NIL, //

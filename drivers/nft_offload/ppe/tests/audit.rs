@@ -18,6 +18,7 @@ use super::{
             },
             Format, //
         },
+        platform::HwError,
         table::{
             audit::{
                 Finding,
@@ -25,12 +26,11 @@ use super::{
             },
             Chip,
             Event,
-            HwError,
             Owner,
             Removal,
             Unbound,
             EVICT_IDLE_MS, //
-        },
+        }, //
     },
     flow,
     hw::Fake,

@@ -18,10 +18,10 @@ use super::{
             Format,
             State, //
         },
+        platform::HwError,
         table::{
             Event,
             Hw,
-            HwError,
             Record, //
         }, //
     },

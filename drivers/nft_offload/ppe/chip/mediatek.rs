@@ -3,11 +3,7 @@
 //! MediaTek's PPE, part of the frame engine (FE) of the chips' network subsystem (NETSYS).
 
 mod netsys;
-mod netsys_v1;
-mod netsys_v2;
-mod netsys_v3;
 mod regs;
+mod socs;
 
-pub(super) use netsys_v1::*;
-pub(super) use netsys_v2::*;
-pub(super) use netsys_v3::*;
+pub(super) use socs::*;

@@ -1,0 +1,247 @@
+// SPDX-License-Identifier: GPL-2.0-only
+
+//! An engine's hardware: registers, and a table in memory for each PPE.
+
+use super::{
+    chip::{
+        Chip,
+        Tables, //
+    },
+    count::Count,
+    flow::PsePort,
+    format::Entry,
+    platform::{
+        HwError,
+        Regs,
+        Words, //
+    }, //
+};
+
+/// PPEs of an engine, at most.
+pub const MAX_PPES: usize = 3;
+
+/// Ports whose frames an engine looks up, at most.
+pub const MAX_PORTS: usize = 16;
+
+/// The MTU that ports have until they are told another one, in bytes.
+pub const DEFAULT_MTU: u32 = 1500;
+
+/// The tables of a PPE, which have to be zero when the engine is started.
+pub struct Memory<W> {
+    /// As many words as there are in [`Spec::entries`](super::spec::Spec::entries) entries.
+    pub entries: W,
+    /// As many as there are in so many counters of
+    /// [`Spec::mib_words`](super::spec::Spec::mib_words) words.
+    pub mib: W,
+}
+
+impl<W: Words> Memory<W> {
+    fn tables(&self) -> Tables {
+        Tables {
+            entries: self.entries.address(),
+            mib: self.mib.address(),
+        }
+    }
+}
+
+/// The PPEs of a chip, their registers and their tables.
+///
+/// Once a register was not answered the engine is *dead*: no register is accessed any more, so that
+/// each flow does not wait for it anew. Its tables in memory still are: a word of them can always
+/// be made invalid.
+pub struct MappedHw<R: Regs, W> {
+    chip: &'static dyn Chip<R>,
+    regs: R,
+    /// Of each PPE.
+    memory: [Option<Memory<W>>; MAX_PPES],
+    /// The ports whose frames come here, and the setting that [`Chip::attach_port`] found.
+    attached: [Option<(PsePort, u32)>; MAX_PORTS],
+    /// Words of an entry.
+    entry_words: usize,
+    dead: bool,
+}
+
+impl<R: Regs, W: Words> MappedHw<R, W> {
+    /// The engine of `chip` behind `regs`, which is stopped, with `memory` for each of its PPEs.
+    /// `None` if the chip has more PPEs.
+    pub fn new(
+        chip: &'static dyn Chip<R>,
+        regs: R,
+        memory: [Option<Memory<W>>; MAX_PPES],
+    ) -> Option<Self> {
+        let given = memory.iter().take_while(|memory| memory.is_some()).count();
+        (given == chip.spec().caps.parts()).then_some(Self {
+            chip,
+            regs,
+            memory,
+            attached: [None; MAX_PORTS],
+            entry_words: chip.spec().format.entry_words(),
+            dead: false,
+        })
+    }
+
+    /// Whether the engine answers, as far as is known.
+    pub fn is_alive(&self) -> bool {
+        !self.dead
+    }
+
+    /// Starts all PPEs and has each look up the frames of those of `ports` that are its. On error
+    /// none runs.
+    pub fn start(&mut self, ports: impl Iterator<Item = PsePort>) -> Result<(), HwError> {
+        let started = self.try_start(ports);
+        if started.is_err() {
+            let _ = self.stop();
+        }
+        started
+    }
+
+    /// Has the ports' frames go where they went before, and stops all PPEs: each of them, also one
+    /// that was given up, since it may answer again and look at its tables.
+    pub fn stop(&mut self) -> Result<(), HwError> {
+        let mut all = Ok(());
+        for attached in &mut self.attached {
+            if let Some((port, before)) = attached.take() {
+                all = all.and(self.chip.restore_port(&self.regs, port, before));
+            }
+        }
+        all = all.and(self.chip.stop_all(&self.regs));
+        self.dead = all.is_err();
+        all
+    }
+
+    /// Starts all PPEs again, after the engine lost its state. All entries have to be invalid.
+    pub fn restart(&mut self, ports: impl Iterator<Item = PsePort>) -> Result<(), HwError> {
+        self.dead = false;
+        let started = self.try_start(ports);
+        self.dead = started.is_err();
+        started
+    }
+
+    fn try_start(&mut self, ports: impl Iterator<Item = PsePort>) -> Result<(), HwError> {
+        for (ppe, memory) in self.memory.iter().flatten().enumerate() {
+            self.chip.set_mtu(&self.regs, ppe, DEFAULT_MTU)?;
+            self.chip.start(&self.regs, ppe, memory.tables())?;
+        }
+        for port in ports {
+            let before = self.chip.attach_port(&self.regs, port)?;
+            // After a reset the chip does not know any more: what it said at first counts.
+            let mut known = self.attached.iter().flatten();
+            if !known.any(|(known, _)| *known == port) {
+                let free = self.attached.iter_mut().find(|attached| attached.is_none());
+                *free.ok_or(HwError)? = Some((port, before));
+            }
+        }
+        Ok(())
+    }
+
+    /// Whether all PPEs run as they were started. Asks an engine that did not answer, too, which
+    /// stays dead if it does now; without an answer it is dead from now on.
+    pub fn check(&mut self) -> Result<bool, HwError> {
+        let mut running = Ok(true);
+        for (ppe, memory) in self.memory.iter().flatten().enumerate() {
+            running = self.chip.is_started(&self.regs, ppe, memory.tables());
+            if running != Ok(true) {
+                break;
+            }
+        }
+        self.dead |= running.is_err();
+        running
+    }
+
+    /// Sets the largest layer-3 packet that is forwarded, in bytes.
+    pub fn set_mtu(&mut self, mtu: u32) -> Result<(), HwError> {
+        self.for_each(|chip, regs, ppe| chip.set_mtu(regs, ppe, mtu))
+    }
+
+    /// Runs `f` for each PPE, also if it failed for another one.
+    fn for_each(
+        &mut self,
+        f: impl Fn(&'static dyn Chip<R>, &R, usize) -> Result<(), HwError>,
+    ) -> Result<(), HwError> {
+        self.with(|chip, regs| {
+            let mut all = Ok(());
+            for ppe in 0..chip.spec().caps.parts() {
+                all = all.and(f(chip, regs, ppe));
+            }
+            all
+        })
+    }
+
+    /// Runs `f` unless the engine is dead, which it is from then on if that fails.
+    fn with<T>(
+        &mut self,
+        f: impl FnOnce(&'static dyn Chip<R>, &R) -> Result<T, HwError>,
+    ) -> Result<T, HwError> {
+        if self.dead {
+            return Err(HwError);
+        }
+        f(self.chip, &self.regs).inspect_err(|_| self.dead = true)
+    }
+
+    /// The table that has a slot, and where word 0 of the entry is there.
+    #[inline]
+    fn find(&self, slot: u16) -> Result<(&W, usize), HwError> {
+        let (ppe, entry) = self.chip.spec().locate(slot);
+        let memory = self.memory.get(ppe).and_then(Option::as_ref);
+        let entries = &memory.ok_or(HwError)?.entries;
+        // Below 2^16 entries of at most `MAX_WORDS` words.
+        Ok((entries, usize::from(entry).wrapping_mul(self.entry_words)))
+    }
+}
+
+impl<R: Regs, W: Words> MappedHw<R, W> {
+    /// Reads the first words of an entry, as many as `out` holds.
+    pub fn read_entry(&mut self, slot: u16, out: &mut [u32]) -> Result<(), HwError> {
+        let (entries, word0_at) = self.find(slot)?;
+        for (at, out) in (word0_at..).zip(out) {
+            *out = entries.read(at)?;
+        }
+        Ok(())
+    }
+
+    /// Reads word 0 of an entry.
+    #[inline]
+    pub fn read_word0(&mut self, slot: u16) -> Result<u32, HwError> {
+        let (entries, word0_at) = self.find(slot)?;
+        entries.read(word0_at)
+    }
+
+    /// Writes an entry: body, write barrier, word 0, and then clears the cache of its part.
+    pub fn commit(&mut self, slot: u16, entry: &Entry) -> Result<(), HwError> {
+        if self.dead {
+            return Err(HwError);
+        }
+        let (entries, word0_at) = self.find(slot)?;
+        entries.write_all(word0_at.wrapping_add(1), entry.body())?;
+        // The engine may look at any time, and must not find word 0 with an old body.
+        entries.write_barrier();
+        entries.write(word0_at, entry.word0())?;
+        self.clear_cache(slot)
+    }
+
+    /// Makes an entry invalid in word 0.
+    pub fn invalidate(&mut self, slot: u16) -> Result<(), HwError> {
+        let (entries, word0_at) = self.find(slot)?;
+        entries.write(word0_at, 0)
+    }
+
+    /// Clears the cache of the PPE that has the slot.
+    pub fn clear_cache(&mut self, slot: u16) -> Result<(), HwError> {
+        self.with(|chip, regs| chip.clear_cache(regs, chip.spec().locate(slot).0))
+    }
+
+    /// Clears the caches of all PPEs.
+    pub fn clear_caches(&mut self) -> Result<(), HwError> {
+        self.for_each(|chip, regs, ppe| chip.clear_cache(regs, ppe))
+    }
+
+    /// Reads and clears the counters of an entry.
+    pub fn read_mib(&mut self, slot: u16) -> Result<Count, HwError> {
+        self.with(|chip, regs| chip.read_mib(regs, slot))
+    }
+
+    /// The engine's clock; 0 without an answer.
+    pub fn timestamp(&mut self) -> u16 {
+        self.with(|chip, regs| chip.timestamp(regs)).unwrap_or(0)
+    }
+}
