@@ -146,31 +146,32 @@ impl Audit {
 
     /// Looks at the flows and slots `from` to `to`, `to` excluded.
     fn look(&mut self, state: &mut State, from: u16, to: u16, f: &mut Formatter<'_>) -> Result {
-        let (table, chip, ppe) = (&state.table, state.chip, &mut state.ppe);
+        let mut unread = false;
+        let table = &mut state.table;
         let (blocks, refusals) = (&state.blocks, &state.refusals);
-        let mut shown = Ok(());
-        let read = table.audit(ppe, chip, from, to, |at, finding| {
+        for at in from..to {
+            let found = table.audit(at);
             let record = table.get(at);
-            let now = match (finding, record) {
-                (Finding::Orphan, _) => self.orphans.show(at, record, f),
-                (Finding::Differs | Finding::Lost, _) => self.mismatches.show(at, record, f),
-                (Finding::Index, _) => self.index.show(at, record, f),
-                (Finding::LetGo, _) => {
-                    self.let_go = self.let_go.saturating_add(1);
-                    Ok(())
+            for finding in found.into_iter().flatten() {
+                match (finding, record) {
+                    (Finding::Orphan, _) => self.orphans.show(at, record, f)?,
+                    (Finding::Differs | Finding::Lost, _) => self.mismatches.show(at, record, f)?,
+                    (Finding::Index, _) => self.index.show(at, record, f)?,
+                    (Finding::LetGo, _) => self.let_go = self.let_go.saturating_add(1),
+                    (Finding::Half, Some(record)) if self.half_bound.add() => {
+                        let known = refused_with(refusals, record);
+                        self.half_bound.line(at, Some(record), f)?;
+                        show_half(record, table.opposite(record), known, f)?;
+                    }
+                    (Finding::Half, _) => {}
+                    (Finding::Unread, _) => unread = true,
                 }
-                (Finding::Half, Some(record)) if self.half_bound.add() => {
-                    let known = refused_with(refusals, record);
-                    self.half_bound
-                        .line(at, Some(record), f)
-                        .and_then(|()| show_half(record, table.opposite(chip, record), known, f))
-                }
-                (Finding::Half, _) => Ok(()),
-            };
-            shown = shown.and(now);
-        });
-        shown?;
-        if read.is_err() {
+            }
+            if unread {
+                break;
+            }
+        }
+        if unread {
             self.unread = self.unread.saturating_add(1);
             writeln!(f, "unread slots={from:05x}-{to:05x}")?;
         }

@@ -18,6 +18,7 @@ use crate::{
         State, //
     },
     parse,
+    platform::Kernel,
     ppe::{
         bridge::{
             frame,
@@ -129,7 +130,7 @@ impl Look for Eye {
 
 /// The rules of an engine's ports.
 pub(crate) struct Bridge {
-    pub(crate) rules: Rules<VVec<Record>, VVec<Subflow>>,
+    pub(crate) rules: Rules<Kernel>,
     seen: Arc<Seen>,
     /// The ports that are looked at: those with rules.
     taps: KVec<(PsePort, Pin<KBox<Tap<Eye>>>)>,
@@ -218,16 +219,13 @@ impl State {
         }
         let ports = self.ports_in(dev.net().id());
         let rule = parse::parse_filter(filter.rule, binding.port, &ports).map_err(Ok)?;
-        let chip = self.chip;
-        if chip.caps.mib.is_none() && filter.rule.demands_counters() {
+        if self.table.spec().caps.mib.is_none() && filter.rule.demands_counters() {
             return Err(Ok(Reject::NoCounters));
         }
         let flows = self.new_owner().map_err(Err)?;
         self.bridge.look_at(binding.port, dev).map_err(Err)?;
         let inserted = self.bridge.rules.insert(
             &mut self.table,
-            &mut self.ppe,
-            chip,
             binding.owner,
             filter.cookie.0,
             flows,
@@ -242,11 +240,10 @@ impl State {
 
     /// Ends a rule.
     pub(crate) fn remove_rule(&mut self, owner: Owner, cookie: Cookie) -> Result {
-        let chip = self.chip;
         let counted = self
             .bridge
             .rules
-            .remove(&mut self.table, &mut self.ppe, chip, owner, cookie.0)
+            .remove(&mut self.table, owner, cookie.0)
             .ok_or(ENOENT)?;
         self.counters.destroyed += 1;
         self.counters.forward(counted);
@@ -256,22 +253,14 @@ impl State {
 
     /// Ends all rules of a binding.
     pub(crate) fn remove_rules(&mut self, owner: Owner) {
-        let chip = self.chip;
-        let counted = self
-            .bridge
-            .rules
-            .remove_owner(&mut self.table, &mut self.ppe, chip, owner);
+        let counted = self.bridge.rules.remove_owner(&mut self.table, owner);
         self.counters.forward(counted);
         self.bridge.update();
     }
 
     /// What a rule has counted.
     pub(crate) fn rule_stats(&mut self, owner: Owner, cookie: Cookie) -> Option<Stats> {
-        let chip = self.chip;
-        let (stats, counted) =
-            self.bridge
-                .rules
-                .stats(&mut self.table, &mut self.ppe, chip, owner, cookie.0)?;
+        let (stats, counted) = self.bridge.rules.stats(&mut self.table, owner, cookie.0)?;
         self.counters.forward(counted);
         Some(stats)
     }
@@ -280,7 +269,6 @@ impl State {
     ///
     /// This takes no count away: what is read is kept for the next report.
     pub(crate) fn show_rule(&mut self, flows: Owner, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let chip = self.chip;
         let rules = &self.bridge.rules;
         let Some(record) = rules.iter().find(|record| record.flows == flows) else {
             return Ok(());
@@ -288,7 +276,7 @@ impl State {
         let mut count = record.total;
         for subflow in rules.subflows(record) {
             let slot = self.table.find(flows, subflow.into());
-            let subflow = slot.and_then(|slot| self.table.harvest(&mut self.ppe, chip, slot));
+            let subflow = slot.and_then(|slot| self.table.harvest(slot));
             count = count.plus(subflow.map_or(Count::ZERO, |subflow| subflow.unreported));
         }
         let rule = &record.rule;
@@ -324,7 +312,6 @@ impl State {
 
     /// Gives the connections that were seen their entries.
     fn bind_seen(&mut self) {
-        let chip = self.chip;
         for _ in 0..QUEUE {
             let Some(seen) = self.bridge.seen.watch.with(|watch| watch.take()) else {
                 break;
@@ -344,13 +331,10 @@ impl State {
                 }
                 Ok(())
             };
-            let bound = self
-                .bridge
-                .rules
-                .bind(&mut self.table, &mut self.ppe, chip, &seen, check);
+            let bound = self.bridge.rules.bind(&mut self.table, &seen, check);
             if let Err(reject) = bound {
                 self.count_reject(reject);
-                self.ppe.trace.reject(None, || Refused {
+                self.table.host.trace.reject(None, || Refused {
                     reject,
                     ip_proto: seen.l4.ip_proto(),
                     tuple: Some(seen.tuple),
@@ -368,8 +352,7 @@ impl State {
             return;
         }
         self.bridge.aged_ms = now_ms;
-        let chip = self.chip;
-        let counted = self.bridge.rules.age(&mut self.table, &mut self.ppe, chip);
+        let counted = self.bridge.rules.age(&mut self.table);
         self.counters.forward(counted);
     }
 }

@@ -24,6 +24,7 @@ use crate::{
         Teller, //
     },
     parse,
+    platform::Kernel,
     policy::Policy,
     ppe::{
         chip::Chip,
@@ -36,7 +37,7 @@ use crate::{
             PsePort,
             Tuple, //
         },
-        format::Entry,
+        hw::Hw,
         mapped::{
             MappedHw,
             Memory,
@@ -54,11 +55,8 @@ use crate::{
         },
         spec::Spec,
         table::{
-            self,
             index_len,
             spares,
-            Event as TableEvent,
-            Hw,
             Owner,
             Record,
             Removal,
@@ -340,61 +338,9 @@ fn memory(dev: &Device<Bound>, spec: &Spec) -> Result<[Option<Memory<WordTable>>
     Ok(memory)
 }
 
-/// The engine's hardware, as the table policy sees it.
-pub(crate) struct Ppe {
-    pub(crate) hw: MappedHw<Registers, WordTable>,
-    pub(crate) trace: Trace,
-}
-
-impl Hw for Ppe {
-    fn read_entry(&mut self, slot: u16, out: &mut [u32]) -> Result<(), HwError> {
-        self.hw.read_entry(slot, out)
-    }
-
-    fn read_word0(&mut self, slot: u16) -> Result<u32, HwError> {
-        self.hw.read_word0(slot)
-    }
-
-    fn commit(&mut self, slot: u16, entry: &Entry) -> Result<(), HwError> {
-        self.hw.commit(slot, entry)
-    }
-
-    fn invalidate(&mut self, slot: u16) -> Result<(), HwError> {
-        self.hw.invalidate(slot)
-    }
-
-    fn clear_cache(&mut self, slot: u16) -> Result<(), HwError> {
-        self.hw.clear_cache(slot)
-    }
-
-    fn clear_caches(&mut self) -> Result<(), HwError> {
-        self.hw.clear_caches()
-    }
-
-    fn read_mib(&mut self, slot: u16) -> Result<Count, HwError> {
-        self.hw.read_mib(slot)
-    }
-
-    fn timestamp(&mut self) -> u16 {
-        self.hw.timestamp()
-    }
-
-    fn now_ms(&self) -> u64 {
-        time::now_ms()
-    }
-
-    #[inline(always)]
-    fn event(&mut self, event: TableEvent, slot: u16, record: &Record) {
-        self.trace.table(event, slot, record);
-    }
-}
-
 /// What changes, under the engine's lock.
 pub(crate) struct State {
-    pub(crate) ppe: Ppe,
-    /// What of the chip the table asks for.
-    pub(crate) chip: table::Chip<'static>,
-    pub(crate) table: Table<VVec<Record>, VVec<u16>>,
+    pub(crate) table: Table<Kernel>,
     /// Where a rule is parsed to.
     flow: Flow,
     pub(crate) bridge: Bridge,
@@ -420,21 +366,21 @@ impl State {
     fn invalidate_all(&mut self) {
         let slots = self.table.capacity();
         for slot in (0..=u16::MAX).take(slots) {
-            let _ = self.ppe.invalidate(slot);
+            let _ = self.table.hw.invalidate(slot);
         }
-        self.table.gone(&mut self.ppe);
+        self.table.gone();
     }
 
     /// Whether the engine runs as it was started, see [`MappedHw::check`].
     pub(crate) fn check(&mut self) -> Result<bool, HwError> {
-        self.ppe.hw.check()
+        self.table.hw.check()
     }
 
     /// Starts the engine again, empty.
     pub(crate) fn restart(&mut self) -> Result<(), HwError> {
         self.invalidate_all();
         let ports = self.ports.iter().map(|port| port.pse);
-        self.ppe.hw.restart(ports)?;
+        self.table.hw.restart(ports)?;
         self.counters.restarted += 1;
         self.update_mtu();
         Ok(())
@@ -442,7 +388,7 @@ impl State {
 
     /// Whether the engine answers.
     pub(crate) fn alive(&self) -> bool {
-        self.ppe.hw.is_alive()
+        self.table.hw.is_alive()
     }
 
     /// The table's own counters.
@@ -457,7 +403,7 @@ impl State {
 
     /// Reads entry `slot` of the hardware into `words`, and the counters of the flow that has it.
     pub(crate) fn read_slot(&mut self, slot: u16, words: &mut [u32]) -> Count {
-        let _ = self.ppe.read_entry(slot, words);
+        let _ = self.table.hw.read_entry(slot, words);
         self.look_at(slot)
             .map_or(Count::default(), |record| record.total)
     }
@@ -465,16 +411,15 @@ impl State {
     /// The flow that has the slot or place `at`, with the counters of the hardware. Reporting
     /// nothing, this takes no count from conntrack.
     pub(crate) fn look_at(&mut self, at: u16) -> Option<Record> {
-        let chip = self.chip;
         if self.alive() && self.table.get(at).is_some() {
-            self.table.harvest(&mut self.ppe, chip, at);
+            self.table.harvest(at);
         }
         self.table.get(at).copied()
     }
 
     /// Reads word 0 of entry `slot` of the hardware.
     pub(crate) fn read_word0(&mut self, slot: u16) -> u32 {
-        self.ppe.read_word0(slot).unwrap_or(0)
+        self.table.hw.read_word0(slot).unwrap_or(0)
     }
 
     fn new_id(&mut self) -> u64 {
@@ -562,7 +507,7 @@ impl State {
 
     fn update_mtu(&mut self) {
         let mtu = self.mtu();
-        let _ = self.ppe.hw.set_mtu(mtu);
+        let _ = self.table.hw.set_mtu(mtu);
     }
 
     /// A device in `net` by which flows were sent in a PPPoE session since it was last asked for.
@@ -605,11 +550,9 @@ impl State {
         pred: &dyn Fn(&[Block], &Record) -> bool,
     ) -> usize {
         let mut removed = 0;
-        let (chip, blocks) = (self.chip, &self.blocks);
+        let blocks = &self.blocks;
         let (counters, rules) = (&mut self.counters, &mut self.bridge.rules);
         self.table.remove(
-            &mut self.ppe,
-            chip,
             removal,
             |record| pred(blocks, record),
             |record| {
@@ -668,18 +611,19 @@ impl Engine {
         let slots = spec.slots();
         let records = slots + spares(slots);
         let policy = Policy::of_parameters();
-        let mut table = Table::with_spares(
+        let mut table = Table::new(
+            Kernel {
+                trace: Trace::new(dev.name()),
+            },
+            MappedHw::new(chip, regs, memory(dev, spec)?).ok_or(EINVAL)?,
+            spec,
             VVec::from_elem(Record::EMPTY, records, GFP_KERNEL)?,
             VVec::from_elem(0u16, index_len(slots), GFP_KERNEL)?,
-            spec.entries.into(),
-            spec.caps.parts(),
         )
         .ok_or(EINVAL)?;
         table.set_limit(policy.limit(slots));
         let refusals = Refusals::new(VVec::from_elem(None, REFUSED, GFP_KERNEL)?);
 
-        let hw = MappedHw::new(chip, regs, memory(dev, spec)?).ok_or(EINVAL)?;
-        let trace = Trace::new(dev.name());
         let bridge = Bridge::new()?;
 
         Arc::pin_init(
@@ -691,11 +635,6 @@ impl Engine {
                 devices: Devices::new()?,
                 state <- new_mutex!(
                     State {
-                        ppe: Ppe { hw, trace },
-                        chip: table::Chip {
-                            format: spec.format,
-                            caps: &spec.caps,
-                        },
                         table,
                         flow: Flow::NONE,
                         bridge,
@@ -723,9 +662,9 @@ impl Engine {
     /// Starts it. Whoever does so keeps a [`Running`] from then on.
     fn start(&self) -> Result {
         let mut state = self.state.lock();
-        let State { ppe, ports, .. } = &mut *state;
+        let State { table, ports, .. } = &mut *state;
         let ports = ports.iter().map(|port| port.pse);
-        ppe.hw.start(ports).map_err(|_| no_answer(&self.dev))
+        table.hw.start(ports).map_err(|_| no_answer(&self.dev))
     }
 
     /// Runs `f` with the state. If the engine stopped answering meanwhile, it is put into
@@ -736,7 +675,7 @@ impl Engine {
         let result = f(&mut state);
         if alive && !state.alive() {
             state.counters.quarantined += 1;
-            state.ppe.trace.quarantine(self.spec.name);
+            state.table.host.trace.quarantine(self.spec.name);
             dev_err!(
                 self.dev,
                 "the {} engine does not answer any more: its flows go on in software\n",
@@ -765,12 +704,9 @@ impl Engine {
             switch_ports: &state.switch_ports,
             net: net.id(),
         };
-        let chip = state.chip;
         if let Err(refusal) = parse::parse(rule, &ports, &mut state.flow) {
             if let Some(key) = refusal.opposite {
-                state
-                    .table
-                    .refuse(&mut state.ppe, chip, binding.owner, &key);
+                state.table.refuse(binding.owner, &key);
             }
             return Err(refusal.reject);
         }
@@ -796,9 +732,7 @@ impl Engine {
         } else {
             0
         };
-        state
-            .table
-            .replace(&mut state.ppe, chip, binding.owner, cookie.0, tag, flow)
+        state.table.replace(binding.owner, cookie.0, tag, flow)
     }
 }
 
@@ -907,7 +841,7 @@ impl BlockOps for Engine {
             state.counters.rejected += 1;
             let refused = refused::describe(rule, net, reject);
             state.refusals.add(&refused, time::now_ms());
-            let trace = &state.ppe.trace;
+            let trace = &state.table.host.trace;
             trace.reject(Some(binding.owner), || refused);
             Err(errno(reject))
         })
@@ -931,7 +865,7 @@ impl BlockOps for Engine {
                 message: c"nft_offload: no memory",
             })?;
             state.count_reject(reject);
-            let trace = &state.ppe.trace;
+            let trace = &state.table.host.trace;
             trace.reject(Some(binding.owner), || {
                 refused::describe(rule, dev.net(), reject)
             });
@@ -950,11 +884,7 @@ impl BlockOps for Engine {
             state.ended.take(binding.owner, cookie.0);
             // Whichever binding it comes by: the first one may be leaving the flowtable, and then
             // none that comes later would take the flow out.
-            let chip = state.chip;
-            let removed = state
-                .table
-                .destroy(&mut state.ppe, chip, binding.owner, cookie.0)
-                .ok_or(ENOENT)?;
+            let removed = state.table.destroy(binding.owner, cookie.0).ok_or(ENOENT)?;
             state.counters.destroyed += 1;
             state.counters.settle(Some(net), removed);
             Ok(())
@@ -972,11 +902,7 @@ impl BlockOps for Engine {
             let flow = if binding.ingress {
                 state.rule_stats(binding.owner, cookie).ok_or(ENOENT)?
             } else if state.is_first(binding) {
-                let chip = state.chip;
-                let flow = state
-                    .table
-                    .stats(&mut state.ppe, chip, binding.owner, cookie.0)
-                    .ok_or(ENOENT)?;
+                let flow = state.table.stats(binding.owner, cookie.0).ok_or(ENOENT)?;
                 state.counters.forward(flow.delta);
                 flow
             } else {
@@ -1138,7 +1064,7 @@ impl Drop for Running {
         self.0.with(|state| {
             // A device that was pulled out does not answer, which is no news any more.
             let quiet = !state.alive();
-            if state.ppe.hw.stop().is_err() && !quiet {
+            if state.table.hw.stop().is_err() && !quiet {
                 dev_warn!(self.0.dev, "the engine did not stop in time\n");
             }
         });

@@ -3,19 +3,31 @@
 //! What the core asks of the kernel: its traits over the abstractions of `rust/`.
 
 use crate::{
-    ppe::platform::{
-        HwError,
-        Regs,
-        Words, //
+    ppe::{
+        mapped::MappedHw,
+        platform::{
+            Clock,
+            HwError,
+            Regs,
+            Words, //
+        },
+        table::{
+            Event,
+            Host,
+            Record, //
+        }, //
     },
     rust::{
         dma::{
             self,
             WordTable, //
         },
-        mmio::Registers, //
-    }, //
+        mmio::Registers,
+        time, //
+    },
+    trace::Trace, //
 };
+use kernel::prelude::VVec;
 
 impl Regs for Registers {
     fn read(&self, offset: usize) -> Result<u32, HwError> {
@@ -67,5 +79,26 @@ impl Words for WordTable {
     #[inline]
     fn write_barrier(&self) {
         dma::write_barrier();
+    }
+}
+
+/// What an engine's table is made of.
+pub(crate) struct Kernel {
+    pub(crate) trace: Trace,
+}
+
+impl Clock for Kernel {
+    fn now_ms(&self) -> u64 {
+        time::now_ms()
+    }
+}
+
+impl Host for Kernel {
+    type Vec<T> = VVec<T>;
+    type Hw = MappedHw<Registers, WordTable>;
+
+    #[inline(always)]
+    fn event(&mut self, event: Event, slot: u16, record: &Record) {
+        self.trace.table(event, slot, record);
     }
 }

@@ -12,10 +12,7 @@ use kernel::{
     ffi::c_int,
     prelude::*, //
 };
-use memory::{
-    Registers,
-    Words, //
-};
+use memory::Registers;
 
 mod bridge;
 mod memory;
@@ -42,7 +39,6 @@ use nft_offload::{
 use ppe::{
     caps,
     chip,
-    count::Count,
     flow::{
         DsaPort,
         DsaTag,
@@ -51,17 +47,15 @@ use ppe::{
         PsePort,
         L4, //
     },
-    format,
     mapped::MappedHw,
-    platform::HwError,
+    platform::Clock,
     reject::Reject,
     spec::Spec,
     table::{
-        self,
         index_len,
         spares,
         Event,
-        Hw,
+        Host,
         Owner,
         Record,
         Table, //
@@ -203,48 +197,20 @@ unsafe extern "C" fn nft_oracle_encode(
     }
 }
 
-/// What the table's policy works on: the module's own code over memory.
+/// What the table is made of: the module's own code over memory.
 struct Memory {
-    hw: MappedHw<Registers, Words>,
     trace: Trace,
 }
 
-impl Hw for Memory {
-    fn read_entry(&mut self, slot: u16, out: &mut [u32]) -> Result<(), HwError> {
-        self.hw.read_entry(slot, out)
-    }
-
-    fn read_word0(&mut self, slot: u16) -> Result<u32, HwError> {
-        self.hw.read_word0(slot)
-    }
-
-    fn commit(&mut self, slot: u16, entry: &format::Entry) -> Result<(), HwError> {
-        self.hw.commit(slot, entry)
-    }
-
-    fn invalidate(&mut self, slot: u16) -> Result<(), HwError> {
-        self.hw.invalidate(slot)
-    }
-
-    fn clear_cache(&mut self, slot: u16) -> Result<(), HwError> {
-        self.hw.clear_cache(slot)
-    }
-
-    fn clear_caches(&mut self) -> Result<(), HwError> {
-        self.hw.clear_caches()
-    }
-
-    fn read_mib(&mut self, slot: u16) -> Result<Count, HwError> {
-        self.hw.read_mib(slot)
-    }
-
-    fn timestamp(&mut self) -> u16 {
-        self.hw.timestamp()
-    }
-
+impl Clock for Memory {
     fn now_ms(&self) -> u64 {
         time::now_ms()
     }
+}
+
+impl Host for Memory {
+    type Vec<T> = VVec<T>;
+    type Hw = MappedHw<Registers, memory::Words>;
 
     #[inline(always)]
     fn event(&mut self, event: Event, slot: u16, record: &Record) {
@@ -252,11 +218,9 @@ impl Hw for Memory {
     }
 }
 
-/// A table and what it works on.
+/// A table, and where rules are parsed to.
 struct Bench {
-    memory: Memory,
-    chip: table::Chip<'static>,
-    table: Table<VVec<Record>, VVec<u16>>,
+    table: Table<Memory>,
     flow: Flow,
     bytes: usize,
 }
@@ -266,23 +230,16 @@ impl Bench {
         let chip = chip::by_id(chip).ok_or(EINVAL)?;
         let spec = chip.spec();
         let slots = spec.slots();
-        let parts = spec.caps.parts();
         let records = VVec::from_elem(Record::EMPTY, slots + spares(slots), GFP_KERNEL)?;
         let index = VVec::from_elem(0u16, index_len(slots), GFP_KERNEL)?;
         let bytes = size_of_val(&records[..]) + size_of_val(&index[..]);
-        let entries = spec.entries.into();
         let hw = MappedHw::new(chip, regs, memory::tables(spec)?).ok_or(EINVAL)?;
+        let host = Memory {
+            trace: Trace::new(c"bench"),
+        };
         Ok(KBox::new(
             Self {
-                memory: Memory {
-                    hw,
-                    trace: Trace::new(c"bench"),
-                },
-                chip: table::Chip {
-                    format: spec.format,
-                    caps: &spec.caps,
-                },
-                table: Table::with_spares(records, index, entries, parts).ok_or(EINVAL)?,
+                table: Table::new(host, hw, spec, records, index).ok_or(EINVAL)?,
                 flow: Flow::NONE,
                 bytes,
             },
@@ -349,11 +306,7 @@ unsafe extern "C" fn nft_oracle_replace(
     if parse::parse(rule, ports, &mut bench.flow).is_err() {
         return false;
     }
-    let chip = bench.chip;
-    bench
-        .table
-        .replace(&mut bench.memory, chip, OWNER, cookie, 0, &bench.flow)
-        .is_ok()
+    bench.table.replace(OWNER, cookie, 0, &bench.flow).is_ok()
 }
 
 /// # Safety
@@ -363,11 +316,7 @@ unsafe extern "C" fn nft_oracle_replace(
 unsafe extern "C" fn nft_oracle_destroy(bench: *mut Bench, cookie: u64) -> bool {
     // SAFETY: By the requirement of this function.
     let bench = unsafe { &mut *bench };
-    let chip = bench.chip;
-    bench
-        .table
-        .destroy(&mut bench.memory, chip, OWNER, cookie)
-        .is_some()
+    bench.table.destroy(OWNER, cookie).is_some()
 }
 
 /// # Safety
@@ -377,11 +326,7 @@ unsafe extern "C" fn nft_oracle_destroy(bench: *mut Bench, cookie: u64) -> bool 
 unsafe extern "C" fn nft_oracle_stats(bench: *mut Bench, cookie: u64) -> bool {
     // SAFETY: By the requirement of this function.
     let bench = unsafe { &mut *bench };
-    let chip = bench.chip;
-    bench
-        .table
-        .stats(&mut bench.memory, chip, OWNER, cookie)
-        .is_some()
+    bench.table.stats(OWNER, cookie).is_some()
 }
 
 /// # Safety

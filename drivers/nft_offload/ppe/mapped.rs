@@ -10,6 +10,7 @@ use super::{
     count::Count,
     flow::PsePort,
     format::Entry,
+    hw::Hw,
     platform::{
         HwError,
         Regs,
@@ -111,7 +112,6 @@ impl<R: Regs, W: Words> MappedHw<R, W> {
 
     /// Starts all PPEs again, after the engine lost its state. All entries have to be invalid.
     pub fn restart(&mut self, ports: impl Iterator<Item = PsePort>) -> Result<(), HwError> {
-        self.dead = false;
         let started = self.try_start(ports);
         self.dead = started.is_err();
         started
@@ -189,9 +189,8 @@ impl<R: Regs, W: Words> MappedHw<R, W> {
     }
 }
 
-impl<R: Regs, W: Words> MappedHw<R, W> {
-    /// Reads the first words of an entry, as many as `out` holds.
-    pub fn read_entry(&mut self, slot: u16, out: &mut [u32]) -> Result<(), HwError> {
+impl<R: Regs, W: Words> Hw for MappedHw<R, W> {
+    fn read_entry(&mut self, slot: u16, out: &mut [u32]) -> Result<(), HwError> {
         let (entries, word0_at) = self.find(slot)?;
         for (at, out) in (word0_at..).zip(out) {
             *out = entries.read(at)?;
@@ -199,15 +198,13 @@ impl<R: Regs, W: Words> MappedHw<R, W> {
         Ok(())
     }
 
-    /// Reads word 0 of an entry.
     #[inline]
-    pub fn read_word0(&mut self, slot: u16) -> Result<u32, HwError> {
+    fn read_word0(&mut self, slot: u16) -> Result<u32, HwError> {
         let (entries, word0_at) = self.find(slot)?;
         entries.read(word0_at)
     }
 
-    /// Writes an entry: body, write barrier, word 0, and then clears the cache of its part.
-    pub fn commit(&mut self, slot: u16, entry: &Entry) -> Result<(), HwError> {
+    fn commit(&mut self, slot: u16, entry: &Entry) -> Result<(), HwError> {
         if self.dead {
             return Err(HwError);
         }
@@ -219,29 +216,24 @@ impl<R: Regs, W: Words> MappedHw<R, W> {
         self.clear_cache(slot)
     }
 
-    /// Makes an entry invalid in word 0.
-    pub fn invalidate(&mut self, slot: u16) -> Result<(), HwError> {
+    fn invalidate(&mut self, slot: u16) -> Result<(), HwError> {
         let (entries, word0_at) = self.find(slot)?;
         entries.write(word0_at, 0)
     }
 
-    /// Clears the cache of the PPE that has the slot.
-    pub fn clear_cache(&mut self, slot: u16) -> Result<(), HwError> {
+    fn clear_cache(&mut self, slot: u16) -> Result<(), HwError> {
         self.with(|chip, regs| chip.clear_cache(regs, chip.spec().locate(slot).0))
     }
 
-    /// Clears the caches of all PPEs.
-    pub fn clear_caches(&mut self) -> Result<(), HwError> {
+    fn clear_caches(&mut self) -> Result<(), HwError> {
         self.for_each(|chip, regs, ppe| chip.clear_cache(regs, ppe))
     }
 
-    /// Reads and clears the counters of an entry.
-    pub fn read_mib(&mut self, slot: u16) -> Result<Count, HwError> {
+    fn read_mib(&mut self, slot: u16) -> Result<Count, HwError> {
         self.with(|chip, regs| chip.read_mib(regs, slot))
     }
 
-    /// The engine's clock; 0 without an answer.
-    pub fn timestamp(&mut self) -> u16 {
+    fn timestamp(&mut self) -> u16 {
         self.with(|chip, regs| chip.timestamp(regs)).unwrap_or(0)
     }
 }

@@ -45,6 +45,7 @@ pub mod count;
 pub mod flow;
 pub mod format;
 pub mod hash;
+pub mod hw;
 pub mod mapped;
 pub mod moved;
 pub mod platform;

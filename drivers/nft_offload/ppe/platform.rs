@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-only
 
-//! What a glue gives to the core: the engine's registers and the memory that it shares with the
-//! engine.
+//! What a glue gives to the core: the engine's registers, the memory that it shares with the
+//! engine, and time.
 //!
 //! All is called with the engine's lock held, or before anybody else has the engine, in process
 //! context.
@@ -44,4 +44,10 @@ pub trait Words {
     /// The engine sees the words that were written before this call before those that are written
     /// after it.
     fn write_barrier(&self);
+}
+
+/// Time.
+pub trait Clock {
+    /// Milliseconds since any fixed point, never less than before.
+    fn now_ms(&self) -> u64;
 }

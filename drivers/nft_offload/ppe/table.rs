@@ -2,7 +2,7 @@
 
 //! Which flow has which slot, what it has counted, and when it was last used.
 //!
-//! The caller provides storage, the hardware ([`Hw`]) and the lock around both.
+//! The caller provides storage, clock and hardware ([`Host`]), and the lock around them.
 
 use core::{
     hash::{
@@ -13,10 +13,7 @@ use core::{
 };
 
 use super::{
-    caps::{
-        admit,
-        Caps, //
-    },
+    caps::admit,
     count::{
         inc,
         Count, //
@@ -26,45 +23,32 @@ use super::{
         Key, //
     },
     format::{
-        Entry,
         Format,
         Slots,
         State,
         MAX_WORDS, //
     },
     hash::Fnv,
-    platform::HwError,
-    reject::Reject, //
+    hw::Hw,
+    platform::{
+        Clock,
+        HwError, //
+    },
+    reject::Reject,
+    spec::Spec, //
 };
 
 pub mod audit;
 
-/// The engine's table, as the policy needs it.
-pub trait Hw {
-    /// Reads the first words of an entry, as many as `out` holds.
-    fn read_entry(&mut self, slot: u16, out: &mut [u32]) -> Result<(), HwError>;
-    /// Reads word 0 of an entry.
-    fn read_word0(&mut self, slot: u16) -> Result<u32, HwError>;
-    /// Writes an entry: body, write barrier, word 0, and then clears the cache of its part.
-    fn commit(&mut self, slot: u16, entry: &Entry) -> Result<(), HwError>;
-    /// Makes an entry invalid in word 0. The engine may still use it until
-    /// [`Hw::clear_cache`].
-    fn invalidate(&mut self, slot: u16) -> Result<(), HwError>;
-    /// Clears the cache of entries of that part of the table ([`Caps::apart`]) which the
-    /// slot belongs to.
-    fn clear_cache(&mut self, slot: u16) -> Result<(), HwError>;
-    /// Clears the caches of all parts.
-    fn clear_caches(&mut self) -> Result<(), HwError>;
-    /// Reads and clears the counters of an entry, in the chip's own unit
-    /// ([`Caps::mib`]). Not called if the chip has none.
-    fn read_mib(&mut self, slot: u16) -> Result<Count, HwError>;
-    /// The engine's clock: ticks of one second, at least as wide as the entries'
-    /// timestamps; higher bits are ignored.
-    fn timestamp(&mut self) -> u16;
-    /// Time in milliseconds from any fixed point on.
-    fn now_ms(&self) -> u64;
+/// What a table is made of, and who watches it.
+pub trait Host: Clock {
+    /// Storage for many of a kind, of a length that stays.
+    type Vec<T>: DerefMut<Target = [T]>;
+    /// The engine's table.
+    type Hw: Hw;
+
     /// Hears of each flow that is bound, and of its end once, see [`Event`]. `record` is as
-    /// it is after that. For those who watch: the table needs no answer.
+    /// it is after that. The table needs no answer.
     #[inline(always)]
     fn event(&mut self, event: Event, slot: u16, record: &Record) {
         let _ = (event, slot, record);
@@ -118,15 +102,6 @@ pub enum Unbound {
 /// Who brought a flow.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
 pub struct Owner(pub u32);
-
-/// What a chip's table looks like and what it counts.
-#[derive(Clone, Copy)]
-pub struct Chip<'a> {
-    /// Format of the entries.
-    pub format: &'a dyn Format,
-    /// Capabilities.
-    pub caps: &'a Caps,
-}
 
 /// What the table knows of a flow.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -203,7 +178,7 @@ pub enum Replaced {
 pub struct Stats {
     /// Counted since last reported, layer-3 bytes.
     pub delta: Count,
-    /// Time of the last packet, see [`Hw::now_ms`].
+    /// Time of the last packet, see [`Clock::now_ms`].
     pub last_used_ms: u64,
     /// Whether the engine forwards it.
     pub bound: bool,
@@ -267,7 +242,7 @@ const REFUSED: usize = 64;
 
 /// Flows by slot, over storage of the caller's.
 ///
-/// The slots are those of the table's parts, see [`Caps::apart`], one part after the other.
+/// The slots are those of the table's parts, see [`Caps::apart`](super::caps::Caps::apart), one part after the other.
 /// A flow can only be in the part of the port at which it arrives.
 ///
 /// The record of a flow lives at the number of the flow's slot; a hash index leads from
@@ -294,12 +269,15 @@ const REFUSED: usize = 64;
 /// Removal ends with the flow removed here in any case, the counts as far as they are
 /// known. Anything else leaves the flow as it was before, save that it is no longer
 /// called bound once its entry was touched.
-pub struct Table<R, I> {
-    records: R,
-    index: I,
+pub struct Table<P: Host> {
+    /// The engine's table.
+    pub hw: P::Hw,
+    /// The clock, and whoever watches.
+    pub host: P,
+    spec: &'static Spec,
+    records: P::Vec<Record>,
+    index: P::Vec<u16>,
     slots: usize,
-    /// Slots of each part.
-    part: u16,
     /// First of the free records behind those of the slots.
     spare: u16,
     /// Number of them.
@@ -319,29 +297,23 @@ pub const fn index_len(capacity: usize) -> usize {
     }
 }
 
-impl<R, I> Table<R, I>
-where
-    R: DerefMut<Target = [Record]>,
-    I: DerefMut<Target = [u16]>,
-{
-    /// A table of one part over `records`, one for each of the engine's slots, and
-    /// `index`, of [`index_len`] elements. What they hold is overwritten. `None` if the
-    /// lengths do not fit: the number of slots must be a power of two of at most 32768.
+impl<P: Host> Table<P> {
+    /// A table for the engine `hw` of the chip `spec`, over `records`, one for each of the
+    /// engine's slots and more, see [`spares`], 65535 at most in all, and `index`, of
+    /// [`index_len`] elements. What they hold is overwritten. `None` if the lengths do not
+    /// fit: the number of entries of a PPE must be a power of two.
     ///
-    /// No flow ever makes room for another one in such a table.
-    pub fn new(records: R, index: I) -> Option<Self> {
-        let slots = records.len();
-        Self::with_spares(records, index, slots, 1)
-    }
-
-    /// As [`Table::new`], for `parts` parts ([`Caps::parts`]) of `part` slots each, which
-    /// must be a power of two, and with more records than that, see [`spares`]; 65535 at
-    /// most in all.
-    pub fn with_spares(mut records: R, mut index: I, part: usize, parts: usize) -> Option<Self> {
-        let slots = part.checked_mul(parts)?;
+    /// Without spare records no flow ever makes room for another one.
+    pub fn new(
+        host: P,
+        hw: P::Hw,
+        spec: &'static Spec,
+        mut records: P::Vec<Record>,
+        mut index: P::Vec<u16>,
+    ) -> Option<Self> {
+        let slots = spec.slots();
         let spares = records.len().checked_sub(slots)?;
-        if !part.is_power_of_two()
-            || parts == 0
+        if !spec.entries.is_power_of_two()
             || records.len() > usize::from(NIL)
             || index.len() != index_len(slots)
         {
@@ -355,10 +327,12 @@ where
             spare = at;
         }
         Some(Self {
+            hw,
+            host,
+            spec,
             records,
             index,
             slots,
-            part: u16::try_from(part).ok()?,
             spare,
             spares: u32::try_from(spares).ok()?,
             refused: [0; REFUSED],
@@ -366,6 +340,11 @@ where
             limit: u32::MAX,
             stats: TableStats::default(),
         })
+    }
+
+    /// The chip.
+    pub fn spec(&self) -> &'static Spec {
+        self.spec
     }
 
     /// Limits the number of flows. Those that are there stay.
@@ -428,8 +407,8 @@ where
     }
 
     /// The slot of the flow that has the key of `flow`, unless it is parked.
-    pub fn slot_of_key(&self, chip: Chip<'_>, flow: &Flow) -> Option<u16> {
-        self.bucket(chip, flow).find(|slot| {
+    pub fn slot_of_key(&self, flow: &Flow) -> Option<u16> {
+        self.bucket(flow).find(|slot| {
             self.get(*slot)
                 .is_some_and(|record| record.flow.same_key(flow))
         })
@@ -441,15 +420,14 @@ where
     /// The flow is bound if and only if this is `Ok`. Counts survive whatever happens to
     /// the entry: when a flow that is there is refused in its new form, its old entry is
     /// taken out and its record stays until [`Table::destroy`].
-    pub fn replace<H: Hw + ?Sized>(
+    pub fn replace(
         &mut self,
-        hw: &mut H,
-        chip: Chip<'_>,
         owner: Owner,
         cookie: u64,
         tag: u64,
         flow: &Flow,
     ) -> Result<Replaced, Reject> {
+        let spec = self.spec;
         let chain = self.chain(owner, cookie);
         let own = self.find_in(chain, owner, cookie);
         let replaced = match own {
@@ -457,15 +435,15 @@ where
             Some(slot) => {
                 let same = self.get(slot).is_some_and(|record| record.flow == *flow);
                 if self.is_slot(slot) {
-                    let word0 = hw.read_word0(slot);
+                    let word0 = self.hw.read_word0(slot);
                     let word0 = self.answer(word0)?;
                     let record = self.record(slot).ok_or(Reject::EngineDead)?;
-                    if same && record.bound && chip.format.is_bound(word0) {
+                    if same && record.bound && spec.format.is_bound(word0) {
                         record.tag = tag;
                         inc(&mut self.stats.refreshed);
                         return Ok(Replaced::Refreshed);
                     }
-                    self.let_go(hw, chip, slot, word0, Unbound::Changed)?;
+                    self.let_go(slot, word0, Unbound::Changed)?;
                 }
                 if same {
                     Replaced::Rebound
@@ -475,7 +453,7 @@ where
             }
         };
 
-        admit(flow, chip.caps)?;
+        admit(flow, &self.spec.caps)?;
         if self.is_refused(owner, flow) {
             return Err(Reject::Vlan8021ad);
         }
@@ -484,15 +462,15 @@ where
             inc(&mut self.stats.table_full);
             return Err(Reject::TableFull);
         }
-        let timestamp = hw.timestamp();
+        let timestamp = self.hw.timestamp();
         // Not moved out of the result, as that would be a copy.
-        let encoded = chip.format.encode(flow, timestamp);
+        let encoded = self.spec.format.encode(flow, timestamp);
         let entry = encoded.as_ref().map_err(|reject| *reject)?;
-        let (slot, word0) = self.place(hw, chip, flow, own)?;
-        let strange = self.disarm(hw, chip, slot, word0)?;
-        if own != Some(slot) && chip.caps.mib.is_some() && (strange || !self.is_clean(slot)) {
+        let (slot, word0) = self.place(flow, own)?;
+        let strange = self.disarm(slot, word0)?;
+        if own != Some(slot) && self.spec.caps.mib.is_some() && (strange || !self.is_clean(slot)) {
             // What a former entry of this slot left behind.
-            let stray = hw.read_mib(slot);
+            let stray = self.hw.read_mib(slot);
             if self.answer(stray)? != Count::ZERO {
                 inc(&mut self.stats.stray_mib);
             }
@@ -500,15 +478,15 @@ where
         if let Some(record) = self.records.get_mut(usize::from(slot)) {
             record.clean = false;
         }
-        let committed = hw.commit(slot, entry);
+        let committed = self.hw.commit(slot, entry);
         if let Err(reject) = self.answer(committed) {
             // Some of it may have been written.
-            let _ = hw.invalidate(slot);
+            let _ = self.hw.invalidate(slot);
             return Err(reject);
         }
 
-        let now_ms = hw.now_ms();
-        let seen = chip.format.timestamp(entry.word0());
+        let now_ms = self.host.now_ms();
+        let seen = self.spec.format.timestamp(entry.word0());
         let fresh = own != Some(slot);
         let counted = own
             .and_then(|own| {
@@ -533,7 +511,7 @@ where
             record.seen = seen;
             record.used = true;
             record.leaving = false;
-            hw.event(Event::Bound(replaced), slot, record);
+            self.host.event(Event::Bound(replaced), slot, record);
         }
         if fresh {
             self.link(chain, slot);
@@ -550,20 +528,17 @@ where
     /// Removes a flow: makes its entry invalid, clears the engine's cache, and reads the
     /// counters a last time. When this returns, the engine no longer forwards it. Returns
     /// what was known of it.
-    pub fn destroy<H: Hw + ?Sized>(
-        &mut self,
-        hw: &mut H,
-        chip: Chip<'_>,
-        owner: Owner,
-        cookie: u64,
-    ) -> Option<&Record> {
+    pub fn destroy(&mut self, owner: Owner, cookie: u64) -> Option<&Record> {
         let slot = self.find(owner, cookie)?;
         let mut gone = true;
         if self.is_slot(slot) {
-            let answer = hw.invalidate(slot).and_then(|()| hw.clear_cache(slot));
+            let answer = self
+                .hw
+                .invalidate(slot)
+                .and_then(|()| self.hw.clear_cache(slot));
             gone = self.answer(answer).is_ok();
         }
-        self.take(hw, chip, slot, gone, Unbound::Ended)
+        self.take(slot, gone, Unbound::Ended)
     }
 
     /// Counters and time of last use of a flow. Each packet is reported once: a second
@@ -585,15 +560,9 @@ where
     /// A chip with counters knows a hit by them. One without knows it by a changed
     /// timestamp: a hit in the very second of the one before is not seen, which is an
     /// error of less than a second.
-    pub fn stats<H: Hw + ?Sized>(
-        &mut self,
-        hw: &mut H,
-        chip: Chip<'_>,
-        owner: Owner,
-        cookie: u64,
-    ) -> Option<Stats> {
+    pub fn stats(&mut self, owner: Owner, cookie: u64) -> Option<Stats> {
         let slot = self.find(owner, cookie)?;
-        let answered = self.poll(hw, chip, slot).is_ok();
+        let answered = self.poll(slot).is_ok();
         let record = self.record(slot)?;
         let delta = core::mem::take(&mut record.unreported);
         Some(Stats {
@@ -605,33 +574,24 @@ where
 
     /// Looks at the flow in a slot as [`Table::stats`] does, but reports nothing: what is
     /// found is kept for the next report. For those who only want to look.
-    pub fn harvest<H: Hw + ?Sized>(
-        &mut self,
-        hw: &mut H,
-        chip: Chip<'_>,
-        slot: u16,
-    ) -> Option<&Record> {
-        let _ = self.poll(hw, chip, slot);
+    pub fn harvest(&mut self, slot: u16) -> Option<&Record> {
+        let _ = self.poll(slot);
         self.get(slot)
     }
 
     /// Removes the flows for which `pred` holds, each as [`Table::destroy`] does, but with
     /// the engine's caches cleared once for all of them. Looks at every slot.
-    pub fn remove_where<H: Hw + ?Sized>(
+    pub fn remove_where(
         &mut self,
-        hw: &mut H,
-        chip: Chip<'_>,
         pred: impl FnMut(&Record) -> bool,
         on_removed: impl FnMut(&Record),
     ) {
-        self.remove(hw, chip, Removal::Flows, pred, on_removed);
+        self.remove(Removal::Flows, pred, on_removed);
     }
 
     /// As [`Table::remove_where`], with what `removal` says.
-    pub fn remove<H: Hw + ?Sized>(
+    pub fn remove(
         &mut self,
-        hw: &mut H,
-        chip: Chip<'_>,
         removal: Removal,
         mut pred: impl FnMut(&Record) -> bool,
         mut on_removed: impl FnMut(&Record),
@@ -645,7 +605,7 @@ where
                     continue;
                 }
                 cached = true;
-                if hw.invalidate(slot).is_err() {
+                if self.hw.invalidate(slot).is_err() {
                     inc(&mut self.stats.hw_errors);
                     gone = false;
                 }
@@ -665,25 +625,25 @@ where
             else {
                 continue;
             };
-            for part in 0..chip.caps.parts() {
-                let Some(other) = self.slot_in(chip, owner, &key, part) else {
+            for part in 0..self.spec.caps.parts() {
+                let Some(other) = self.slot_in(owner, &key, part) else {
                     continue;
                 };
                 if let Some(record) = self.record(other).filter(|record| !record.leaving) {
                     record.leaving = true;
                     cached = true;
-                    let answer = hw.invalidate(other);
+                    let answer = self.hw.invalidate(other);
                     gone &= self.answer(answer).is_ok();
                 }
             }
         }
         if cached {
-            let cleared = hw.clear_caches();
+            let cleared = self.hw.clear_caches();
             gone &= self.answer(cleared).is_ok();
         }
         for slot in (0..=u16::MAX).take(self.records.len()) {
             if self.get(slot).is_some_and(|record| record.leaving) {
-                if let Some(removed) = self.take(hw, chip, slot, gone, why) {
+                if let Some(removed) = self.take(slot, gone, why) {
                     on_removed(removed);
                 }
             }
@@ -691,9 +651,9 @@ where
     }
 
     /// The engine has no entry any more, as it was given up: no flow is called bound.
-    pub fn gone<H: Hw + ?Sized>(&mut self, hw: &mut H) {
+    pub fn gone(&mut self) {
         for slot in (0..=u16::MAX).take(self.slots) {
-            self.unbound(hw, slot, Unbound::Aged);
+            self.unbound(slot, Unbound::Aged);
         }
     }
 
@@ -704,7 +664,7 @@ where
     /// That ends when a rule without such a tag comes for the opposite direction, or when
     /// more keys are refused than are remembered. In the last case the flow is bound when
     /// it is offered next, and taken out again when the opposite direction is.
-    pub fn refuse<H: Hw + ?Sized>(&mut self, hw: &mut H, chip: Chip<'_>, owner: Owner, key: &Key) {
+    pub fn refuse(&mut self, owner: Owner, key: &Key) {
         let name = refused_name(owner, key);
         if let Some(refused) = self.refused.get_mut(refused_place(name)) {
             if *refused == 0 {
@@ -713,25 +673,25 @@ where
             *refused = name;
         }
         // It is not known where its frames arrive.
-        for part in 0..chip.caps.parts() {
-            let Some(slot) = self.slot_in(chip, owner, key, part) else {
+        for part in 0..self.spec.caps.parts() {
+            let Some(slot) = self.slot_in(owner, key, part) else {
                 continue;
             };
-            let word0 = hw.read_word0(slot);
+            let word0 = self.hw.read_word0(slot);
             if let Ok(word0) = self.answer(word0) {
-                let _ = self.let_go(hw, chip, slot, word0, Unbound::Refused);
+                let _ = self.let_go(slot, word0, Unbound::Refused);
             }
         }
     }
 
     /// The slot in a part of the flow with this owner and key.
-    fn slot_in(&self, chip: Chip<'_>, owner: Owner, key: &Key, part: usize) -> Option<u16> {
+    fn slot_in(&self, owner: Owner, key: &Key, part: usize) -> Option<u16> {
         let flow = Flow {
             l4: key.l4,
             tuple: key.tuple,
             ..Flow::NONE
         };
-        self.bucket_in(chip, &flow, part).find(|slot| {
+        self.bucket_in(&flow, part).find(|slot| {
             self.get(*slot)
                 .is_some_and(|record| record.owner == owner && record.flow.same_key(&flow))
         })
@@ -866,33 +826,26 @@ where
     }
 
     /// Says that the flow in a slot is no longer bound.
-    fn unbound<H: Hw + ?Sized>(&mut self, hw: &mut H, slot: u16, why: Unbound) {
+    fn unbound(&mut self, slot: u16, why: Unbound) {
         let record = self.records.get_mut(usize::from(slot));
         if let Some(record) = record.filter(|record| record.used && record.bound) {
             record.bound = false;
             self.stats.bound = self.stats.bound.saturating_sub(1);
-            hw.event(Event::Unbound(why), slot, record);
+            self.host.event(Event::Unbound(why), slot, record);
         }
     }
 
     /// Takes the entry of a flow that stays out of the engine, keeping what it counted.
-    fn let_go<H: Hw + ?Sized>(
-        &mut self,
-        hw: &mut H,
-        chip: Chip<'_>,
-        slot: u16,
-        word0: u32,
-        mut why: Unbound,
-    ) -> Result<(), Reject> {
-        if self.get(slot).is_some_and(|record| record.bound) && !chip.format.is_bound(word0) {
+    fn let_go(&mut self, slot: u16, word0: u32, mut why: Unbound) -> Result<(), Reject> {
+        if self.get(slot).is_some_and(|record| record.bound) && !self.spec.format.is_bound(word0) {
             inc(&mut self.stats.aged_out);
             why = Unbound::Aged;
         }
-        let mut read = self.disarm(hw, chip, slot, word0).map(|_| ());
+        let mut read = self.disarm(slot, word0).map(|_| ());
         if read.is_ok() {
-            read = self.collect(hw, chip, slot).map(|_| ());
+            read = self.collect(slot).map(|_| ());
         }
-        self.unbound(hw, slot, why);
+        self.unbound(slot, why);
         read?;
         if let Some(record) = self.record(slot) {
             record.clean = true;
@@ -902,16 +855,14 @@ where
 
     /// Takes the entry in a slot, which has `word0`, out of the engine if the engine
     /// forwards by it. Returns whether it did.
-    fn disarm<H: Hw + ?Sized>(
-        &mut self,
-        hw: &mut H,
-        chip: Chip<'_>,
-        slot: u16,
-        word0: u32,
-    ) -> Result<bool, Reject> {
-        let armed = word0 != 0 && matches!(chip.format.state(word0), State::Bound | State::Fin);
+    fn disarm(&mut self, slot: u16, word0: u32) -> Result<bool, Reject> {
+        let armed =
+            word0 != 0 && matches!(self.spec.format.state(word0), State::Bound | State::Fin);
         if armed {
-            let gone = hw.invalidate(slot).and_then(|()| hw.clear_cache(slot));
+            let gone = self
+                .hw
+                .invalidate(slot)
+                .and_then(|()| self.hw.clear_cache(slot));
             self.answer(gone)?;
         }
         Ok(armed)
@@ -919,16 +870,11 @@ where
 
     /// Adds what the engine has counted for the flow in a slot to its record, and returns
     /// it. If that is anything, the flow was in use since the last look.
-    fn collect<H: Hw + ?Sized>(
-        &mut self,
-        hw: &mut H,
-        chip: Chip<'_>,
-        slot: u16,
-    ) -> Result<Count, Reject> {
-        let Some(unit) = chip.caps.mib.filter(|_| self.is_slot(slot)) else {
+    fn collect(&mut self, slot: u16) -> Result<Count, Reject> {
+        let Some(unit) = self.spec.caps.mib.filter(|_| self.is_slot(slot)) else {
             return Ok(Count::ZERO);
         };
-        let raw = hw.read_mib(slot);
+        let raw = self.hw.read_mib(slot);
         let raw = self.answer(raw)?;
         let Some(record) = self.record(slot) else {
             return Ok(Count::ZERO);
@@ -943,34 +889,30 @@ where
     }
 
     /// Looks at the flow in a slot: counters, time of last use, whether it is bound.
-    fn poll<H: Hw + ?Sized>(
-        &mut self,
-        hw: &mut H,
-        chip: Chip<'_>,
-        slot: u16,
-    ) -> Result<(), Reject> {
+    fn poll(&mut self, slot: u16) -> Result<(), Reject> {
+        let spec = self.spec;
         if self.get(slot).is_none() || !self.is_slot(slot) {
             return Ok(());
         }
         // In this order: of a packet that comes in between, the next look sees the count,
         // and its timestamp is not after the clock.
-        let delta = self.collect(hw, chip, slot)?;
-        let word0 = hw.read_word0(slot);
+        let delta = self.collect(slot)?;
+        let word0 = self.hw.read_word0(slot);
         let word0 = self.answer(word0)?;
-        let clock = hw.timestamp();
-        let now_ms = hw.now_ms();
+        let clock = self.hw.timestamp();
+        let now_ms = self.host.now_ms();
 
         let Some(record) = self.record(slot) else {
             return Ok(());
         };
-        let bound = chip.format.is_bound(word0);
-        let seen = chip.format.timestamp(word0);
-        let hit = match chip.caps.mib {
+        let bound = spec.format.is_bound(word0);
+        let seen = spec.format.timestamp(word0);
+        let hit = match spec.caps.mib {
             Some(_) => delta.packets > 0,
             None => bound && seen != record.seen,
         };
         if hit && bound {
-            let age = clock.wrapping_sub(seen) & timestamp_mask(chip.format);
+            let age = clock.wrapping_sub(seen) & timestamp_mask(spec.format);
             let used_ms = now_ms.saturating_sub(u64::from(age).saturating_mul(1000));
             record.last_used_ms = record.last_used_ms.max(record.polled_ms).max(used_ms);
         }
@@ -978,7 +920,7 @@ where
         if bound {
             record.seen = seen;
         } else if record.bound {
-            self.unbound(hw, slot, Unbound::Aged);
+            self.unbound(slot, Unbound::Aged);
             inc(&mut self.stats.aged_out);
         }
         Ok(())
@@ -986,44 +928,31 @@ where
 
     /// Reads the counters of a flow a last time and removes it. `gone` says whether the
     /// engine is known to have no entry of it any more.
-    fn take<H: Hw + ?Sized>(
-        &mut self,
-        hw: &mut H,
-        chip: Chip<'_>,
-        slot: u16,
-        gone: bool,
-        why: Unbound,
-    ) -> Option<&Record> {
-        let read = self.collect(hw, chip, slot).is_ok();
-        self.unbound(hw, slot, why);
+    fn take(&mut self, slot: u16, gone: bool, why: Unbound) -> Option<&Record> {
+        let read = self.collect(slot).is_ok();
+        self.unbound(slot, why);
         self.record(slot)?.clean = read && gone;
         inc(&mut self.stats.removed);
         self.clear(slot)
     }
 
     /// Makes room in the full bucket of a flow, which may have the slot or place `own`.
-    fn make_room<H: Hw + ?Sized>(
-        &mut self,
-        hw: &mut H,
-        chip: Chip<'_>,
-        flow: &Flow,
-        own: Option<u16>,
-    ) -> Result<(), Reject> {
+    fn make_room(&mut self, flow: &Flow, own: Option<u16>) -> Result<(), Reject> {
         let comes_back = own.is_some_and(|own| !self.is_slot(own));
         let mut idlest = None;
         if self.spares > u32::from(!comes_back) {
-            let now_ms = hw.now_ms();
+            let now_ms = self.host.now_ms();
             let in_use = |record: &&Record| {
                 record.bound && now_ms.saturating_sub(record.last_used_ms) < EVICT_IDLE_MS
             };
-            for slot in self.bucket(chip, flow) {
+            for slot in self.bucket(flow) {
                 // Who floods a bucket must not have its counters read for each flow.
-                let word0 = hw.read_word0(slot);
-                let bound = chip.format.is_bound(self.answer(word0)?);
+                let word0 = self.hw.read_word0(slot);
+                let bound = self.spec.format.is_bound(self.answer(word0)?);
                 if bound && self.get(slot).filter(in_use).is_some() {
                     continue;
                 }
-                self.poll(hw, chip, slot)?;
+                self.poll(slot)?;
                 let Some(record) = self.get(slot).filter(|record| !in_use(record)) else {
                     continue;
                 };
@@ -1038,11 +967,12 @@ where
             inc(&mut self.stats.bucket_full);
             return Err(Reject::BucketFull);
         };
-        let word0 = hw.read_word0(slot);
+        let word0 = self.hw.read_word0(slot);
         let word0 = self.answer(word0)?;
-        self.let_go(hw, chip, slot, word0, Unbound::Evicted)?;
-        if let Some(record) = self.get(slot).filter(|_| bound) {
-            hw.event(Event::Evicted, slot, record);
+        self.let_go(slot, word0, Unbound::Evicted)?;
+        let record = self.records.get(usize::from(slot));
+        if let Some(record) = record.filter(|_| bound) {
+            self.host.event(Event::Evicted, slot, record);
             inc(&mut self.stats.evictions);
         }
         self.park(slot).ok_or(Reject::BucketFull)
@@ -1055,22 +985,16 @@ where
     /// the first free one. Should the engine have learned the flow in the slot of another
     /// flow that it had let go, that entry is made invalid; the cache is left to
     /// [`Hw::commit`].
-    fn place<H: Hw + ?Sized>(
-        &mut self,
-        hw: &mut H,
-        chip: Chip<'_>,
-        flow: &Flow,
-        own: Option<u16>,
-    ) -> Result<(u16, u32), Reject> {
-        let slots = self.bucket(chip, flow);
-        let mut found = self.look(hw, chip, flow, own, slots)?;
+    fn place(&mut self, flow: &Flow, own: Option<u16>) -> Result<(u16, u32), Reject> {
+        let slots = self.bucket(flow);
+        let mut found = self.look(flow, own, slots)?;
         if found.key_in_use {
             inc(&mut self.stats.key_in_use);
             return Err(Reject::KeyInUse);
         }
         if found.free == NIL {
-            self.make_room(hw, chip, flow, own)?;
-            found = self.look(hw, chip, flow, own, slots)?;
+            self.make_room(flow, own)?;
+            found = self.look(flow, own, slots)?;
         }
         let (free, word0) = (found.free, found.word0);
         if free == NIL {
@@ -1082,12 +1006,12 @@ where
         }
         for slot in found.unknown {
             let mut words = [0; MAX_WORDS];
-            let Some(words) = words.get_mut(..chip.format.key_words()) else {
+            let Some(words) = words.get_mut(..self.spec.format.key_words()) else {
                 continue;
             };
-            let read = hw.read_entry(slot, words);
+            let read = self.hw.read_entry(slot, words);
             self.answer(read)?;
-            if !chip.format.same_key(words, flow) {
+            if !self.spec.format.same_key(words, flow) {
                 continue;
             }
             let taken = own != Some(slot) && self.get(slot).is_some();
@@ -1095,21 +1019,14 @@ where
                 let word0 = words.first().copied().unwrap_or(0);
                 return Ok((slot, word0));
             }
-            let gone = hw.invalidate(slot);
+            let gone = self.hw.invalidate(slot);
             self.answer(gone)?;
         }
         Ok((free, word0))
     }
 
     /// Looks at the slots of the bucket of a flow, which may have the slot `own`.
-    fn look<H: Hw + ?Sized>(
-        &mut self,
-        hw: &mut H,
-        chip: Chip<'_>,
-        flow: &Flow,
-        own: Option<u16>,
-        slots: Slots,
-    ) -> Result<Bucket, Reject> {
+    fn look(&mut self, flow: &Flow, own: Option<u16>, slots: Slots) -> Result<Bucket, Reject> {
         let own = own.unwrap_or(NIL);
         let mut found = Bucket {
             free: NIL,
@@ -1119,7 +1036,7 @@ where
             unknown: slots.none(),
         };
         for slot in slots {
-            let word0 = hw.read_word0(slot);
+            let word0 = self.hw.read_word0(slot);
             let word0 = self.answer(word0)?;
             let other = if slot == own { None } else { self.get(slot) };
             let mut bound = false;
@@ -1133,7 +1050,7 @@ where
             if word0 == 0 {
                 continue;
             }
-            match chip.format.state(word0) {
+            match self.spec.format.state(word0) {
                 State::Invalid => {}
                 // Of its own key, which is another one or is refused.
                 State::Bound if bound => {}
@@ -1144,16 +1061,16 @@ where
     }
 
     /// The slots in which the engine looks for a flow and which it can be given.
-    fn bucket(&self, chip: Chip<'_>, flow: &Flow) -> Slots {
-        self.bucket_in(chip, flow, chip.caps.part(flow.ingress.port))
+    fn bucket(&self, flow: &Flow) -> Slots {
+        self.bucket_in(flow, self.spec.caps.part(flow.ingress.port))
     }
 
     /// The slots in which the engine looks for a flow in a part of the table, and which it
     /// can be given.
-    fn bucket_in(&self, chip: Chip<'_>, flow: &Flow, part: usize) -> Slots {
-        let slots = chip.format.slots(flow, self.part.into());
+    fn bucket_in(&self, flow: &Flow, part: usize) -> Slots {
+        let slots = self.spec.format.slots(flow, self.spec.entries.into());
         let first = part
-            .checked_mul(self.part.into())
+            .checked_mul(self.spec.entries.into())
             .and_then(|start| start.checked_add(slots.first.into()));
         match first.and_then(|first| u16::try_from(first).ok()) {
             Some(first) if self.is_slot(first) => Slots { first, ..slots },

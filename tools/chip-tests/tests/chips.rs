@@ -5,6 +5,7 @@ use nft_offload_chip_tests::{flow, flow6, frame, Board};
 use nft_offload_ppe::{
     count::Count,
     flow::{Flow, PsePort, L4},
+    hw::Hw,
     platform::HwError,
 };
 use vppe_model::{
@@ -239,8 +240,11 @@ fn larger_packets_go_to_the_cpu() {
             let mut tagged = flow(6 + tags);
             (0..tags).for_each(|vid| assert!(tagged.out_encap.push_vlan(100 + vid)));
             board.bind(&tagged);
+            // That of the start, and others.
             for mtu in [1500, 1280, 1492] {
-                board.hw.set_mtu(mtu).unwrap();
+                if tags > 0 || mtu != 1500 {
+                    board.hw.set_mtu(mtu).unwrap();
+                }
                 for (len, fits) in [(mtu - 1, true), (mtu, true), (mtu + 1, false)] {
                     let frame = frame(&tagged, len as usize - 28);
                     let (verdict, _) = board.wire.send(&tagged, &frame);
@@ -257,9 +261,11 @@ fn larger_packets_go_to_the_cpu() {
                 }
             }
         }
-        // No limit that a register holds is an overflow.
-        board.hw.set_mtu(u32::MAX).unwrap();
-        assert!(board.wire.forwards(&flow(6)), "{}", chip.name);
+        // One that is too large for the register is the largest there is.
+        for mtu in [16_383, 16_384, u32::MAX] {
+            board.hw.set_mtu(mtu).unwrap();
+            assert!(board.wire.forwards(&flow(6)), "{}: {mtu}", chip.name);
+        }
     }
 }
 
@@ -350,6 +356,17 @@ fn each_ppe_is_asked_for_its_health() {
             let mut board = Board::started(chip);
             board.wire.engine.borrow_mut().ppes_mut()[ppe].reset();
             assert_eq!(board.hw.check(), Ok(false), "{}: PPE {ppe}", chip.name);
+        }
+    }
+}
+
+#[test]
+fn a_ppe_that_somebody_else_runs_is_not_healthy() {
+    for chip in CHIPS {
+        for (register, value) in [(0x220, 0x1000), (0x200, 0)] {
+            let mut board = Board::started(chip);
+            board.set_register(chip.ppe_bases[0] + register, value);
+            assert_eq!(board.hw.check(), Ok(false), "{}: {register:#x}", chip.name);
         }
     }
 }

@@ -17,7 +17,7 @@ use nft_offload_ppe::{
 use crate::{
     bytes::Bytes,
     rules,
-    table::{check, new_table, Engine},
+    table::{check, new_table, Watcher},
 };
 
 const RULES: usize = 6;
@@ -56,83 +56,71 @@ fn rule(bytes: &mut Bytes<'_>) -> Option<Rule> {
 
 /// The target.
 pub fn run(data: &[u8]) {
-    let mut bytes = Bytes(data);
-    let chip = rules::chip(&mut bytes);
-    let hw = &mut Engine::new(bytes);
-    let mut table = new_table();
-    let mut all = Rules::new(vec![Record::EMPTY; RULES], vec![Subflow::EMPTY; SUBFLOWS])
-        .expect("lengths fit");
+    let mut table = new_table(Bytes(data));
+    let mut all: Rules<Watcher<'_>> =
+        Rules::new(vec![Record::EMPTY; RULES], vec![Subflow::EMPTY; SUBFLOWS])
+            .expect("lengths fit");
     let mut watch =
         Watch::new(vec![None; keys_len(RULES)], vec![Candidate::NONE; 4]).expect("lengths fit");
     // Owners of subflows, each greater than those before.
     let mut flows = 100;
-    while !hw.bytes.is_empty() {
-        let owner = Owner(hw.bytes.below(2).into());
-        let cookie = hw.bytes.below(8).into();
-        match hw.bytes.below(10) {
+    while !table.hw.bytes.is_empty() {
+        let now_ms = table.hw.now_ms.get();
+        let owner = Owner(table.hw.bytes.below(2).into());
+        let cookie = table.hw.bytes.below(8).into();
+        match table.hw.bytes.below(10) {
             0 | 1 => {
-                let prio = hw.bytes.below(3).into();
-                if let Some(rule) = rule(&mut hw.bytes) {
+                let prio = table.hw.bytes.below(3).into();
+                if let Some(rule) = rule(&mut table.hw.bytes) {
                     flows += 1;
-                    let _ = all.insert(
-                        &mut table,
-                        hw,
-                        chip,
-                        owner,
-                        cookie,
-                        Owner(flows),
-                        prio,
-                        &rule,
-                    );
+                    let _ = all.insert(&mut table, owner, cookie, Owner(flows), prio, &rule);
                     watch.set_keys(all.keys());
                 }
             }
             2 => {
-                let _ = all.remove(&mut table, hw, chip, owner, cookie);
+                let _ = all.remove(&mut table, owner, cookie);
                 watch.set_keys(all.keys());
             }
-            3 if hw.bytes.below(4) == 0 => {
-                let _ = all.remove_owner(&mut table, hw, chip, owner);
+            3 if table.hw.bytes.below(4) == 0 => {
+                let _ = all.remove_owner(&mut table, owner);
                 watch.set_keys(all.keys());
             }
             3 | 4 => {
-                let key = key(&mut hw.bytes);
-                let ethertype = [0x0800, 0x86dd, 0x8100][usize::from(hw.bytes.below(3))];
-                let packets = hw.bytes.mostly(40, Bytes::u32);
-                if let Some((l4, tuple)) = frame::parse(ethertype, hw.bytes.take(60)) {
-                    watch.seen(&key, l4, &tuple, packets, hw.now_ms);
+                let key = key(&mut table.hw.bytes);
+                let ethertype = [0x0800, 0x86dd, 0x8100][usize::from(table.hw.bytes.below(3))];
+                let packets = table.hw.bytes.mostly(40, Bytes::u32);
+                if let Some((l4, tuple)) = frame::parse(ethertype, table.hw.bytes.take(60)) {
+                    watch.seen(&key, l4, &tuple, packets, now_ms);
                 }
             }
             5 => {
                 let seen = Sighting {
-                    key: key(&mut hw.bytes),
-                    l4: rules::l4(&mut hw.bytes),
-                    tuple: rules::tuple(&mut hw.bytes),
+                    key: key(&mut table.hw.bytes),
+                    l4: rules::l4(&mut table.hw.bytes),
+                    tuple: rules::tuple(&mut table.hw.bytes),
                 };
-                watch.seen(&seen.key, seen.l4, &seen.tuple, 40, hw.now_ms);
+                watch.seen(&seen.key, seen.l4, &seen.tuple, 40, now_ms);
                 while let Some(seen) = watch.take() {
-                    let _ = all.bind(&mut table, hw, chip, &seen, |_| Ok(()));
+                    let _ = all.bind(&mut table, &seen, |_| Ok(()));
                 }
             }
             6 => {
-                let _ = all.stats(&mut table, hw, chip, owner, cookie);
+                let _ = all.stats(&mut table, owner, cookie);
             }
             7 => {
-                let _ = all.age(&mut table, hw, chip);
+                let _ = all.age(&mut table);
             }
             8 => {
-                let port = PsePort(1 + hw.bytes.below(2));
+                let port = PsePort(1 + table.hw.bytes.below(2));
                 let removal =
-                    [Removal::Flows, Removal::Connections][usize::from(hw.bytes.below(2))];
+                    [Removal::Flows, Removal::Connections][usize::from(table.hw.bytes.below(2))];
                 table.remove(
-                    hw,
-                    chip,
                     removal,
                     |record| record.flow.ingress.port == port,
                     |record| all.forget(record),
                 );
             }
-            _ => hw.happen(),
+            _ => table.hw.happen(),
         }
         let mut subflows = 0;
         for record in all.iter() {
@@ -151,6 +139,6 @@ pub fn run(data: &[u8]) {
         assert_eq!(all.rules_stats().subflows, subflows);
         assert_eq!(all.rules_stats().rules as usize, all.iter().count());
         assert_eq!(table.table_stats().flows, subflows, "a flow without a rule");
-        check(&table, hw);
+        check(&table);
     }
 }

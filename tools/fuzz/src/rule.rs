@@ -104,14 +104,14 @@ fn alike(a: &Tuple, b: &Tuple) -> bool {
     a.is_v6() == b.is_v6()
 }
 
-fn check(flow: &Flow, chip: nft_offload_ppe::table::Chip<'_>, timestamp: u16) {
+fn check(flow: &Flow, chip: &nft_offload_ppe::spec::Spec, timestamp: u16) {
     assert!(alike(&flow.tuple, &flow.new), "two families: {flow:?}");
     assert!(!flow.tuple.is_multicast() && !flow.new.is_multicast());
     for mac in [flow.smac, flow.dmac] {
         assert!(mac != [0; 6] && mac[0] & 1 == 0, "address of no station");
     }
     let _ = flow.to_string();
-    if admit(flow, chip.caps).is_err() {
+    if admit(flow, &chip.caps).is_err() {
         return;
     }
     let Ok(entry) = chip.format.encode(flow, timestamp) else {

@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: GPL-2.0-only
 //! Keys and actions as no kernel would put them together.
 
+use std::sync::OnceLock;
+
 use nft_offload_ppe::{
     caps::{Caps, DsaCaps, MibUnit},
     flow::{DsaPort, DsaTag, Endpoint, PsePort, Tuple, L4},
@@ -9,10 +11,10 @@ use nft_offload_ppe::{
         Format,
     },
     rule::{Action, AddrType, MangleHeader, Match, VlanKey, ETH_P_8021Q},
-    table::Chip,
+    spec::Spec,
 };
 
-use crate::bytes::Bytes;
+use crate::{bytes::Bytes, table::PART};
 
 const TAG: DsaTag = DsaTag(9);
 
@@ -44,7 +46,9 @@ const WITH_FCS: Caps = Caps {
     ..CAPS
 };
 
-pub(crate) fn chip(bytes: &mut Bytes<'_>) -> Chip<'static> {
+/// Any chip, of few slots.
+pub(crate) fn chip(bytes: &mut Bytes<'_>) -> &'static Spec {
+    static CHIPS: OnceLock<Vec<Spec>> = OnceLock::new();
     let formats: [&dyn Format; 5] = [
         &NETSYS_V2,
         &NETSYS_V1,
@@ -52,11 +56,20 @@ pub(crate) fn chip(bytes: &mut Bytes<'_>) -> Chip<'static> {
         &NETSYS_V1_COUNTED,
         &NETSYS_V3,
     ];
-    let caps = [&CAPS, &UNCOUNTED, &WITH_FCS];
-    Chip {
-        format: formats[usize::from(bytes.below(5))],
-        caps: caps[usize::from(bytes.below(3))],
-    }
+    let all = CHIPS.get_or_init(|| {
+        let of = |format| {
+            [CAPS, UNCOUNTED, WITH_FCS].map(|caps| Spec {
+                name: "any",
+                caps,
+                format,
+                entries: PART,
+                mib_words: 4,
+            })
+        };
+        formats.into_iter().flat_map(of).collect()
+    });
+    let format = usize::from(bytes.below(5));
+    &all[3 * format + usize::from(bytes.below(3))]
 }
 
 pub(crate) fn endpoint(bytes: &mut Bytes<'_>) -> Endpoint {

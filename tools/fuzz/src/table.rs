@@ -2,21 +2,22 @@
 //! The table with an engine that answers what it likes: which flows there are has to be
 //! what was asked for all the same, and what the table says of itself has to be true.
 
-use std::collections::BTreeMap;
+use std::{cell::Cell, collections::BTreeMap, marker::PhantomData, rc::Rc};
 
 use nft_offload_ppe::{
     count::Count,
     flow::{Encap, Flow, PsePort},
     format::{Entry, MAX_WORDS},
-    platform::HwError,
-    table::{index_len, Chip, Event, Hw, Owner, Record, Removal, Replaced, Table},
+    hw::Hw,
+    platform::{Clock, HwError},
+    table::{index_len, Event, Host, Owner, Record, Removal, Replaced, Table},
 };
 
 use crate::{bytes::Bytes, rules};
 
 /// Few slots, so that buckets get full, in two parts.
-const PART: usize = 16;
-pub(crate) const SLOTS: usize = 2 * PART;
+pub(crate) const PART: u16 = 16;
+pub(crate) const SLOTS: usize = 2 * PART as usize;
 const SPARES: usize = 3;
 
 /// An engine that keeps what it is told, until it does not.
@@ -24,13 +25,11 @@ pub(crate) struct Engine<'a> {
     pub(crate) bytes: Bytes<'a>,
     words: [[u32; MAX_WORDS]; SLOTS],
     mib: [Count; SLOTS],
-    pub(crate) now_ms: u64,
+    pub(crate) now_ms: Rc<Cell<u64>>,
     clock: u16,
     /// So many of the next answers are any, and so many are missing after that.
     noise: u8,
     silence: u8,
-    /// Flows that the table calls bound, by what it said.
-    pub(crate) bound: BTreeMap<(u32, u64), u16>,
 }
 
 impl<'a> Engine<'a> {
@@ -39,11 +38,10 @@ impl<'a> Engine<'a> {
             bytes,
             words: [[0; MAX_WORDS]; SLOTS],
             mib: [Count::ZERO; SLOTS],
-            now_ms: 1_000_000,
+            now_ms: Rc::new(Cell::new(1_000_000)),
             clock: 0,
             noise: 0,
             silence: 0,
-            bound: BTreeMap::new(),
         }
     }
 
@@ -82,7 +80,7 @@ impl<'a> Engine<'a> {
             5 => self.noise = bytes.u8(),
             6 => self.silence = bytes.below(12),
             _ => {
-                self.now_ms += u64::from(bytes.u16());
+                self.now_ms.set(self.now_ms.get() + u64::from(bytes.u16()));
                 self.clock = bytes.u16();
             }
         }
@@ -142,10 +140,25 @@ impl Hw for Engine<'_> {
     fn timestamp(&mut self) -> u16 {
         self.clock
     }
+}
 
+/// Whoever watches the table.
+pub(crate) struct Watcher<'a> {
+    now_ms: Rc<Cell<u64>>,
+    /// Flows that the table calls bound, by what it said.
+    pub(crate) bound: BTreeMap<(u32, u64), u16>,
+    engine: PhantomData<Engine<'a>>,
+}
+
+impl Clock for Watcher<'_> {
     fn now_ms(&self) -> u64 {
-        self.now_ms
+        self.now_ms.get()
     }
+}
+
+impl<'a> Host for Watcher<'a> {
+    type Vec<T> = Vec<T>;
+    type Hw = Engine<'a>;
 
     fn event(&mut self, event: Event, slot: u16, record: &Record) {
         let id = (record.owner.0, record.cookie);
@@ -163,11 +176,19 @@ impl Hw for Engine<'_> {
     }
 }
 
-pub(crate) type FuzzTable = Table<Vec<Record>, Vec<u16>>;
+pub(crate) type FuzzTable<'a> = Table<Watcher<'a>>;
 
-pub(crate) fn new_table() -> FuzzTable {
+/// A table of any chip, with an engine that answers what the rest of `bytes` says.
+pub(crate) fn new_table(mut bytes: Bytes<'_>) -> FuzzTable<'_> {
+    let spec = rules::chip(&mut bytes);
+    let hw = Engine::new(bytes);
+    let host = Watcher {
+        now_ms: hw.now_ms.clone(),
+        bound: BTreeMap::new(),
+        engine: PhantomData,
+    };
     let records = vec![Record::EMPTY; SLOTS + SPARES];
-    Table::with_spares(records, vec![0; index_len(SLOTS)], PART, 2).expect("lengths fit")
+    Table::new(host, hw, spec, records, vec![0; index_len(SLOTS)]).expect("lengths fit")
 }
 
 fn flow(bytes: &mut Bytes<'_>) -> Flow {
@@ -192,7 +213,8 @@ fn flow(bytes: &mut Bytes<'_>) -> Flow {
 }
 
 /// What the table says of itself is true, whatever the engine said.
-pub(crate) fn check(table: &FuzzTable, hw: &Engine<'_>) {
+pub(crate) fn check(table: &FuzzTable<'_>) {
+    let bound_now = &table.host.bound;
     let stats = table.table_stats();
     let (mut flows, mut bound, mut parked) = (0, 0, 0);
     let mut keys = Vec::new();
@@ -200,10 +222,13 @@ pub(crate) fn check(table: &FuzzTable, hw: &Engine<'_>) {
         flows += 1;
         let id = (record.owner.0, record.cookie);
         assert_eq!(table.find(record.owner, record.cookie), Some(slot));
-        assert_eq!(hw.bound.get(&id), record.bound.then_some(&slot));
+        assert_eq!(bound_now.get(&id), record.bound.then_some(&slot));
         assert!(record.total.packets >= record.unreported.packets);
         assert!(record.total.bytes >= record.unreported.bytes);
-        assert!(record.last_used_ms <= hw.now_ms, "used in the future");
+        assert!(
+            record.last_used_ms <= table.hw.now_ms.get(),
+            "used in the future"
+        );
         bound += u32::from(record.bound);
         if usize::from(slot) >= SLOTS {
             assert!(!record.bound, "bound without a slot");
@@ -221,52 +246,46 @@ pub(crate) fn check(table: &FuzzTable, hw: &Engine<'_>) {
         (stats.flows, stats.bound, stats.parked),
         (flows, bound, parked)
     );
-    assert_eq!(hw.bound.len(), bound as usize);
+    assert_eq!(bound_now.len(), bound as usize);
     assert!(stats.high_water >= flows);
 }
 
 /// The target.
 pub fn run(data: &[u8]) {
-    let mut bytes = Bytes(data);
-    let chip: Chip<'_> = rules::chip(&mut bytes);
-    let hw = &mut Engine::new(bytes);
-    let mut table = new_table();
+    let mut table = new_table(Bytes(data));
     let mut known: BTreeMap<(u32, u64), Flow> = BTreeMap::new();
-    while !hw.bytes.is_empty() {
-        let owner = u32::from(hw.bytes.below(3));
-        let cookie = u64::from(hw.bytes.below(40));
+    while !table.hw.bytes.is_empty() {
+        let owner = u32::from(table.hw.bytes.below(3));
+        let cookie = u64::from(table.hw.bytes.below(40));
         let id = (owner, cookie);
-        match hw.bytes.below(12) {
+        match table.hw.bytes.below(12) {
             0..=3 => {
-                let flow = flow(&mut hw.bytes);
-                if table
-                    .replace(hw, chip, Owner(owner), cookie, 0, &flow)
-                    .is_ok()
-                {
-                    assert!(hw.bound.contains_key(&id), "taken and not bound");
+                let flow = flow(&mut table.hw.bytes);
+                if table.replace(Owner(owner), cookie, 0, &flow).is_ok() {
+                    assert!(table.host.bound.contains_key(&id), "taken and not bound");
                     known.insert(id, flow);
                 }
             }
             4 => {
-                let gone = table.destroy(hw, chip, Owner(owner), cookie).is_some();
+                let gone = table.destroy(Owner(owner), cookie).is_some();
                 assert_eq!(gone, known.remove(&id).is_some());
             }
             5 => {
-                let stats = table.stats(hw, chip, Owner(owner), cookie);
+                let stats = table.stats(Owner(owner), cookie);
                 assert_eq!(stats.is_some(), known.contains_key(&id));
             }
             6 => {
-                let slot = hw.bytes.u8().into();
-                let _ = table.harvest(hw, chip, slot);
+                let slot = table.hw.bytes.u8().into();
+                let _ = table.harvest(slot);
             }
             7 => {
                 let removal = [Removal::Flows, Removal::Connections, Removal::Moved]
-                    [usize::from(hw.bytes.below(3))];
-                let port = PsePort(1 + hw.bytes.below(2));
+                    [usize::from(table.hw.bytes.below(3))];
+                let port = PsePort(1 + table.hw.bytes.below(2));
                 let this =
                     |record: &Record| record.owner.0 == owner && record.flow.ingress.port == port;
                 let mut gone = Vec::new();
-                table.remove(hw, chip, removal, this, |record| gone.push(*record));
+                table.remove(removal, this, |record| gone.push(*record));
                 for record in gone {
                     let id = (record.owner.0, record.cookie);
                     assert!(known.remove(&id).is_some(), "removed twice");
@@ -275,17 +294,20 @@ pub fn run(data: &[u8]) {
                 assert!(!table.iter().any(|(_, record)| this(record)));
             }
             8 => {
-                let key = flow(&mut hw.bytes).key();
-                table.refuse(hw, chip, Owner(owner), &key);
+                let key = flow(&mut table.hw.bytes).key();
+                table.refuse(Owner(owner), &key);
             }
-            9 => table.set_limit(hw.bytes.mostly(u32::MAX, |bytes| bytes.u8().into())),
-            _ => hw.happen(),
+            9 => {
+                let limit = table.hw.bytes.mostly(u32::MAX, |bytes| bytes.u8().into());
+                table.set_limit(limit);
+            }
+            _ => table.hw.happen(),
         }
         for (id, flow) in &known {
             let slot = table.find(Owner(id.0), id.1).expect("no flow is lost");
             assert_eq!(table.get(slot).map(|record| &record.flow), Some(flow));
         }
         assert_eq!(table.table_stats().flows as usize, known.len());
-        check(&table, hw);
+        check(&table);
     }
 }

@@ -28,7 +28,11 @@ use nft_offload_ppe::{
         netsys::NETSYS_V2,
         Entry, //
     },
-    platform::HwError,
+    hw::Hw,
+    platform::{
+        Clock,
+        HwError, //
+    },
     reject::Reject,
     rule::{
         Action,
@@ -37,11 +41,11 @@ use nft_offload_ppe::{
         Match,
         RuleParser, //
     },
+    spec::Spec,
     table::{
         index_len,
         spares,
-        Chip,
-        Hw,
+        Host,
         Owner,
         Record,
         Table, //
@@ -55,7 +59,7 @@ const BATCH: usize = 64;
 /// The first of their cookies; smaller ones are those of flows that stay.
 const NEW: u64 = 1 << 32;
 
-static CAPS: Caps = Caps {
+const CAPS: Caps = Caps {
     ipv4: true,
     ipv6: true,
     nat44: true,
@@ -63,9 +67,12 @@ static CAPS: Caps = Caps {
     ..Caps::NONE
 };
 
-static CHIP: Chip<'static> = Chip {
+static SPEC: Spec = Spec {
+    name: "bench",
+    caps: CAPS,
     format: &NETSYS_V2,
-    caps: &CAPS,
+    entries: 16384,
+    mib_words: 4,
 };
 
 /// A table in memory, without counters that count.
@@ -73,7 +80,7 @@ struct Memory(Vec<u32>);
 
 impl Memory {
     fn entry(&mut self, slot: u16) -> Result<&mut [u32], HwError> {
-        let len = CHIP.format.entry_words();
+        let len = SPEC.format.entry_words();
         let first = usize::from(slot) * len;
         self.0.get_mut(first..first + len).ok_or(HwError)
     }
@@ -116,10 +123,20 @@ impl Hw for Memory {
     fn timestamp(&mut self) -> u16 {
         0
     }
+}
 
+/// Time stands still, and nobody watches.
+struct Alone;
+
+impl Clock for Alone {
     fn now_ms(&self) -> u64 {
         0
     }
+}
+
+impl Host for Alone {
+    type Vec<T> = Vec<T>;
+    type Hw = Memory;
 }
 
 /// Flow `n`, of IPv4 with source NAT or of IPv6.
@@ -260,17 +277,16 @@ fn parse(matches: &[Match], actions: &[Action], flow: &mut Flow) -> Result<(), R
 }
 
 struct Bench {
-    memory: Memory,
-    table: Table<Vec<Record>, Vec<u16>>,
+    table: Table<Alone>,
 }
 
 impl Bench {
     /// A table with `n` flows, as many of which as get in. Cookies are those of the flows.
     fn new(v6: bool, n: u32) -> Option<Self> {
+        let memory = Memory(vec![0; SLOTS * SPEC.format.entry_words()]);
         let records = vec![Record::EMPTY; SLOTS + spares(SLOTS)];
         let mut bench = Self {
-            memory: Memory(vec![0; SLOTS * CHIP.format.entry_words()]),
-            table: Table::with_spares(records, vec![0; index_len(SLOTS)], SLOTS, 1)?,
+            table: Table::new(Alone, memory, &SPEC, records, vec![0; index_len(SLOTS)])?,
         };
         for n in 0..n {
             bench.replace(n.into(), &flow(v6, n));
@@ -279,15 +295,11 @@ impl Bench {
     }
 
     fn replace(&mut self, cookie: u64, flow: &Flow) -> bool {
-        self.table
-            .replace(&mut self.memory, CHIP, OWNER, cookie, 0, flow)
-            .is_ok()
+        self.table.replace(OWNER, cookie, 0, flow).is_ok()
     }
 
     fn destroy(&mut self, cookie: u64) -> bool {
-        self.table
-            .destroy(&mut self.memory, CHIP, OWNER, cookie)
-            .is_some()
+        self.table.destroy(OWNER, cookie).is_some()
     }
 
     /// Has so many flows come and go, and gives the time of each.
@@ -327,7 +339,7 @@ fn steps(c: &mut Criterion, name: &str, v6: bool) {
         b.iter(|| parse(black_box(&matches), black_box(&actions), &mut parsed));
     });
     group.bench_function("encode", |b| {
-        b.iter(|| CHIP.format.encode(black_box(&one), 0));
+        b.iter(|| SPEC.format.encode(black_box(&one), 0));
     });
     for n in [1, 1000, 12_000] {
         let Some(mut bench) = Bench::new(v6, n) else {
@@ -346,11 +358,7 @@ fn steps(c: &mut Criterion, name: &str, v6: bool) {
             b.iter_custom(|rounds| bench.rounds(rounds, &new).1);
         });
         group.bench_function(BenchmarkId::new("stats", n), |b| {
-            b.iter(|| {
-                bench
-                    .table
-                    .stats(&mut bench.memory, CHIP, OWNER, black_box(0))
-            });
+            b.iter(|| bench.table.stats(OWNER, black_box(0)));
         });
     }
     group.finish();

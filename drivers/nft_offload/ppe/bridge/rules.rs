@@ -2,8 +2,6 @@
 
 //! The rules for bridged flows, and the subflows that each of them has in the table.
 
-use core::ops::DerefMut;
-
 use super::{
     super::{
         count::{
@@ -13,8 +11,7 @@ use super::{
         flow::Flow,
         reject::Reject,
         table::{
-            Chip,
-            Hw,
+            Host,
             Owner,
             Record as TableRecord,
             Replaced,
@@ -130,21 +127,17 @@ pub struct RulesStats {
 /// The kernel knows nothing of subflows. So it is here that they end: when their rule does,
 /// when they were idle for [`IDLE_MS`], or when the engine has let them go
 /// ([`Rules::age`]); and their counts go to their rule.
-pub struct Rules<R, S> {
-    rules: R,
-    subflows: S,
+pub struct Rules<P: Host> {
+    rules: P::Vec<Record>,
+    subflows: P::Vec<Subflow>,
     free: u16,
     stats: RulesStats,
 }
 
-impl<R, S> Rules<R, S>
-where
-    R: DerefMut<Target = [Record]>,
-    S: DerefMut<Target = [Subflow]>,
-{
+impl<P: Host> Rules<P> {
     /// No rules, over storage for as many rules and subflows as there may be, 65535 of each
     /// at most. What it holds is overwritten.
-    pub fn new(mut rules: R, mut subflows: S) -> Option<Self> {
+    pub fn new(mut rules: P::Vec<Record>, mut subflows: P::Vec<Subflow>) -> Option<Self> {
         if rules.len() > usize::from(NIL) || subflows.len() > usize::from(NIL) {
             return None;
         }
@@ -217,23 +210,16 @@ where
     /// Subflows of other rules for the same frames that count less end. Returns what was
     /// counted for them and not known before.
     #[allow(clippy::too_many_arguments)]
-    pub fn insert<T, I, H>(
+    pub fn insert(
         &mut self,
-        table: &mut Table<T, I>,
-        hw: &mut H,
-        chip: Chip<'_>,
+        table: &mut Table<P>,
         owner: Owner,
         cookie: u64,
         flows: Owner,
         prio: u32,
         rule: &Rule,
-    ) -> Result<Count, Reject>
-    where
-        T: DerefMut<Target = [TableRecord]>,
-        I: DerefMut<Target = [u16]>,
-        H: Hw + ?Sized,
-    {
-        rule.admit(chip.caps)?;
+    ) -> Result<Count, Reject> {
+        rule.admit(&table.spec().caps)?;
         let mut counted = Count::ZERO;
         let same = self.find(owner, cookie);
         if let Some(at) = same {
@@ -243,7 +229,7 @@ where
             if unchanged {
                 return Ok(counted);
             }
-            counted = self.end_all(table, hw, chip, at);
+            counted = self.end_all(table, at);
         } else if usize::try_from(self.stats.rules).unwrap_or(usize::MAX) >= self.rules.len() {
             return Err(Reject::TableFull);
         }
@@ -252,10 +238,10 @@ where
                 .rule(at)
                 .is_some_and(|record| record.rule.key == rule.key && prio <= record.prio);
             if weaker {
-                counted = counted.plus(self.end_all(table, hw, chip, at));
+                counted = counted.plus(self.end_all(table, at));
             }
         }
-        let now_ms = hw.now_ms();
+        let now_ms = table.host.now_ms();
         let new = Record {
             cookie,
             owner,
@@ -285,56 +271,22 @@ where
 
     /// Ends a rule and all of its subflows: when this returns, the engine forwards nothing
     /// for it. Returns what was counted for it and not known before.
-    pub fn remove<T, I, H>(
-        &mut self,
-        table: &mut Table<T, I>,
-        hw: &mut H,
-        chip: Chip<'_>,
-        owner: Owner,
-        cookie: u64,
-    ) -> Option<Count>
-    where
-        T: DerefMut<Target = [TableRecord]>,
-        I: DerefMut<Target = [u16]>,
-        H: Hw + ?Sized,
-    {
+    pub fn remove(&mut self, table: &mut Table<P>, owner: Owner, cookie: u64) -> Option<Count> {
         let at = self.find(owner, cookie)?;
-        Some(self.drop_rule(table, hw, chip, at))
+        Some(self.drop_rule(table, at))
     }
 
     /// [`Rules::remove`] for all rules of an owner.
-    pub fn remove_owner<T, I, H>(
-        &mut self,
-        table: &mut Table<T, I>,
-        hw: &mut H,
-        chip: Chip<'_>,
-        owner: Owner,
-    ) -> Count
-    where
-        T: DerefMut<Target = [TableRecord]>,
-        I: DerefMut<Target = [u16]>,
-        H: Hw + ?Sized,
-    {
+    pub fn remove_owner(&mut self, table: &mut Table<P>, owner: Owner) -> Count {
         let mut counted = Count::ZERO;
         while let Some(at) = self.position(|record| record.owner == owner) {
-            counted = counted.plus(self.drop_rule(table, hw, chip, at));
+            counted = counted.plus(self.drop_rule(table, at));
         }
         counted
     }
 
-    fn drop_rule<T, I, H>(
-        &mut self,
-        table: &mut Table<T, I>,
-        hw: &mut H,
-        chip: Chip<'_>,
-        at: u16,
-    ) -> Count
-    where
-        T: DerefMut<Target = [TableRecord]>,
-        I: DerefMut<Target = [u16]>,
-        H: Hw + ?Sized,
-    {
-        let counted = self.end_all(table, hw, chip, at);
+    fn drop_rule(&mut self, table: &mut Table<P>, at: u16) -> Count {
+        let counted = self.end_all(table, at);
         if let Some(record) = self.rule_mut(at) {
             record.used = false;
             self.stats.rules = self.stats.rules.saturating_sub(1);
@@ -344,23 +296,16 @@ where
 
     /// Gives the connection that was seen an entry, if there is still a rule for it, and unless
     /// `check` has a reason against the flow.
-    pub fn bind<T, I, H>(
+    pub fn bind(
         &mut self,
-        table: &mut Table<T, I>,
-        hw: &mut H,
-        chip: Chip<'_>,
+        table: &mut Table<P>,
         seen: &Sighting,
         check: impl Fn(&Flow) -> Result<(), Reject>,
-    ) -> Result<Option<Replaced>, Reject>
-    where
-        T: DerefMut<Target = [TableRecord]>,
-        I: DerefMut<Target = [u16]>,
-        H: Hw + ?Sized,
-    {
+    ) -> Result<Option<Replaced>, Reject> {
         let Some(at) = self.foremost(seen) else {
             return Ok(None);
         };
-        let bound = self.bind_to(table, hw, chip, at, seen, check);
+        let bound = self.bind_to(table, at, seen, check);
         if bound.is_err() {
             inc(&mut self.stats.refused);
         }
@@ -380,31 +325,24 @@ where
             .map(|(at, _)| at)
     }
 
-    fn bind_to<T, I, H>(
+    fn bind_to(
         &mut self,
-        table: &mut Table<T, I>,
-        hw: &mut H,
-        chip: Chip<'_>,
+        table: &mut Table<P>,
         at: u16,
         seen: &Sighting,
         check: impl Fn(&Flow) -> Result<(), Reject>,
-    ) -> Result<Replaced, Reject>
-    where
-        T: DerefMut<Target = [TableRecord]>,
-        I: DerefMut<Target = [u16]>,
-        H: Hw + ?Sized,
-    {
+    ) -> Result<Replaced, Reject> {
         let record = self.rule(at).ok_or(Reject::NotBridged)?;
         let (flows, flow) = (record.flows, record.rule.flow(seen.l4, &seen.tuple));
         check(&flow)?;
         // The engine may have let it go, and nobody noticed yet.
         let known = table
-            .slot_of_key(chip, &flow)
+            .slot_of_key(&flow)
             .and_then(|slot| table.get(slot))
             .filter(|record| record.owner == flows)
             .map(|record| record.cookie);
         if let Some(cookie) = known {
-            return table.replace(hw, chip, flows, cookie, 0, &flow);
+            return table.replace(flows, cookie, 0, &flow);
         }
         let subflow = self.free;
         let next = self
@@ -412,7 +350,7 @@ where
             .get(usize::from(subflow))
             .ok_or(Reject::TableFull)?
             .next;
-        let replaced = table.replace(hw, chip, flows, subflow.into(), 0, &flow)?;
+        let replaced = table.replace(flows, subflow.into(), 0, &flow)?;
         self.free = next;
         self.link(at, subflow);
         inc(&mut self.stats.bound);
@@ -483,20 +421,8 @@ where
     }
 
     /// Ends a subflow. Returns what was counted and not known before.
-    fn end<T, I, H>(
-        &mut self,
-        table: &mut Table<T, I>,
-        hw: &mut H,
-        chip: Chip<'_>,
-        flows: Owner,
-        subflow: u16,
-    ) -> Count
-    where
-        T: DerefMut<Target = [TableRecord]>,
-        I: DerefMut<Target = [u16]>,
-        H: Hw + ?Sized,
-    {
-        match table.destroy(hw, chip, flows, subflow.into()) {
+    fn end(&mut self, table: &mut Table<P>, flows: Owner, subflow: u16) -> Count {
+        match table.destroy(flows, subflow.into()) {
             Some(removed) => {
                 self.forget(removed);
                 removed.unreported
@@ -508,48 +434,25 @@ where
         }
     }
 
-    fn end_all<T, I, H>(
-        &mut self,
-        table: &mut Table<T, I>,
-        hw: &mut H,
-        chip: Chip<'_>,
-        at: u16,
-    ) -> Count
-    where
-        T: DerefMut<Target = [TableRecord]>,
-        I: DerefMut<Target = [u16]>,
-        H: Hw + ?Sized,
-    {
+    fn end_all(&mut self, table: &mut Table<P>, at: u16) -> Count {
         let mut counted = Count::ZERO;
         while let Some((flows, first)) = self
             .rule(at)
             .map(|record| (record.flows, record.first))
             .filter(|(_, first)| *first != NIL)
         {
-            counted = counted.plus(self.end(table, hw, chip, flows, first));
+            counted = counted.plus(self.end(table, flows, first));
         }
         counted
     }
 
     /// Looks at one subflow. Returns what was counted and not known before, and the time of
     /// its last use if the engine still forwards it.
-    fn look<T, I, H>(
-        &mut self,
-        table: &mut Table<T, I>,
-        hw: &mut H,
-        chip: Chip<'_>,
-        at: u16,
-        subflow: u16,
-    ) -> (Count, Option<u64>)
-    where
-        T: DerefMut<Target = [TableRecord]>,
-        I: DerefMut<Target = [u16]>,
-        H: Hw + ?Sized,
-    {
+    fn look(&mut self, table: &mut Table<P>, at: u16, subflow: u16) -> (Count, Option<u64>) {
         let Some(record) = self.rule_mut(at) else {
             return (Count::ZERO, None);
         };
-        match table.stats(hw, chip, record.flows, subflow.into()) {
+        match table.stats(record.flows, subflow.into()) {
             Some(stats) => {
                 record.add(stats.delta);
                 record.last_used_ms = record.last_used_ms.max(stats.last_used_ms);
@@ -561,19 +464,12 @@ where
 
     /// What the subflows of a rule have counted since last reported, those that have ended
     /// included, and when one was last used. Returns too what of it was not known before.
-    pub fn stats<T, I, H>(
+    pub fn stats(
         &mut self,
-        table: &mut Table<T, I>,
-        hw: &mut H,
-        chip: Chip<'_>,
+        table: &mut Table<P>,
         owner: Owner,
         cookie: u64,
-    ) -> Option<(Stats, Count)>
-    where
-        T: DerefMut<Target = [TableRecord]>,
-        I: DerefMut<Target = [u16]>,
-        H: Hw + ?Sized,
-    {
+    ) -> Option<(Stats, Count)> {
         let at = self.find(owner, cookie)?;
         let mut counted = Count::ZERO;
         let mut subflow = self.rule(at)?.first;
@@ -582,7 +478,7 @@ where
             .get(usize::from(subflow))
             .map(|place| place.next)
         {
-            counted = counted.plus(self.look(table, hw, chip, at, subflow).0);
+            counted = counted.plus(self.look(table, at, subflow).0);
             subflow = next;
         }
         let record = self.rule_mut(at)?;
@@ -596,12 +492,7 @@ where
 
     /// Ends the subflows that were idle for [`IDLE_MS`] or that the engine has let go.
     /// Returns what was counted and not known before. Looks at every subflow.
-    pub fn age<T, I, H>(&mut self, table: &mut Table<T, I>, hw: &mut H, chip: Chip<'_>) -> Count
-    where
-        T: DerefMut<Target = [TableRecord]>,
-        I: DerefMut<Target = [u16]>,
-        H: Hw + ?Sized,
-    {
+    pub fn age(&mut self, table: &mut Table<P>) -> Count {
         let mut counted = Count::ZERO;
         if self.stats.subflows == 0 {
             return counted;
@@ -614,11 +505,11 @@ where
             let Some(flows) = self.rule(at).map(|record| record.flows) else {
                 continue;
             };
-            let (delta, last_used_ms) = self.look(table, hw, chip, at, subflow);
+            let (delta, last_used_ms) = self.look(table, at, subflow);
             counted = counted.plus(delta);
-            let now_ms = hw.now_ms();
+            let now_ms = table.host.now_ms();
             if last_used_ms.is_none_or(|used| now_ms.saturating_sub(used) >= IDLE_MS) {
-                counted = counted.plus(self.end(table, hw, chip, flows, subflow));
+                counted = counted.plus(self.end(table, flows, subflow));
             }
         }
         counted

@@ -35,12 +35,16 @@ use nft_offload_ppe::{
         Entry,
         Format, //
     },
-    platform::HwError,
+    hw::Hw,
+    platform::{
+        Clock,
+        HwError, //
+    },
+    spec::Spec,
     table::{
         index_len,
         spares,
-        Chip,
-        Hw,
+        Host,
         Owner,
         Record,
         Table, //
@@ -98,10 +102,20 @@ impl Hw for Words {
     fn timestamp(&mut self) -> u16 {
         0
     }
+}
 
+/// Time stands still, and nobody watches.
+struct Alone;
+
+impl Clock for Alone {
     fn now_ms(&self) -> u64 {
         0
     }
+}
+
+impl Host for Alone {
+    type Vec<T> = Vec<T>;
+    type Hw = Words;
 }
 
 /// splitmix64.
@@ -217,20 +231,16 @@ impl Sum {
 }
 
 /// Offers as many flows as there are slots.
-fn fill(chip: Chip<'_>, flows: impl Iterator<Item = Flow>, sum: &mut Sum) {
-    let slots = SLOTS * chip.caps.parts();
+fn fill(spec: &'static Spec, flows: impl Iterator<Item = Flow>, sum: &mut Sum) {
+    let slots = spec.slots();
     let records = vec![Record::EMPTY; slots + spares(slots)];
     let index = vec![0; index_len(slots)];
-    let Some(mut table) = Table::with_spares(records, index, SLOTS, chip.caps.parts()) else {
+    let Some(mut table) = Table::new(Alone, Words(vec![0; slots]), spec, records, index) else {
         return;
     };
-    let mut hw = Words(vec![0; slots]);
     let (mut bound, mut refused) = (0, false);
     for (cookie, flow) in (0..).zip(flows.take(SLOTS)) {
-        if table
-            .replace(&mut hw, chip, Owner(0), cookie, 0, &flow)
-            .is_ok()
-        {
+        if table.replace(Owner(0), cookie, 0, &flow).is_ok() {
             bound += 1;
         } else if !refused {
             refused = true;
@@ -244,7 +254,8 @@ fn fill(chip: Chip<'_>, flows: impl Iterator<Item = Flow>, sum: &mut Sum) {
 }
 
 /// The same with the mainline driver's policy.
-fn drive(Chip { format, caps }: Chip<'_>, flows: impl Iterator<Item = Flow>, sum: &mut Sum) {
+fn drive(spec: &Spec, flows: impl Iterator<Item = Flow>, sum: &mut Sum) {
+    let (format, caps) = (spec.format, &spec.caps);
     let mut taken = vec![vec![false; SLOTS]; caps.parts()];
     let (mut bound, mut refused) = (0, false);
     for flow in flows.take(SLOTS) {
@@ -300,16 +311,22 @@ fn main() {
     println!("{SLOTS} flows, mean of {RUNS} runs, seed {seed}: bound before the first refusal, at the end");
     let (one, two) = (caps(&[]), caps(&[PsePort(2)]));
     let three = caps(&[PsePort(2), PsePort(15)]);
-    let chips: [(&str, &Caps, &dyn Format); 6] = [
-        ("mt7621", &one, &netsys::NETSYS_V1_BOUNDARY),
-        ("mt7622", &one, &netsys::NETSYS_V1_COUNTED),
-        ("mt7623", &one, &netsys::NETSYS_V1),
-        ("mt7981", &two, &netsys::NETSYS_V2),
-        ("mt7986", &two, &netsys::NETSYS_V2),
-        ("mt7988", &three, &netsys::NETSYS_V3),
+    let chips: [(&str, Caps, &dyn Format); 6] = [
+        ("mt7621", one, &netsys::NETSYS_V1_BOUNDARY),
+        ("mt7622", one, &netsys::NETSYS_V1_COUNTED),
+        ("mt7623", one, &netsys::NETSYS_V1),
+        ("mt7981", two, &netsys::NETSYS_V2),
+        ("mt7986", two, &netsys::NETSYS_V2),
+        ("mt7988", three, &netsys::NETSYS_V3),
     ];
     for (name, caps, format) in chips {
-        let chip = Chip { format, caps };
+        let spec: &Spec = Box::leak(Box::new(Spec {
+            name,
+            caps,
+            format,
+            entries: 16384,
+            mib_words: 0,
+        }));
         println!("{name}:");
         let mut ours = [(); 3].map(|()| Sum::default());
         let mut driver = [(); 3].map(|()| Sum::default());
@@ -328,10 +345,10 @@ fn main() {
                 }
             };
             for (kind, sum) in ours.iter_mut().enumerate() {
-                fill(chip, flows(kind), sum);
+                fill(spec, flows(kind), sum);
             }
             for (kind, sum) in driver.iter_mut().enumerate() {
-                drive(chip, flows(kind), sum);
+                drive(spec, flows(kind), sum);
             }
             draw(format, &mut Random(start), &mut ideal);
         }

@@ -4,8 +4,6 @@
 //!
 //! Nothing is changed and no count is read: what is found is there to be found again.
 
-use core::ops::DerefMut;
-
 use super::{
     super::{
         flow::L4,
@@ -13,10 +11,10 @@ use super::{
             State,
             MAX_WORDS, //
         },
+        hw::Hw,
         platform::HwError, //
     },
-    Chip,
-    Hw,
+    Host,
     Record,
     Table,
     NIL, //
@@ -41,6 +39,8 @@ pub enum Finding {
     Index,
     /// The flow is bound, and its opposite direction is not: see [`Table::opposite`].
     Half,
+    /// The engine does not answer, so that the entry is not known.
+    Unread,
 }
 
 /// What is known of the opposite direction of a flow.
@@ -56,67 +56,50 @@ pub enum Opposite {
     Unknown,
 }
 
-impl<R, I> Table<R, I>
-where
-    R: DerefMut<Target = [Record]>,
-    I: DerefMut<Target = [u16]>,
-{
-    /// Looks at the numbers `from` to `to`, `to` excluded, which are as in [`Table::iter`], and
-    /// says what it finds there.
-    pub fn audit<H: Hw + ?Sized>(
-        &self,
-        hw: &mut H,
-        chip: Chip<'_>,
-        from: u16,
-        to: u16,
-        mut found: impl FnMut(u16, Finding),
-    ) -> Result<(), HwError> {
-        let to = to.min(u16::try_from(self.records.len()).unwrap_or(NIL));
-        for at in from..to {
-            let record = self.get(at);
-            if record.is_some_and(|record| !self.is_linked(at, record)) {
-                found(at, Finding::Index);
-            }
-            if !self.is_slot(at) {
-                continue;
-            }
-            let bound = record.filter(|record| record.bound);
-            if let Some(finding) = Self::compare(hw, chip, at, bound)? {
-                found(at, finding);
-            }
-            // Each rule of tc is for one direction.
-            let bound = bound.filter(|record| record.flow.routed);
-            if bound.is_some_and(|record| self.slot_of_opposite(chip, record, true).is_none()) {
-                found(at, Finding::Half);
-            }
+impl<P: Host> Table<P> {
+    /// What there is to be found at a number, which is as in [`Table::iter`].
+    pub fn audit(&mut self, at: u16) -> [Option<Finding>; 3] {
+        let mut found = [None; 3];
+        let [index, entry, half] = &mut found;
+        // A copy, as the hardware is asked meanwhile.
+        let record = self.get(at).copied();
+        if record.is_some_and(|record| !self.is_linked(at, &record)) {
+            *index = Some(Finding::Index);
         }
-        Ok(())
+        if !self.is_slot(at) {
+            return found;
+        }
+        let bound = record.filter(|record| record.bound);
+        let compared = self.compare(at, bound.as_ref());
+        *entry = compared.unwrap_or(Some(Finding::Unread));
+        // Each rule of tc is for one direction.
+        let routed = bound.filter(|record| record.flow.routed);
+        if routed.is_some_and(|record| self.slot_of_opposite(&record, true).is_none()) {
+            *half = Some(Finding::Half);
+        }
+        found
     }
 
     /// Compares the entry in a slot with the flow that is called bound there.
-    fn compare<H: Hw + ?Sized>(
-        hw: &mut H,
-        chip: Chip<'_>,
-        slot: u16,
-        bound: Option<&Record>,
-    ) -> Result<Option<Finding>, HwError> {
+    fn compare(&mut self, slot: u16, bound: Option<&Record>) -> Result<Option<Finding>, HwError> {
+        let format = self.spec.format;
         let mut words = [0; MAX_WORDS];
-        let Some(words) = words.get_mut(..chip.format.entry_words()) else {
+        let Some(words) = words.get_mut(..format.entry_words()) else {
             return Err(HwError);
         };
         // The rest of an entry that does not count need not be read.
         let Some(record) = bound else {
-            let armed = chip.format.is_bound(hw.read_word0(slot)?);
+            let armed = format.is_bound(self.hw.read_word0(slot)?);
             return Ok(armed.then_some(Finding::Orphan));
         };
-        hw.read_entry(slot, words)?;
+        self.hw.read_entry(slot, words)?;
         let word0 = words.first().copied().unwrap_or(0);
-        if chip.format.state(word0) == State::Bound {
-            let written = chip.format.encode(&record.flow, 0);
-            let same = written.is_ok_and(|entry| chip.format.is_as_written(words, &entry));
+        if format.state(word0) == State::Bound {
+            let written = format.encode(&record.flow, 0);
+            let same = written.is_ok_and(|entry| format.is_as_written(words, &entry));
             return Ok((!same).then_some(Finding::Differs));
         }
-        let idle_ms = hw.now_ms().saturating_sub(record.last_used_ms);
+        let idle_ms = self.host.now_ms().saturating_sub(record.last_used_ms);
         let lost = record.flow.l4 == L4::Udp && idle_ms < LOST_MS;
         Ok(Some(if lost { Finding::Lost } else { Finding::LetGo }))
     }
@@ -157,11 +140,11 @@ where
     }
 
     /// What the table knows of the opposite direction of a flow. Looks at all parked flows.
-    pub fn opposite(&self, chip: Chip<'_>, record: &Record) -> Opposite {
-        if self.slot_of_opposite(chip, record, true).is_some() {
+    pub fn opposite(&self, record: &Record) -> Opposite {
+        if self.slot_of_opposite(record, true).is_some() {
             return Opposite::Bound;
         }
-        if self.slot_of_opposite(chip, record, false).is_some() {
+        if self.slot_of_opposite(record, false).is_some() {
             return Opposite::Aged;
         }
         let key = record.flow.opposite();
@@ -176,10 +159,10 @@ where
     }
 
     /// The slot of the opposite direction of a flow, if that is bound or not, as `bound` says.
-    fn slot_of_opposite(&self, chip: Chip<'_>, record: &Record, bound: bool) -> Option<u16> {
+    fn slot_of_opposite(&self, record: &Record, bound: bool) -> Option<u16> {
         let key = record.flow.opposite();
-        (0..chip.caps.parts()).find_map(|part| {
-            let slot = self.slot_in(chip, record.owner, &key, part)?;
+        (0..self.spec.caps.parts()).find_map(|part| {
+            let slot = self.slot_in(record.owner, &key, part)?;
             self.get(slot)
                 .is_some_and(|other| other.bound == bound)
                 .then_some(slot)
@@ -215,11 +198,7 @@ where
 
 /// What goes wrong only by a mistake of the table's own.
 #[cfg(test)]
-impl<R, I> Table<R, I>
-where
-    R: DerefMut<Target = [Record]>,
-    I: DerefMut<Target = [u16]>,
-{
+impl<P: Host> Table<P> {
     /// Has the record at `at`, of a flow or not, lead to `next`.
     pub fn lead_to(&mut self, at: u16, next: u16) {
         if let Some(record) = self.records.get_mut(usize::from(at)) {

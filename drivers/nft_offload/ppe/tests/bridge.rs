@@ -64,17 +64,15 @@ use super::{
             VlanKey, //
         },
         table::{
-            Chip,
             Owner,
             Replaced, //
         }, //
     },
     dsa,
     flow,
-    hw::Fake,
-    table::{
+    hw::{
         new_table,
-        table_with_spares,
+        TestHost,
         TestTable, //
     },
     v4,
@@ -623,34 +621,27 @@ fn every_key_is_found_and_no_other() {
 
 const SLOTS: usize = 64;
 const PORT: Owner = Owner(1);
-const CHIP: Chip<'static> = Chip {
-    format: &NETSYS_V2,
-    caps: &CAPS,
-};
 /// Counts from the IP header on, as the chips do.
-const LAYER3: Chip<'static> = Chip {
-    format: &NETSYS_V2,
-    caps: &Caps {
-        mib: Some(MibUnit::Layer3),
-        ..CAPS
-    },
+const LAYER3: Caps = Caps {
+    mib: Some(MibUnit::Layer3),
+    ..CAPS
 };
 
 struct Bench {
-    hw: Fake,
     table: TestTable,
-    rules: Rules<Vec<Record>, Vec<Subflow>>,
-    chip: Chip<'static>,
+    rules: Rules<TestHost>,
     flows: u32,
 }
 
 impl Bench {
     fn new(rules: usize, subflows: usize) -> Self {
+        Self::with_spares(rules, subflows, 0)
+    }
+
+    fn with_spares(rules: usize, subflows: usize, spares: usize) -> Self {
         Self {
-            hw: Fake::new(SLOTS),
-            table: new_table(SLOTS),
+            table: new_table(SLOTS, &LAYER3, spares),
             rules: Rules::new(vec![Record::EMPTY; rules], vec![Subflow::EMPTY; subflows]).unwrap(),
-            chip: LAYER3,
             flows: 100,
         }
     }
@@ -658,21 +649,12 @@ impl Bench {
     fn insert(&mut self, cookie: u64, prio: u32, rule: &Rule) -> Result<Count, Reject> {
         self.flows += 1;
         let flows = Owner(self.flows);
-        self.rules.insert(
-            &mut self.table,
-            &mut self.hw,
-            self.chip,
-            PORT,
-            cookie,
-            flows,
-            prio,
-            rule,
-        )
+        self.rules
+            .insert(&mut self.table, PORT, cookie, flows, prio, rule)
     }
 
     fn remove(&mut self, cookie: u64) -> Option<Count> {
-        self.rules
-            .remove(&mut self.table, &mut self.hw, self.chip, PORT, cookie)
+        self.rules.remove(&mut self.table, PORT, cookie)
     }
 
     fn bind(&mut self, tuple: &Tuple) -> Result<Option<Replaced>, Reject> {
@@ -681,34 +663,34 @@ impl Bench {
             l4: L4::Udp,
             tuple: *tuple,
         };
-        self.rules
-            .bind(&mut self.table, &mut self.hw, self.chip, &seen, |_| Ok(()))
+        self.rules.bind(&mut self.table, &seen, |_| Ok(()))
     }
 
     /// A frame of 100 bytes. Whether it was forwarded.
     fn frame(&mut self, tuple: &Tuple) -> bool {
-        self.hw.frame(&rule().flow(L4::Udp, tuple), 100).is_some()
+        self.table
+            .hw
+            .frame(&rule().flow(L4::Udp, tuple), 100)
+            .is_some()
     }
 
     /// Packets since last asked.
     fn stats(&mut self, cookie: u64) -> Option<u64> {
-        let (stats, _) =
-            self.rules
-                .stats(&mut self.table, &mut self.hw, self.chip, PORT, cookie)?;
+        let (stats, _) = self.rules.stats(&mut self.table, PORT, cookie)?;
         assert_eq!(stats.delta.bytes, stats.delta.packets * 100);
         Some(stats.delta.packets)
     }
 
     fn last_used(&mut self, cookie: u64) -> u64 {
         self.rules
-            .stats(&mut self.table, &mut self.hw, self.chip, PORT, cookie)
+            .stats(&mut self.table, PORT, cookie)
             .unwrap()
             .0
             .last_used_ms
     }
 
     fn age(&mut self) -> Count {
-        self.rules.age(&mut self.table, &mut self.hw, self.chip)
+        self.rules.age(&mut self.table)
     }
 
     fn subflows(&self) -> u32 {
@@ -755,7 +737,7 @@ fn connections_of_a_rule_are_bound_and_counted_together() {
     assert_eq!(b.remove(7), None);
     assert_eq!(b.stats(7), None);
     assert_eq!(b.subflows(), 0);
-    assert!(b.hw.forwarding().is_empty());
+    assert!(b.table.hw.forwarding().is_empty());
     for n in 0..3 {
         assert!(!b.frame(&tuple(n)));
     }
@@ -765,11 +747,11 @@ fn connections_of_a_rule_are_bound_and_counted_together() {
 fn a_subflow_ends_when_idle_and_its_counts_stay() {
     let mut b = Bench::new(4, 16);
     b.insert(7, 1, &rule()).unwrap();
-    let start = b.hw.now_ms;
+    let start = b.table.hw.now_ms.get();
     b.bind(&tuple(0)).unwrap();
     b.bind(&tuple(1)).unwrap();
     assert!(b.frame(&tuple(0)));
-    b.hw.now_ms += IDLE_MS - 2_000;
+    b.table.host.wait(IDLE_MS - 2_000);
     assert!(b.frame(&tuple(1)));
     assert_eq!(
         b.age(),
@@ -779,7 +761,7 @@ fn a_subflow_ends_when_idle_and_its_counts_stay() {
         }
     );
     assert_eq!(b.subflows(), 2);
-    b.hw.now_ms += 2_000;
+    b.table.host.wait(2_000);
     assert_eq!(b.age(), Count::ZERO);
     assert_eq!(b.subflows(), 1);
     assert!(!b.frame(&tuple(0)) && b.frame(&tuple(1)));
@@ -788,8 +770,12 @@ fn a_subflow_ends_when_idle_and_its_counts_stay() {
     // It comes back, and the engine lets it go.
     b.bind(&tuple(0)).unwrap();
     assert!(b.frame(&tuple(0)));
-    let (slot, _) = b.hw.look_up(&rule().flow(L4::Udp, &tuple(0))).unwrap();
-    b.hw.age_out(slot);
+    let (slot, _) = b
+        .table
+        .hw
+        .look_up(&rule().flow(L4::Udp, &tuple(0)))
+        .unwrap();
+    b.table.hw.age_out(slot);
     assert_eq!(
         b.age(),
         Count {
@@ -811,12 +797,10 @@ fn what_others_take_out_of_the_table_is_forgotten() {
         assert!(b.frame(&tuple(n)));
     }
     let other = flow(L4::Tcp, v4(9, 9, 9, 9));
-    b.table
-        .replace(&mut b.hw, b.chip, PORT, 0, 0, &other)
-        .unwrap();
+    b.table.replace(PORT, 0, 0, &other).unwrap();
     let rules = &mut b.rules;
     b.table
-        .remove_where(&mut b.hw, b.chip, |_| true, |removed| rules.forget(removed));
+        .remove_where(|_| true, |removed| rules.forget(removed));
     assert_eq!(b.subflows(), 0);
     assert_eq!(b.stats(7), Some(3));
     assert_eq!(b.bind(&tuple(1)), Ok(Some(Replaced::Bound)));
@@ -825,8 +809,7 @@ fn what_others_take_out_of_the_table_is_forgotten() {
 
 #[test]
 fn a_subflow_that_made_room_ends() {
-    let mut b = Bench::new(4, 64);
-    b.table = table_with_spares(SLOTS, 8);
+    let mut b = Bench::with_spares(4, 64, 8);
     b.insert(7, 1, &rule()).unwrap();
     let first = NETSYS_V2.bucket(&rule().flow(L4::Udp, &tuple(0)), SLOTS as u32);
     let same: Vec<_> = (0..2000)
@@ -841,12 +824,12 @@ fn a_subflow_that_made_room_ends() {
     assert_eq!(b.bind(&same[4]), Err(Reject::BucketFull));
     assert_eq!(b.rules.rules_stats().refused, 1);
     assert_eq!(b.subflows(), 4);
-    b.hw.now_ms += 10_000;
+    b.table.host.wait(10_000);
     assert_eq!(b.bind(&same[4]), Ok(Some(Replaced::Bound)));
     assert_eq!(b.subflows(), 5);
     // One of the four is parked: it may come back, and the old one ends.
     let gone = same.iter().find(|t| !b.frame(t)).unwrap();
-    b.hw.now_ms += 8_000;
+    b.table.host.wait(8_000);
     assert_eq!(b.bind(gone), Ok(Some(Replaced::Bound)));
     b.age();
     assert_eq!(b.subflows(), 4);
@@ -929,12 +912,10 @@ fn no_entry_is_made_for_a_flow_that_is_refused() {
             l4: L4::Udp,
             tuple: tuple(0),
         };
-        let bound = b
-            .rules
-            .bind(&mut b.table, &mut b.hw, b.chip, &seen, |flow| {
-                assert_eq!((flow.ingress.port, flow.egress.port), (LAN, WAN));
-                Err(reject)
-            });
+        let bound = b.rules.bind(&mut b.table, &seen, |flow| {
+            assert_eq!((flow.ingress.port, flow.egress.port), (LAN, WAN));
+            Err(reject)
+        });
         assert_eq!(bound, Err(reject));
     }
     assert_eq!(b.subflows(), 0);
@@ -966,11 +947,11 @@ fn there_is_an_end_to_rules_and_subflows() {
     b.remove(1);
     b.insert(3, 1, &rule()).unwrap();
     b.bind(&tuple(3)).unwrap();
-    let counted = b.rules.remove_owner(&mut b.table, &mut b.hw, b.chip, PORT);
+    let counted = b.rules.remove_owner(&mut b.table, PORT);
     assert_eq!(counted, Count::ZERO);
     assert_eq!(b.rules.rules_stats().rules, 0);
     assert_eq!(b.subflows(), 0);
-    assert!(b.hw.forwarding().is_empty());
+    assert!(b.table.hw.forwarding().is_empty());
 }
 
 #[test]
@@ -978,16 +959,14 @@ fn a_flow_of_others_is_not_bound_twice() {
     let mut b = Bench::new(4, 16);
     b.insert(1, 1, &rule()).unwrap();
     let routed = flow(L4::Udp, tuple(0));
-    b.table
-        .replace(&mut b.hw, b.chip, PORT, 5, 0, &routed)
-        .unwrap();
+    b.table.replace(PORT, 5, 0, &routed).unwrap();
     assert_eq!(b.bind(&tuple(0)), Err(Reject::KeyInUse));
     assert_eq!(b.rules.rules_stats().subflows, 0);
-    assert_eq!(b.hw.forwarding().len(), 1);
+    assert_eq!(b.table.hw.forwarding().len(), 1);
     // And the other way round.
     b.bind(&tuple(1)).unwrap();
     let routed = flow(L4::Udp, tuple(1));
-    let replaced = b.table.replace(&mut b.hw, b.chip, PORT, 6, 0, &routed);
+    let replaced = b.table.replace(PORT, 6, 0, &routed);
     assert_eq!(replaced, Err(Reject::KeyInUse));
 }
 
@@ -996,7 +975,7 @@ fn subflows_of_an_engine_that_is_gone_end() {
     let mut b = Bench::new(4, 16);
     b.insert(1, 1, &rule()).unwrap();
     b.bind(&tuple(0)).unwrap();
-    b.hw.dies_in = Some(0);
+    b.table.hw.dies_in = Some(0);
     assert_eq!(b.bind(&tuple(1)), Err(Reject::EngineDead));
     b.age();
     assert_eq!(b.subflows(), 0);
@@ -1007,7 +986,7 @@ fn subflows_of_an_engine_that_is_gone_end() {
 #[test]
 fn a_chip_that_counts_ethernet_headers_is_corrected() {
     let mut b = Bench::new(4, 16);
-    b.chip = CHIP;
+    b.table = new_table(SLOTS, &CAPS, 0);
     let mut tagged = rule();
     tagged.key.vlan = Some(5);
     b.insert(1, 1, &tagged).unwrap();
@@ -1016,10 +995,10 @@ fn a_chip_that_counts_ethernet_headers_is_corrected() {
         l4: L4::Udp,
         tuple: tuple(0),
     };
-    b.rules
-        .bind(&mut b.table, &mut b.hw, b.chip, &seen, |_| Ok(()))
-        .unwrap();
-    b.hw.frame(&tagged.flow(L4::Udp, &tuple(0)), 100 + 14 + 4)
+    b.rules.bind(&mut b.table, &seen, |_| Ok(())).unwrap();
+    b.table
+        .hw
+        .frame(&tagged.flow(L4::Udp, &tuple(0)), 100 + 14 + 4)
         .unwrap();
     assert_eq!(b.stats(1), Some(1));
 }
@@ -1066,8 +1045,7 @@ proptest! {
     /// there, or was not asked for before its rule went; and no rule, no entry.
     #[test]
     fn no_packet_is_lost_or_counted_twice(steps in prop::collection::vec(step(), 1..200)) {
-        let mut b = Bench::new(3, 20);
-        b.table = table_with_spares(SLOTS, 4);
+        let mut b = Bench::with_spares(3, 20, 4);
         let mut live: HashMap<u64, u64> = HashMap::new();
         let (mut forwarded, mut reported, mut dropped) = (0_u64, 0_u64, 0_u64);
         for step in steps {
@@ -1104,19 +1082,19 @@ proptest! {
                 Step::Age => { b.age(); }
                 Step::AgeOut(n) => {
                     let flow = rule().flow(L4::Udp, &tuple(n.into()));
-                    if let Some((slot, true)) = b.hw.look_up(&flow) {
-                        b.hw.age_out(slot);
+                    if let Some((slot, true)) = b.table.hw.look_up(&flow) {
+                        b.table.hw.age_out(slot);
                     }
                 }
                 Step::FlushPort => {
                     let rules = &mut b.rules;
-                    b.table.remove_where(&mut b.hw, b.chip, |_| true, |r| rules.forget(r));
+                    b.table.remove_where(|_| true, |r| rules.forget(r));
                 }
-                Step::Wait(ms) => b.hw.now_ms += u64::from(ms),
+                Step::Wait(ms) => b.table.host.wait(u64::from(ms)),
             }
             b.subflows();
             if live.is_empty() {
-                prop_assert!(b.hw.forwarding().is_empty());
+                prop_assert!(b.table.hw.forwarding().is_empty());
             }
         }
         for cookie in live.keys().copied().collect::<Vec<_>>() {

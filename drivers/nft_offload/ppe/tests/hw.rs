@@ -3,13 +3,9 @@
 //! An engine to test the table against. It keeps entries in a cache until that is
 //! cleared, learns flows of its own accord, ages entries, and breaks when asked to.
 
-use std::{
-    collections::HashMap,
-    vec::Vec, //
-};
-
 use super::{
     super::{
+        caps::Caps,
         count::Count,
         flow::Flow,
         format::{
@@ -18,14 +14,28 @@ use super::{
             Format,
             State, //
         },
-        platform::HwError,
+        hw::Hw,
+        platform::{
+            Clock,
+            HwError, //
+        },
+        spec::Spec,
         table::{
+            index_len,
             Event,
-            Hw,
-            Record, //
+            Host,
+            Record,
+            Table, //
         }, //
     },
     APART, //
+};
+use std::{
+    boxed::Box,
+    cell::Cell,
+    collections::HashMap,
+    rc::Rc,
+    vec::Vec, //
 };
 
 /// What was asked of the engine.
@@ -43,11 +53,10 @@ pub struct Fake {
     /// Parts of the table.
     parts: usize,
     cache: HashMap<u16, Vec<u32>>,
-    pub now_ms: u64,
+    /// The present, which the table sees as well.
+    pub now_ms: Rc<Cell<u64>>,
     /// Writes and clears, in order.
     pub ops: Vec<Op>,
-    /// What the table said, in order.
-    pub events: Vec<(Event, u16, Record)>,
     /// Accesses until the engine stops to answer.
     pub dies_in: Option<u32>,
     /// Whether it answers again after that.
@@ -55,10 +64,6 @@ pub struct Fake {
 }
 
 impl Fake {
-    pub fn new(slots: usize) -> Self {
-        Self::with_parts(slots, 1)
-    }
-
     /// An engine of one or two PPEs; the second one has the frames of [`APART`].
     pub fn with_parts(slots: usize, parts: usize) -> Self {
         Self {
@@ -66,9 +71,8 @@ impl Fake {
             words: vec![vec![0; NETSYS_V2.entry_words()]; slots],
             mib: vec![Count::ZERO; slots],
             cache: HashMap::new(),
-            now_ms: 1_000_000,
+            now_ms: Rc::new(Cell::new(1_000_000)),
             ops: Vec::new(),
-            events: Vec::new(),
             dies_in: None,
             recovers: false,
         }
@@ -91,7 +95,7 @@ impl Fake {
     }
 
     fn clock(&self) -> u16 {
-        (self.now_ms / 1000) as u16
+        (self.now_ms.get() / 1000) as u16
     }
 
     fn set_state(&mut self, slot: u16, state: u32) {
@@ -240,12 +244,64 @@ impl Hw for Fake {
     fn timestamp(&mut self) -> u16 {
         self.clock()
     }
+}
 
+/// Whoever watches the table.
+pub struct TestHost {
+    now_ms: Rc<Cell<u64>>,
+    /// What the table said, in order.
+    pub events: Vec<(Event, u16, Record)>,
+}
+
+impl Clock for TestHost {
     fn now_ms(&self) -> u64 {
-        self.now_ms
+        self.now_ms.get()
     }
+}
+
+impl Host for TestHost {
+    type Vec<T> = Vec<T>;
+    type Hw = Fake;
 
     fn event(&mut self, event: Event, slot: u16, record: &Record) {
         self.events.push((event, slot, *record));
     }
+}
+
+pub type TestTable = Table<TestHost>;
+
+/// A chip with PPEs of so many entries.
+pub fn spec(entries: usize, caps: &Caps) -> &'static Spec {
+    Box::leak(Box::new(Spec {
+        name: "test",
+        caps: *caps,
+        format: &NETSYS_V2,
+        entries: entries as u16,
+        mib_words: 4,
+    }))
+}
+
+impl TestHost {
+    /// Time passes.
+    pub fn wait(&self, ms: u64) {
+        self.now_ms.set(self.now_ms.get() + ms);
+    }
+}
+
+/// A table over storage of these lengths.
+pub fn table_over(spec: &'static Spec, records: usize, index: usize) -> Option<TestTable> {
+    let hw = Fake::with_parts(spec.slots(), spec.caps.parts());
+    let host = TestHost {
+        now_ms: hw.now_ms.clone(),
+        events: Vec::new(),
+    };
+    // What was there before must not matter.
+    Table::new(host, hw, spec, vec![Record::EMPTY; records], vec![0; index])
+}
+
+/// A table of PPEs with so many entries, and room for so many flows without slot.
+pub fn new_table(entries: usize, caps: &Caps, spares: usize) -> TestTable {
+    let spec = spec(entries, caps);
+    let slots = spec.slots();
+    table_over(spec, slots + spares, index_len(slots)).unwrap()
 }

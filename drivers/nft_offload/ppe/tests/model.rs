@@ -24,7 +24,6 @@ use super::{
         },
         reject::Reject,
         table::{
-            Chip,
             Event,
             Owner,
             Replaced,
@@ -32,12 +31,11 @@ use super::{
             EVICT_IDLE_MS, //
         }, //
     },
-    hw::Fake,
-    table::{
-        routed,
-        table_of_two,
+    hw::{
+        new_table,
         TestTable, //
     },
+    table::routed,
     TWO_PARTS, //
 };
 
@@ -45,10 +43,6 @@ use super::{
 const SLOTS: usize = 16;
 /// And few places for flows without slot.
 const SPARES: usize = 4;
-const CHIP: Chip<'static> = Chip {
-    format: &NETSYS_V2,
-    caps: &TWO_PARTS,
-};
 
 /// A flow by number, half of them with another neighbour, half of them the other way round
 /// through the ports.
@@ -125,7 +119,6 @@ fn minus(a: Count, b: Count) -> Count {
 }
 
 struct Run {
-    hw: Fake,
     table: TestTable,
     known: HashMap<Id, Known>,
     /// Flows that are bound by what the table said, with their slots.
@@ -146,7 +139,7 @@ impl Run {
         self.slot(id).is_some_and(|slot| {
             self.table.get(slot).unwrap().bound
                 && usize::from(slot) < SLOTS
-                && NETSYS_V2.is_bound(self.hw.words[usize::from(slot)][0])
+                && NETSYS_V2.is_bound(self.table.hw.words[usize::from(slot)][0])
         })
     }
 
@@ -161,14 +154,14 @@ impl Run {
             Some(_) => Replaced::Updated,
             None => Replaced::Bound,
         };
-        let bucket = |flow: &Flow| self.hw.bucket(flow);
+        let bucket = |flow: &Flow| self.table.hw.bucket(flow);
         let others: Vec<_> = self
             .known
             .iter()
             .filter(|(other, known)| **other != id && bucket(&known.flow) == bucket(new))
             .filter(|(other, _)| self.has_slot(**other))
             .collect();
-        let now_ms = self.hw.now_ms;
+        let now_ms = self.table.hw.now_ms.get();
         let (mut can, mut may) = (false, false);
         for (other, known) in &others {
             // When the engine has let it go, or it is idle.
@@ -195,17 +188,15 @@ impl Run {
     }
 
     fn step(&mut self, step: &Step) -> Result<(), TestCaseError> {
-        let now_ms = self.hw.now_ms;
+        let now_ms = self.table.hw.now_ms.get();
         match *step {
             Step::Replace(id, n) => {
                 let flow = flow(n);
                 let expected = self.expected(id, &flow);
                 let (owner, cookie) = (Owner(id.0), id.1);
-                let got = self
-                    .table
-                    .replace(&mut self.hw, CHIP, owner, cookie, 0, &flow);
+                let got = self.table.replace(owner, cookie, 0, &flow);
                 if got == Err(Reject::EngineDead) {
-                    prop_assert!(self.hw.dies_in == Some(0));
+                    prop_assert!(self.table.hw.dies_in == Some(0));
                     return Ok(());
                 }
                 let (expected, either) = expected;
@@ -226,11 +217,11 @@ impl Run {
                 }
                 if got.is_ok() {
                     let slot = self.slot(id);
-                    prop_assert_eq!(self.hw.look_up(&flow), slot.map(|slot| (slot, true)));
+                    prop_assert_eq!(self.table.hw.look_up(&flow), slot.map(|slot| (slot, true)));
                 }
             }
             Step::Destroy(id) => {
-                let removed = self.table.destroy(&mut self.hw, CHIP, Owner(id.0), id.1);
+                let removed = self.table.destroy(Owner(id.0), id.1);
                 let known = self.known.remove(&id);
                 prop_assert_eq!(removed.is_some(), known.is_some());
                 if let Some((removed, known)) = removed.zip(known) {
@@ -240,6 +231,7 @@ impl Run {
                         prop_assert_eq!(removed.unreported, minus(known.frames, known.reported));
                         // Another flow may have got the key of one that was parked.
                         let left = self
+                            .table
                             .hw
                             .look_up(&known.flow)
                             .filter(|(slot, bound)| *bound && self.table.get(*slot).is_none());
@@ -249,7 +241,7 @@ impl Run {
             }
             Step::Stats(id) => {
                 let bound = self.bound(id);
-                let stats = self.table.stats(&mut self.hw, CHIP, Owner(id.0), id.1);
+                let stats = self.table.stats(Owner(id.0), id.1);
                 let exact = self.exact;
                 prop_assert_eq!(stats.is_some(), self.known.contains_key(&id));
                 if let Some((stats, known)) = stats.zip(self.known.get_mut(&id)) {
@@ -275,7 +267,7 @@ impl Run {
             Step::Harvest(slot) => {
                 let total = self
                     .table
-                    .harvest(&mut self.hw, CHIP, slot)
+                    .harvest(slot)
                     .map(|record| ((record.owner.0, record.cookie), record.total));
                 if let (true, Some((id, total))) = (self.exact, total) {
                     prop_assert_eq!(total, self.known[&id].frames);
@@ -283,7 +275,7 @@ impl Run {
             }
             Step::Frames(n, frames) => {
                 for _ in 0..frames {
-                    let Some(slot) = self.hw.frame(&flow(n), 114) else {
+                    let Some(slot) = self.table.hw.frame(&flow(n), 114) else {
                         break;
                     };
                     let owner = self
@@ -300,29 +292,25 @@ impl Run {
                     }
                 }
             }
-            Step::AgeOut(slot) => self.hw.age_out(slot),
+            Step::AgeOut(slot) => self.table.hw.age_out(slot),
             Step::Learn(n) => {
-                self.hw.learn(&flow(n));
+                self.table.hw.learn(&flow(n));
             }
-            Step::Wait(ms) => self.hw.now_ms += ms,
+            Step::Wait(ms) => self.table.host.wait(ms),
             Step::Flush(owner) => self.flush(owner)?,
             Step::Die(after) => {
-                self.hw.dies_in = Some(after);
+                self.table.hw.dies_in = Some(after);
                 self.exact = false;
             }
-            Step::Recover => self.hw.dies_in = None,
+            Step::Recover => self.table.hw.dies_in = None,
         }
         Ok(())
     }
 
     fn flush(&mut self, owner: u32) -> Result<(), TestCaseError> {
         let mut removed = Vec::new();
-        self.table.remove_where(
-            &mut self.hw,
-            CHIP,
-            |record| record.owner.0 == owner,
-            |gone| removed.push(*gone),
-        );
+        self.table
+            .remove_where(|record| record.owner.0 == owner, |gone| removed.push(*gone));
         for gone in removed {
             let known = self.known.remove(&(gone.owner.0, gone.cookie)).unwrap();
             prop_assert_eq!(gone.owner.0, owner);
@@ -338,7 +326,7 @@ impl Run {
     /// What the table said fits what it did: a bind is followed by one unbind.
     fn listen(&mut self) -> Result<(), TestCaseError> {
         let stats = &mut self.told_stats;
-        for (event, slot, record) in self.hw.events.drain(..) {
+        for (event, slot, record) in self.table.host.events.drain(..) {
             let id = (record.owner.0, record.cookie);
             prop_assert_eq!(record.bound, matches!(event, Event::Bound(_)));
             match event {
@@ -353,7 +341,7 @@ impl Run {
                 }
                 Event::Unbound(_) => prop_assert_eq!(self.told.remove(&id), Some(slot)),
                 Event::Evicted => {
-                    let idle = self.hw.now_ms - record.last_used_ms;
+                    let idle = self.table.hw.now_ms.get() - record.last_used_ms;
                     prop_assert!(idle >= EVICT_IDLE_MS || !self.exact);
                     stats.evictions += 1;
                 }
@@ -389,7 +377,7 @@ impl Run {
             let key = (record.flow.ingress, record.flow.l4, record.flow.tuple);
             prop_assert!(!keys.contains(&key));
             keys.push(key);
-            let words = &self.hw.words[usize::from(slot)];
+            let words = &self.table.hw.words[usize::from(slot)];
             if record.bound && NETSYS_V2.is_bound(words[0]) {
                 prop_assert!(NETSYS_V2.same_key(words, &record.flow));
             }
@@ -399,7 +387,7 @@ impl Run {
         prop_assert_eq!(parked, stats.parked as usize);
         prop_assert_eq!(bound, stats.bound);
         if self.exact {
-            for slot in self.hw.forwarding() {
+            for slot in self.table.hw.forwarding() {
                 prop_assert!(self.table.get(slot).is_some_and(|record| record.bound));
             }
             prop_assert_eq!(stats.stray_mib, 0);
@@ -411,8 +399,7 @@ impl Run {
 
 fn run(steps: &[Step]) -> Result<(), TestCaseError> {
     let mut run = Run {
-        hw: Fake::with_parts(SLOTS, 2),
-        table: table_of_two(SLOTS / 2, SPARES),
+        table: new_table(SLOTS / 2, &TWO_PARTS, SPARES),
         known: HashMap::new(),
         told: HashMap::new(),
         told_stats: TableStats::default(),
@@ -423,7 +410,7 @@ fn run(steps: &[Step]) -> Result<(), TestCaseError> {
         run.listen()?;
         run.check()?;
     }
-    run.hw.dies_in = None;
+    run.table.hw.dies_in = None;
     run.flush(0)?;
     run.flush(1)?;
     run.listen()?;
@@ -431,10 +418,11 @@ fn run(steps: &[Step]) -> Result<(), TestCaseError> {
     prop_assert!(run.told.is_empty());
     prop_assert!(run.known.is_empty());
     if run.exact {
-        prop_assert!(run.hw.forwarding().is_empty());
-        prop_assert!(run.hw.mib.iter().all(|count| *count == Count::ZERO));
+        prop_assert!(run.table.hw.forwarding().is_empty());
+        prop_assert!(run.table.hw.mib.iter().all(|count| *count == Count::ZERO));
     }
     let left = run
+        .table
         .hw
         .words
         .iter()

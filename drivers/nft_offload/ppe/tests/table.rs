@@ -2,8 +2,6 @@
 
 //! The table, case by case.
 
-use std::vec::Vec;
-
 use super::{
     super::{
         caps::{
@@ -25,122 +23,83 @@ use super::{
             Format, //
         },
         reject::Reject,
+        spec::Spec,
         table::{
             index_len,
             spares,
-            Chip,
             Event,
             Owner,
             Record,
             Removal,
             Replaced,
             Stats,
-            Table,
             Unbound,
             EVICT_IDLE_MS, //
         }, //
     },
     flow,
     hw::{
-        Fake,
-        Op, //
+        new_table,
+        spec,
+        table_over,
+        Op,
+        TestTable, //
     },
     v4,
     CAPS,
     TWO_PARTS, //
 };
-
-pub type TestTable = Table<Vec<Record>, Vec<u16>>;
-
-pub fn new_table(slots: usize) -> TestTable {
-    // What was there before must not matter.
-    let records = vec![Record::EMPTY; slots];
-    Table::new(records, vec![0; index_len(slots)]).unwrap()
-}
-
-/// A table with room for flows without slot.
-pub fn table_with_spares(slots: usize, spares: usize) -> TestTable {
-    let records = vec![Record::EMPTY; slots + spares];
-    Table::with_spares(records, vec![0; index_len(slots)], slots, 1).unwrap()
-}
-
-/// The same of two parts.
-pub fn table_of_two(part: usize, spares: usize) -> TestTable {
-    let records = vec![Record::EMPTY; 2 * part + spares];
-    Table::with_spares(records, vec![0; index_len(2 * part)], part, 2).unwrap()
-}
+use std::{
+    boxed::Box,
+    vec::Vec, //
+};
 
 const SLOTS: usize = 64;
 const A: Owner = Owner(1);
 const B: Owner = Owner(2);
-const CHIP: Chip<'static> = Chip {
-    format: &NETSYS_V2,
-    caps: &CAPS,
-};
-
 /// The same chip without counters.
-const BLIND: Chip<'static> = Chip {
-    format: &NETSYS_V2,
-    caps: &Caps { mib: None, ..CAPS },
-};
+const BLIND: Caps = Caps { mib: None, ..CAPS };
 
 struct Bench {
-    hw: Fake,
     table: TestTable,
-    chip: Chip<'static>,
 }
 
 impl Bench {
     fn new() -> Self {
-        Self {
-            hw: Fake::new(SLOTS),
-            table: new_table(SLOTS),
-            chip: CHIP,
-        }
+        Self::of(&CAPS, 0)
     }
 
     fn with_spares(spares: usize) -> Self {
-        Self {
-            table: table_with_spares(SLOTS, spares),
-            ..Self::new()
-        }
+        Self::of(&CAPS, spares)
     }
 
-    /// With two parts of `SLOTS` slots each.
-    fn two(spares: usize) -> Self {
+    fn of(caps: &Caps, spares: usize) -> Self {
         Self {
-            hw: Fake::with_parts(2 * SLOTS, 2),
-            table: table_of_two(SLOTS, spares),
-            chip: TWO,
+            table: new_table(SLOTS, caps, spares),
         }
     }
 
     fn replace(&mut self, owner: Owner, cookie: u64, flow: &Flow) -> Result<Replaced, Reject> {
         let tag = cookie + 1000;
-        self.table
-            .replace(&mut self.hw, self.chip, owner, cookie, tag, flow)
+        self.table.replace(owner, cookie, tag, flow)
     }
 
     fn destroy(&mut self, owner: Owner, cookie: u64) -> Option<Record> {
-        self.table
-            .destroy(&mut self.hw, self.chip, owner, cookie)
-            .copied()
+        self.table.destroy(owner, cookie).copied()
     }
 
     fn stats(&mut self, owner: Owner, cookie: u64) -> Stats {
-        self.table
-            .stats(&mut self.hw, self.chip, owner, cookie)
-            .unwrap()
+        self.table.stats(owner, cookie).unwrap()
     }
 
     fn ops(&mut self) -> Vec<Op> {
-        core::mem::take(&mut self.hw.ops)
+        core::mem::take(&mut self.table.hw.ops)
     }
 
     /// What the table said since the last call: what happened, to which cookie, and what
     /// that had counted.
     fn events(&mut self) -> Vec<(Event, u64, Count)> {
-        let events = core::mem::take(&mut self.hw.events);
+        let events = core::mem::take(&mut self.table.host.events);
         let short = events
             .iter()
             .map(|(event, _, r)| (*event, r.cookie, r.total));
@@ -174,21 +133,17 @@ fn count(packets: u64) -> Count {
 
 #[test]
 fn storage_must_fit() {
-    let table = |slots, index| Table::new(vec![Record::EMPTY; slots], vec![0; index]);
+    let table = |slots, index| table_over(spec(slots, &CAPS), slots, index);
     assert!(table(16, 16).is_some());
     assert!(table(16, 32).is_none());
     assert!(table(0, 0).is_none());
     assert!(table(0, 1).is_none());
     assert!(table(12, 16).is_none());
     assert!(table(1 << 15, 1 << 15).is_some());
-    assert!(table(1 << 16, 1 << 16).is_none());
     assert_eq!(index_len(12), 16);
     assert_eq!(index_len(usize::MAX), 0);
 
-    let table = |records, slots| {
-        let index = vec![0; index_len(slots)];
-        Table::with_spares(vec![Record::EMPTY; records], index, slots, 1)
-    };
+    let table = |records, slots| table_over(spec(slots, &CAPS), records, index_len(slots));
     assert_eq!(table(18, 16).unwrap().capacity(), 16);
     assert!(table(15, 16).is_none());
     assert!(table(18, 12).is_none());
@@ -197,27 +152,18 @@ fn storage_must_fit() {
     assert!(table((1 << 14) + spares(1 << 14), 1 << 14).is_some());
     assert_eq!(spares(1 << 14), 2048);
 
-    let table = |records, part, parts| {
-        let index = vec![0; index_len(part * parts)];
-        Table::with_spares(vec![Record::EMPTY; records], index, part, parts)
+    let table = |records, entries, apart| {
+        let spec = spec(entries, &Caps { apart, ..CAPS });
+        table_over(spec, records, index_len(spec.slots()))
     };
-    let three = table(3 * (1 << 14) + spares(3 << 14), 1 << 14, 3);
-    assert_eq!(three.unwrap().capacity(), 49152);
-    assert!(table(65535, 1 << 14, 4).is_none());
-    assert!(table(48, 16, 3).is_some());
-    assert!(table(47, 16, 3).is_none());
-    assert!(table(48, 24, 2).is_none());
-    assert!(table(16, 16, 0).is_none());
-    assert!(table(16, usize::MAX / 2 + 1, 0).is_none());
-    let index = vec![0; 64];
-    assert!(Table::with_spares(vec![Record::EMPTY; 48], index, 16, usize::MAX).is_none());
+    let [two, three] = [&[PsePort(2)][..], &[PsePort(2), PsePort(15)]];
+    let large = table(3 * (1 << 14) + spares(3 << 14), 1 << 14, three);
+    assert_eq!(large.unwrap().capacity(), 49152);
+    assert!(table(65535, 1 << 15, two).is_none());
+    assert!(table(48, 16, three).is_some());
+    assert!(table(47, 16, three).is_none());
+    assert!(table(48, 24, two).is_none());
 }
-
-/// A chip with two PPEs, of which the second one has the frames of [`APART`].
-const TWO: Chip<'static> = Chip {
-    format: &NETSYS_V2,
-    caps: &TWO_PARTS,
-};
 
 /// The flow as it arrives at `port`.
 fn from(port: u8, flow: &Flow) -> Flow {
@@ -238,7 +184,7 @@ fn a_port_has_its_part() {
     let parts = [1, 2, 5, 15].map(|port| three.part(PsePort(port)));
     assert_eq!((three.parts(), parts), (3, [0, 1, 0, 2]));
 
-    let mut b = Bench::two(0);
+    let mut b = Bench::of(&TWO_PARTS, 0);
     let part = SLOTS as u16;
     let flows = b.bucket(5);
     let [first, second] = [1, 2].map(|port| move |f: &Flow| from(port, f));
@@ -251,27 +197,27 @@ fn a_port_has_its_part() {
         assert_eq!(b.replace(A, cookie, &second(f)), Ok(Replaced::Bound));
         let slot = b.table.find(A, cookie).unwrap();
         assert_eq!(slot, b.table.find(A, cookie - 10).unwrap() + part);
-        assert_eq!(b.table.slot_of_key(TWO, &second(f)), Some(slot));
-        assert_eq!(b.hw.frame(&second(f), 100), Some(slot));
+        assert_eq!(b.table.slot_of_key(&second(f)), Some(slot));
+        assert_eq!(b.table.hw.frame(&second(f), 100), Some(slot));
     }
     assert_eq!(b.replace(A, 4, &first(&flows[4])), Err(Reject::BucketFull));
     assert_eq!(b.replace(A, 4, &second(&flows[4])), Err(Reject::BucketFull));
     assert_eq!(b.replace(B, 0, &second(&flows[0])), Err(Reject::KeyInUse));
 
     // Both leave with the opposite direction of whichever it was, and only they.
-    b.table.refuse(&mut b.hw, TWO, A, &flows[0].key());
+    b.table.refuse(A, &flows[0].key());
     for f in [first(&flows[0]), second(&flows[0])] {
-        assert_eq!(b.hw.frame(&f, 100), None);
+        assert_eq!(b.table.hw.frame(&f, 100), None);
     }
-    assert_eq!(b.hw.forwarding().len(), 6);
-    b.table.remove_where(&mut b.hw, TWO, |_| true, |_| ());
-    assert!(b.hw.forwarding().is_empty());
+    assert_eq!(b.table.hw.forwarding().len(), 6);
+    b.table.remove_where(|_| true, |_| ());
+    assert!(b.table.hw.forwarding().is_empty());
     assert_eq!(b.table.table_stats().stray_mib, 0);
 }
 
 #[test]
 fn a_flow_moves_to_the_part_of_its_new_port() {
-    let mut b = Bench::two(0);
+    let mut b = Bench::of(&TWO_PARTS, 0);
     let f = routed(0);
     for (n, port) in (0..).zip([1, 2, 1]) {
         let f = from(port, &f);
@@ -283,23 +229,14 @@ fn a_flow_moves_to_the_part_of_its_new_port() {
         assert_eq!(b.replace(A, 7, &f), Ok(replaced));
         let slot = b.table.find(A, 7).unwrap();
         assert_eq!(usize::from(slot) / SLOTS, usize::from(port) - 1);
-        assert_eq!(b.hw.forwarding(), [slot]);
-        assert_eq!(b.hw.frame(&f, 100), Some(slot));
-        assert_eq!(b.hw.frame(&from(3 - port, &f), 100), None);
+        assert_eq!(b.table.hw.forwarding(), [slot]);
+        assert_eq!(b.table.hw.frame(&f, 100), Some(slot));
+        assert_eq!(b.table.hw.frame(&from(3 - port, &f), 100), None);
     }
     assert_eq!(b.table.iter().count(), 1);
     assert_eq!(b.destroy(A, 7).unwrap().total, count(3));
-    assert_eq!(b.hw.forwarding(), []);
+    assert_eq!(b.table.hw.forwarding(), []);
     assert_eq!(b.table.table_stats().flows, 0);
-}
-
-#[test]
-fn more_parts_than_the_table_has() {
-    let mut b = Bench::with_spares(SLOTS);
-    b.chip = TWO;
-    let f = routed(0);
-    assert_eq!(b.replace(A, 1, &from(1, &f)), Ok(Replaced::Bound));
-    assert_eq!(b.replace(A, 2, &from(2, &f)), Err(Reject::BucketFull));
 }
 
 #[test]
@@ -309,7 +246,7 @@ fn a_flow_is_bound_and_removed() {
     assert_eq!(b.replace(A, 7, &f), Ok(Replaced::Bound));
     let slot = b.table.find(A, 7).unwrap();
     assert_eq!(b.ops(), [Op::ReadMib(slot), Op::Commit(slot)]);
-    assert_eq!(b.hw.look_up(&f), Some((slot, true)));
+    assert_eq!(b.table.hw.look_up(&f), Some((slot, true)));
     let record = b.table.get(slot).unwrap();
     assert_eq!((record.cookie, record.tag, record.owner), (7, 1007, A));
     assert!(record.bound);
@@ -317,7 +254,7 @@ fn a_flow_is_bound_and_removed() {
     assert_eq!(b.table.find(A, 8), None);
 
     for _ in 0..3 {
-        assert_eq!(b.hw.frame(&f, 100), Some(slot));
+        assert_eq!(b.table.hw.frame(&f, 100), Some(slot));
     }
     assert_eq!(b.destroy(B, 7), None);
     let removed = b.destroy(A, 7).unwrap();
@@ -331,7 +268,7 @@ fn a_flow_is_bound_and_removed() {
         (7, 1007, A, f)
     );
     assert_eq!((removed.unreported, removed.total), (count(3), count(3)));
-    assert_eq!(b.hw.frame(&f, 100), None);
+    assert_eq!(b.table.hw.frame(&f, 100), None);
     assert_eq!(b.destroy(A, 7), None);
     let stats = b.table.table_stats();
     assert_eq!((stats.flows, stats.bound, stats.high_water), (0, 0, 1));
@@ -343,7 +280,7 @@ fn offered_again_unchanged() {
     let mut b = Bench::new();
     let f = routed(0);
     b.replace(A, 7, &f).unwrap();
-    b.hw.frame(&f, 100);
+    b.table.hw.frame(&f, 100);
     b.ops();
     assert_eq!(b.replace(A, 7, &f), Ok(Replaced::Refreshed));
     assert_eq!(b.ops(), []);
@@ -358,7 +295,7 @@ fn offered_again_with_another_tag() {
     let f = routed(0);
     b.replace(A, 7, &f).unwrap();
     for tag in [5, 6] {
-        let replaced = b.table.replace(&mut b.hw, CHIP, A, 7, tag, &f);
+        let replaced = b.table.replace(A, 7, tag, &f);
         assert_eq!(replaced, Ok(Replaced::Refreshed));
     }
     assert_eq!(b.destroy(A, 7).unwrap().tag, 6);
@@ -382,7 +319,7 @@ fn a_flow_stays_in_its_slot_if_it_can() {
     b.replace(A, 1, &flows[1]).unwrap();
     let slot = b.table.find(A, 1).unwrap();
     b.destroy(A, 0).unwrap();
-    b.hw.age_out(slot);
+    b.table.hw.age_out(slot);
     assert_eq!(b.replace(A, 1, &flows[1]), Ok(Replaced::Rebound));
     assert_eq!(b.table.find(A, 1), Some(slot));
 }
@@ -393,11 +330,11 @@ fn offered_again_after_the_engine_let_go() {
     let f = routed(0);
     b.replace(A, 7, &f).unwrap();
     let slot = b.table.find(A, 7).unwrap();
-    b.hw.frame(&f, 100);
-    b.hw.age_out(slot);
-    b.hw.now_ms += 5_000;
+    b.table.hw.frame(&f, 100);
+    b.table.hw.age_out(slot);
+    b.table.host.wait(5_000);
     assert_eq!(b.replace(A, 7, &f), Ok(Replaced::Rebound));
-    assert!(b.hw.frame(&f, 100).is_some());
+    assert!(b.table.hw.frame(&f, 100).is_some());
     let stats = b.stats(A, 7);
     assert_eq!(stats.delta, count(2));
     assert!(stats.bound);
@@ -405,7 +342,7 @@ fn offered_again_after_the_engine_let_go() {
     assert_eq!((t.rebinds, t.aged_out, t.bound, t.stray_mib), (1, 1, 1, 0));
 
     // And once more, this time seen before.
-    b.hw.age_out(slot);
+    b.table.hw.age_out(slot);
     assert!(!b.stats(A, 7).bound);
     assert_eq!(b.table.table_stats().bound, 0);
     assert_eq!(b.replace(A, 7, &f), Ok(Replaced::Rebound));
@@ -419,7 +356,7 @@ fn offered_again_changed() {
     let f = routed(0);
     b.replace(A, 7, &f).unwrap();
     let slot = b.table.find(A, 7).unwrap();
-    b.hw.frame(&f, 100);
+    b.table.hw.frame(&f, 100);
     // Another neighbour: same key, same slot.
     let mut moved = f;
     moved.dmac[5] ^= 1;
@@ -438,10 +375,10 @@ fn offered_again_changed() {
     assert_eq!(b.replace(A, 7, &other), Ok(Replaced::Updated));
     let new = b.table.find(A, 7).unwrap();
     assert_ne!(new, slot);
-    assert_eq!(b.hw.frame(&f, 100), None);
-    assert_eq!(b.hw.frame(&moved, 100), None);
-    assert_eq!(b.hw.frame(&other, 100), Some(new));
-    assert_eq!(b.hw.forwarding(), [new]);
+    assert_eq!(b.table.hw.frame(&f, 100), None);
+    assert_eq!(b.table.hw.frame(&moved, 100), None);
+    assert_eq!(b.table.hw.frame(&other, 100), Some(new));
+    assert_eq!(b.table.hw.forwarding(), [new]);
     assert_eq!(b.destroy(A, 7).unwrap().total, count(2));
     assert_eq!(b.table.table_stats().updated, 2);
     assert_eq!(b.table.iter().count(), 0);
@@ -452,11 +389,11 @@ fn a_change_that_is_refused_takes_the_old_entry_out() {
     let mut b = Bench::new();
     let f = routed(0);
     b.replace(A, 7, &f).unwrap();
-    b.hw.frame(&f, 100);
+    b.table.hw.frame(&f, 100);
     let mut hairpin = f;
     hairpin.egress = hairpin.ingress;
     assert_eq!(b.replace(A, 7, &hairpin), Err(Reject::Hairpin));
-    assert_eq!(b.hw.forwarding(), []);
+    assert_eq!(b.table.hw.forwarding(), []);
     let stats = b.stats(A, 7);
     assert_eq!((stats.delta, stats.bound), (count(1), false));
     assert_eq!(b.table.table_stats().bound, 0);
@@ -479,7 +416,7 @@ fn a_full_bucket() {
     assert_eq!(b.table.table_stats().high_water, 4);
     // A full bucket is no obstacle for those that are in it.
     let slot = b.table.find(A, 0).unwrap();
-    b.hw.age_out(slot);
+    b.table.hw.age_out(slot);
     assert_eq!(b.replace(A, 0, &flows[0]), Ok(Replaced::Rebound));
     assert_eq!(b.table.find(A, 0), Some(slot));
 }
@@ -490,17 +427,17 @@ fn the_idlest_flow_makes_room() {
     let flows = b.bucket(7);
     for (cookie, f) in (0..).zip(&flows[..4]) {
         assert_eq!(b.replace(A, cookie, f), Ok(Replaced::Bound));
-        b.hw.now_ms += 100;
+        b.table.host.wait(100);
     }
     assert_eq!(b.table.table_stats().collisions, 3);
     // None is idle for long enough, the first one by 1 ms.
-    b.hw.now_ms += EVICT_IDLE_MS - 401;
+    b.table.host.wait(EVICT_IDLE_MS - 401);
     assert_eq!(b.replace(A, 4, &flows[4]), Err(Reject::BucketFull));
     assert_eq!(b.table.table_stats().evictions, 0);
-    b.hw.now_ms += 1;
+    b.table.host.wait(1);
     // It is in use again, so that the second one is idle for longest.
-    b.hw.frame(&flows[0], 100);
-    b.hw.now_ms += 100;
+    b.table.hw.frame(&flows[0], 100);
+    b.table.host.wait(100);
     let slot = b.table.find(A, 1).unwrap();
     b.ops();
     assert_eq!(b.replace(A, 4, &flows[4]), Ok(Replaced::Bound));
@@ -519,12 +456,12 @@ fn the_idlest_flow_makes_room() {
     let t = b.table.table_stats();
     assert_eq!((t.evictions, t.parked, t.flows, t.bound), (1, 1, 5, 4));
     assert_eq!((t.bucket_full, t.high_water, t.collisions), (1, 5, 4));
-    assert_eq!(b.hw.frame(&flows[1], 100), None);
-    assert_eq!(b.hw.frame(&flows[4], 100), Some(slot));
+    assert_eq!(b.table.hw.frame(&flows[1], 100), None);
+    assert_eq!(b.table.hw.frame(&flows[4], 100), Some(slot));
 
     // It is offered again: not before another one is idle.
     assert_eq!(b.replace(A, 1, &flows[1]), Err(Reject::BucketFull));
-    b.hw.now_ms += EVICT_IDLE_MS;
+    b.table.host.wait(EVICT_IDLE_MS);
     assert_eq!(b.replace(A, 1, &flows[1]), Ok(Replaced::Rebound));
     assert!(usize::from(b.table.find(A, 1).unwrap()) < SLOTS);
     let t = b.table.table_stats();
@@ -538,18 +475,18 @@ fn refusals_for_a_full_bucket_cost_little() {
     for (cookie, f) in (0..).zip(&flows[..4]) {
         b.replace(A, cookie, f).unwrap();
     }
-    b.hw.now_ms += EVICT_IDLE_MS - 1;
+    b.table.host.wait(EVICT_IDLE_MS - 1);
     b.ops();
     assert_eq!(b.replace(A, 4, &flows[4]), Err(Reject::BucketFull));
     assert_eq!(b.ops(), []);
     // As far as is known they are idle. They are looked at once, and were not.
-    b.hw.now_ms += 1;
+    b.table.host.wait(1);
     for f in &flows[..4] {
-        b.hw.frame(f, 100);
+        b.table.hw.frame(f, 100);
     }
     assert_eq!(b.replace(A, 4, &flows[4]), Err(Reject::BucketFull));
     assert_eq!(b.ops().len(), 4);
-    b.hw.now_ms += EVICT_IDLE_MS - 1001;
+    b.table.host.wait(EVICT_IDLE_MS - 1001);
     assert_eq!(b.replace(A, 4, &flows[4]), Err(Reject::BucketFull));
     assert_eq!(b.ops(), []);
 }
@@ -568,7 +505,7 @@ fn each_bind_and_each_end_is_told() {
     assert_eq!(b.events(), [bound(0)], "a refresh is none");
 
     // With all that was counted until then.
-    b.hw.frame(&flows[0], 100);
+    b.table.hw.frame(&flows[0], 100);
     let mut moved = flows[0];
     moved.dmac[5] ^= 1;
     b.replace(A, 0, &moved).unwrap();
@@ -579,15 +516,15 @@ fn each_bind_and_each_end_is_told() {
     // The engine lets it go: said when that is seen, and not again when it ends.
     let slot = b.table.find(A, 0).unwrap();
     let aged = (Event::Unbound(Unbound::Aged), 0, count(1));
-    b.hw.age_out(slot);
+    b.table.hw.age_out(slot);
     b.stats(A, 0);
     assert_eq!(b.events(), [aged]);
     b.replace(A, 0, &moved).unwrap();
     assert_eq!(b.events(), [(Bound(Replaced::Rebound), 0, count(1))]);
-    b.hw.age_out(slot);
+    b.table.hw.age_out(slot);
     b.replace(A, 0, &flows[0]).unwrap();
     assert_eq!(b.events(), [aged, updated]);
-    b.hw.age_out(slot);
+    b.table.hw.age_out(slot);
     b.stats(A, 0);
     b.destroy(A, 0);
     assert_eq!(b.events(), [aged]);
@@ -596,8 +533,8 @@ fn each_bind_and_each_end_is_told() {
         b.replace(A, cookie, f).unwrap();
         assert_eq!(b.events(), [bound(cookie)]);
     }
-    b.hw.frame(&flows[1], 100);
-    b.hw.now_ms += EVICT_IDLE_MS;
+    b.table.hw.frame(&flows[1], 100);
+    b.table.host.wait(EVICT_IDLE_MS);
     b.replace(A, 5, &flows[0]).unwrap();
     let evicted = (Event::Unbound(Unbound::Evicted), 1, count(1));
     assert_eq!(b.events(), [evicted, (Evicted, 1, count(1)), bound(5)]);
@@ -607,14 +544,13 @@ fn each_bind_and_each_end_is_told() {
     b.destroy(A, 2);
     let unbound = |why, cookie| (Event::Unbound(why), cookie, count(0));
     assert_eq!(b.events(), [unbound(Unbound::Ended, 2)]);
-    b.table.refuse(&mut b.hw, b.chip, A, &flows[3].key());
+    b.table.refuse(A, &flows[3].key());
     assert_eq!(b.events(), [unbound(Unbound::Refused, 3)]);
-    b.table
-        .remove_where(&mut b.hw, b.chip, |r| r.cookie < 5, |_| ());
+    b.table.remove_where(|r| r.cookie < 5, |_| ());
     assert_eq!(b.events(), [unbound(Unbound::Flushed, 4)]);
 
     // An engine that does not answer changes nothing of that.
-    b.hw.dies_in = Some(0);
+    b.table.hw.dies_in = Some(0);
     b.destroy(A, 5);
     assert_eq!(b.events(), [unbound(Unbound::Ended, 5)]);
 }
@@ -625,10 +561,10 @@ fn what_a_parked_flow_has_counted_is_kept() {
     let flows = b.bucket(6);
     for (cookie, f) in (0..).zip(&flows[..4]) {
         b.replace(A, cookie, f).unwrap();
-        b.hw.frame(f, 100);
+        b.table.hw.frame(f, 100);
     }
-    let used = b.hw.now_ms;
-    b.hw.now_ms += EVICT_IDLE_MS;
+    let used = b.table.hw.now_ms.get();
+    b.table.host.wait(EVICT_IDLE_MS);
     b.replace(A, 4, &flows[4]).unwrap();
     b.replace(A, 5, &flows[5]).unwrap();
     let parked: Vec<_> = (0..4)
@@ -656,7 +592,7 @@ fn what_a_parked_flow_has_counted_is_kept() {
         b.replace(A, first, &flows[first as usize]),
         Ok(Replaced::Rebound)
     );
-    b.hw.frame(&flows[first as usize], 100);
+    b.table.hw.frame(&flows[first as usize], 100);
     let removed = b.destroy(A, first).unwrap();
     assert_eq!((removed.unreported, removed.total), (count(1), count(2)));
     assert_eq!(b.table.table_stats().parked, 0);
@@ -664,16 +600,15 @@ fn what_a_parked_flow_has_counted_is_kept() {
 
 #[test]
 fn flows_let_go_make_room_first() {
-    for chip in [CHIP, BLIND] {
-        let mut b = Bench::with_spares(2);
-        b.chip = chip;
+    for caps in [CAPS, BLIND] {
+        let mut b = Bench::of(&caps, 2);
         let flows = b.bucket(5);
         for (cookie, f) in (0..).zip(&flows[..4]) {
             b.replace(A, cookie, f).unwrap();
-            b.hw.now_ms += 100;
+            b.table.host.wait(100);
         }
         let slot = b.table.find(A, 2).unwrap();
-        b.hw.age_out(slot);
+        b.table.hw.age_out(slot);
         assert_eq!(b.replace(A, 4, &flows[4]), Ok(Replaced::Bound));
         assert_eq!(b.table.find(A, 4), Some(slot));
         let t = b.table.table_stats();
@@ -689,7 +624,7 @@ fn parked_flows_are_few_and_can_come_back() {
     for (cookie, f) in (0..).zip(&flows[..4]) {
         b.replace(A, cookie, f).unwrap();
     }
-    b.hw.now_ms += 2 * EVICT_IDLE_MS;
+    b.table.host.wait(2 * EVICT_IDLE_MS);
     assert_eq!(b.replace(A, 4, &flows[4]), Ok(Replaced::Bound));
     // The last place is for one that comes back.
     assert_eq!(b.replace(A, 5, &flows[5]), Err(Reject::BucketFull));
@@ -706,8 +641,7 @@ fn parked_flows_are_few_and_can_come_back() {
         assert!(b.table.find(A, cookie).is_some());
     }
     let mut removed = 0;
-    b.table
-        .remove_where(&mut b.hw, CHIP, |_| true, |_| removed += 1);
+    b.table.remove_where(|_| true, |_| removed += 1);
     assert_eq!((removed, b.table.iter().count()), (5, 0));
     let t = b.table.table_stats();
     assert_eq!((t.parked, t.flows, t.bound), (0, 0, 0));
@@ -720,15 +654,14 @@ fn removing_parked_flows_leaves_the_engine_alone() {
     for (cookie, f) in (0..).zip(&flows[..4]) {
         b.replace(B, cookie, f).unwrap();
     }
-    b.hw.now_ms += EVICT_IDLE_MS;
+    b.table.host.wait(EVICT_IDLE_MS);
     b.replace(A, 4, &flows[4]).unwrap();
     b.ops();
     let parked = |table: &TestTable, c| usize::from(table.find(B, c).unwrap()) >= SLOTS;
     let cookie = (0..4).find(|c| parked(&b.table, *c)).unwrap();
     let mut removed = Vec::new();
     let pred = |r: &Record| r.cookie == cookie;
-    b.table
-        .remove_where(&mut b.hw, CHIP, pred, |r| removed.push(r.cookie));
+    b.table.remove_where(pred, |r| removed.push(r.cookie));
     assert_eq!(removed, [cookie]);
     assert_eq!(b.ops(), []);
 }
@@ -741,23 +674,23 @@ fn an_engine_that_fails_while_room_is_made() {
         for (cookie, f) in (0..).zip(&flows[..4]) {
             b.replace(A, cookie, f).unwrap();
         }
-        b.hw.now_ms += EVICT_IDLE_MS;
-        b.hw.dies_in = Some(dies_in);
+        b.table.host.wait(EVICT_IDLE_MS);
+        b.table.hw.dies_in = Some(dies_in);
         let answer = b.replace(A, 4, &flows[4]);
-        b.hw.dies_in = None;
+        b.table.hw.dies_in = None;
         // Known flows stay known, and what is called bound is.
         for (cookie, f) in (0..).zip(&flows[..4]) {
             let at = b.table.find(A, cookie).unwrap();
             let bound = b.table.get(at).unwrap().bound;
             assert_eq!(b.table.get(at).unwrap().flow, *f);
-            assert!(!bound || NETSYS_V2.is_bound(b.hw.words[usize::from(at)][0]));
+            assert!(!bound || NETSYS_V2.is_bound(b.table.hw.words[usize::from(at)][0]));
         }
         if answer.is_err() {
             assert_eq!(answer, Err(Reject::EngineDead));
             assert_eq!(b.table.find(A, 4), None);
             assert_eq!(b.replace(A, 4, &flows[4]), Ok(Replaced::Bound));
         }
-        assert!(b.hw.frame(&flows[4], 100).is_some());
+        assert!(b.table.hw.frame(&flows[4], 100).is_some());
     }
 }
 
@@ -771,7 +704,7 @@ fn the_opposite_of_a_refused_flow() {
         ..f
     };
     // Refused before it is offered.
-    b.table.refuse(&mut b.hw, CHIP, A, &f.key());
+    b.table.refuse(A, &f.key());
     assert_eq!(b.ops(), []);
     assert_eq!(b.replace(A, 1, &f), Err(Reject::Vlan8021ad));
     assert_eq!(b.replace(A, 1, &f), Err(Reject::Vlan8021ad));
@@ -785,11 +718,11 @@ fn the_opposite_of_a_refused_flow() {
     assert_eq!(b.replace(A, 1, &f), Ok(Replaced::Bound));
 
     // Refused when it is bound.
-    b.hw.frame(&f, 100);
-    b.table.refuse(&mut b.hw, CHIP, B, &f.key());
-    assert!(b.hw.frame(&f, 100).is_some());
-    b.table.refuse(&mut b.hw, CHIP, A, &f.key());
-    assert_eq!(b.hw.frame(&f, 100), None);
+    b.table.hw.frame(&f, 100);
+    b.table.refuse(B, &f.key());
+    assert!(b.table.hw.frame(&f, 100).is_some());
+    b.table.refuse(A, &f.key());
+    assert_eq!(b.table.hw.frame(&f, 100), None);
     assert_eq!(b.replace(A, 1, &f), Err(Reject::Vlan8021ad));
     let stats = b.stats(A, 1);
     assert_eq!((stats.delta, stats.bound), (count(2), false));
@@ -797,7 +730,7 @@ fn the_opposite_of_a_refused_flow() {
 
     // Forgotten when there are too many, never mistaken.
     for n in 0..200 {
-        b.table.refuse(&mut b.hw, CHIP, A, &routed(1000 + n).key());
+        b.table.refuse(A, &routed(1000 + n).key());
     }
     let refused = |b: &mut Bench, n| b.replace(A, 9, &routed(n)) == Err(Reject::Vlan8021ad);
     // Number 0 is still refused unless one of these took its place.
@@ -807,15 +740,17 @@ fn the_opposite_of_a_refused_flow() {
 
 #[test]
 fn slots_that_cannot_be_used() {
-    let mut b = Bench::new();
-    let chip = Chip {
+    let spec = Box::leak(Box::new(Spec {
         format: &NETSYS_V1_BOUNDARY,
-        caps: &CAPS,
+        ..*spec(SLOTS, &CAPS)
+    }));
+    let mut b = Bench {
+        table: table_over(spec, SLOTS, SLOTS).unwrap(),
     };
     let mut bound = Vec::new();
     for n in 0..2000 {
         let f = routed(n);
-        let answer = b.table.replace(&mut b.hw, chip, A, n.into(), 0, &f);
+        let answer = b.table.replace(A, n.into(), 0, &f);
         if answer.is_ok() {
             bound.push(b.table.find(A, n.into()).unwrap());
         } else {
@@ -862,25 +797,25 @@ fn the_limit() {
 fn learned_entries_are_taken_over() {
     let mut b = Bench::new();
     let flows = b.bucket(3);
-    b.hw.learn(&flows[0]).unwrap();
-    let learned = b.hw.learn(&flows[1]).unwrap();
+    b.table.hw.learn(&flows[0]).unwrap();
+    let learned = b.table.hw.learn(&flows[1]).unwrap();
     assert_eq!(b.replace(A, 1, &flows[1]), Ok(Replaced::Bound));
     assert_eq!(b.table.find(A, 1), Some(learned));
-    assert_eq!(b.hw.frame(&flows[1], 100), Some(learned));
+    assert_eq!(b.table.hw.frame(&flows[1], 100), Some(learned));
     // One that is not ours gives way.
     assert_eq!(b.replace(A, 2, &flows[2]), Ok(Replaced::Bound));
-    assert!(b.hw.frame(&flows[2], 100).is_some());
+    assert!(b.table.hw.frame(&flows[2], 100).is_some());
 
     // The engine lets go and learns again further in front.
     let slot = b.table.find(A, 1).unwrap();
     let front = b.table.find(A, 2).unwrap();
     assert!(front < slot);
     b.destroy(A, 2).unwrap();
-    b.hw.age_out(slot);
-    assert_eq!(b.hw.learn(&flows[1]), Some(front));
+    b.table.hw.age_out(slot);
+    assert_eq!(b.table.hw.learn(&flows[1]), Some(front));
     assert_eq!(b.replace(A, 1, &flows[1]), Ok(Replaced::Rebound));
     assert_eq!(b.table.find(A, 1), Some(front));
-    assert_eq!(b.hw.frame(&flows[1], 100), Some(front));
+    assert_eq!(b.table.hw.frame(&flows[1], 100), Some(front));
     assert_eq!(b.destroy(A, 1).unwrap().total, count(2));
 }
 
@@ -889,7 +824,7 @@ fn stray_counts_are_nobodys() {
     let mut b = Bench::new();
     let f = routed(0);
     let slot = NETSYS_V2.bucket(&f, SLOTS as u32);
-    b.hw.mib[usize::from(slot)] = count(9);
+    b.table.hw.mib[usize::from(slot)] = count(9);
     b.replace(A, 1, &f).unwrap();
     assert_eq!(b.table.find(A, 1), Some(slot));
     assert_eq!(b.stats(A, 1).delta, Count::ZERO);
@@ -904,7 +839,7 @@ fn counters_that_are_zero_are_not_read() {
     b.replace(A, 1, &f).unwrap();
     let slot = b.table.find(A, 1).unwrap();
     assert_eq!(b.ops(), [Op::ReadMib(slot), Op::Commit(slot)]);
-    b.hw.frame(&f, 100);
+    b.table.hw.frame(&f, 100);
     assert_eq!(b.destroy(A, 1).unwrap().total, count(1));
     assert_eq!(
         b.ops(),
@@ -924,13 +859,14 @@ fn counts_after_a_failure_are_nobodys() {
         let mut b = Bench::new();
         b.replace(A, 1, &f).unwrap();
         let slot = b.table.find(A, 1).unwrap();
-        b.hw.frame(&f, 100);
-        b.hw.dies_in = Some(fails);
-        b.hw.recovers = true;
+        b.table.hw.frame(&f, 100);
+        b.table.hw.dies_in = Some(fails);
+        b.table.hw.recovers = true;
         b.destroy(A, 1).unwrap();
-        assert_eq!(b.hw.dies_in, None);
+        assert_eq!(b.table.hw.dies_in, None);
         // As long as its cache was not cleared the engine goes on.
-        while b.hw.frame(&f, 100).is_some() && b.hw.mib[usize::from(slot)].packets < 5 {}
+        while b.table.hw.frame(&f, 100).is_some() && b.table.hw.mib[usize::from(slot)].packets < 5 {
+        }
         b.replace(A, 2, &f).unwrap();
         assert_eq!(b.table.find(A, 2), Some(slot));
         assert_eq!(b.stats(A, 2).delta, Count::ZERO);
@@ -941,9 +877,9 @@ fn counts_after_a_failure_are_nobodys() {
     let slot = b.table.find(A, 1).unwrap();
     b.destroy(A, 1).unwrap();
     // The entry is written, and read into the cache, but that is not cleared.
-    b.hw.mib[usize::from(slot)] = count(3);
-    b.hw.dies_in = Some(u32::from(CHIP.format.ways()) + 1);
-    b.hw.recovers = true;
+    b.table.hw.mib[usize::from(slot)] = count(3);
+    b.table.hw.dies_in = Some(u32::from(NETSYS_V2.ways()) + 1);
+    b.table.hw.recovers = true;
     assert_eq!(b.replace(A, 2, &f), Err(Reject::EngineDead));
     b.replace(A, 2, &f).unwrap();
     assert_eq!(b.stats(A, 2).delta, Count::ZERO);
@@ -955,47 +891,46 @@ fn each_packet_is_reported_once() {
     let f = routed(0);
     b.replace(A, 1, &f).unwrap();
     let slot = b.table.find(A, 1).unwrap();
-    b.hw.frame(&f, 100);
-    b.hw.frame(&f, 100);
+    b.table.hw.frame(&f, 100);
+    b.table.hw.frame(&f, 100);
     assert_eq!(b.stats(A, 1).delta, count(2));
     assert_eq!(b.stats(A, 1).delta, Count::ZERO);
-    b.hw.frame(&f, 100);
+    b.table.hw.frame(&f, 100);
     for _ in 0..2 {
-        let record = b.table.harvest(&mut b.hw, CHIP, slot).unwrap();
+        let record = b.table.harvest(slot).unwrap();
         assert_eq!((record.unreported, record.total), (count(1), count(3)));
     }
-    b.hw.frame(&f, 100);
+    b.table.hw.frame(&f, 100);
     assert_eq!(b.stats(A, 1).delta, count(2));
-    b.hw.frame(&f, 100);
+    b.table.hw.frame(&f, 100);
     let removed = b.destroy(A, 1).unwrap();
     assert_eq!((removed.unreported, removed.total), (count(1), count(5)));
-    assert!(b.table.harvest(&mut b.hw, CHIP, slot).is_none());
-    let none = b.table.stats(&mut b.hw, CHIP, A, 1);
+    assert!(b.table.harvest(slot).is_none());
+    let none = b.table.stats(A, 1);
     assert!(none.is_none());
 }
 
 #[test]
 fn a_chip_that_counts_layer_3() {
-    static LAYER3: Caps = Caps {
+    let caps = Caps {
         mib: Some(MibUnit::Layer3),
         ..CAPS
     };
-    let mut b = Bench::new();
-    b.chip.caps = &LAYER3;
+    let mut b = Bench::of(&caps, 0);
     let f = routed(0);
     b.replace(A, 1, &f).unwrap();
-    b.hw.frame(&f, 100);
+    b.table.hw.frame(&f, 100);
     assert_eq!(b.stats(A, 1).delta.bytes, 100);
 }
 
 #[test]
 fn last_used_when_never_hit() {
     let mut b = Bench::new();
-    let bound_at = b.hw.now_ms;
+    let bound_at = b.table.hw.now_ms.get();
     b.replace(A, 1, &routed(0)).unwrap();
     // Through a whole round of the timestamp and more.
     for _ in 0..300 {
-        b.hw.now_ms += 1_000;
+        b.table.host.wait(1_000);
         assert_eq!(b.stats(A, 1).last_used_ms, bound_at);
     }
 }
@@ -1006,34 +941,33 @@ fn last_used_when_hit() {
         0, 243_000, 250_000, 255_999, 65_525_000, 65_535_000, 65_536_000,
     ] {
         let mut b = Bench::new();
-        b.hw.now_ms = start;
+        b.table.hw.now_ms.set(start);
         let f = routed(0);
         b.replace(A, 1, &f).unwrap();
-        b.hw.now_ms += 10_000;
-        b.hw.frame(&f, 100);
-        b.hw.now_ms += 3_000;
+        b.table.host.wait(10_000);
+        b.table.hw.frame(&f, 100);
+        b.table.host.wait(3_000);
         assert_eq!(b.stats(A, 1).last_used_ms, start + 10_000);
-        b.hw.now_ms += 1_000;
+        b.table.host.wait(1_000);
         assert_eq!(b.stats(A, 1).last_used_ms, start + 10_000);
         // Idle for a round of the timestamp.
-        b.hw.now_ms += 255_000;
+        b.table.host.wait(255_000);
         assert_eq!(b.stats(A, 1).last_used_ms, start + 10_000);
     }
 }
 
 #[test]
 fn last_used_is_not_before_the_last_look() {
-    for chip in [CHIP, BLIND] {
-        let mut b = Bench::new();
-        b.chip = chip;
+    for caps in [CAPS, BLIND] {
+        let mut b = Bench::of(&caps, 0);
         let f = routed(0);
         b.replace(A, 1, &f).unwrap();
-        b.hw.now_ms += 10_400;
-        let looked = b.hw.now_ms;
+        b.table.host.wait(10_400);
+        let looked = b.table.hw.now_ms.get();
         b.stats(A, 1);
-        b.hw.now_ms += 500;
-        b.hw.frame(&f, 100);
-        b.hw.now_ms += 300;
+        b.table.host.wait(500);
+        b.table.hw.frame(&f, 100);
+        b.table.host.wait(300);
         // One tick ago, by which the clock is too coarse.
         assert_eq!(b.stats(A, 1).last_used_ms, looked);
     }
@@ -1045,20 +979,20 @@ fn last_used_when_let_go() {
     let f = routed(0);
     b.replace(A, 1, &f).unwrap();
     let slot = b.table.find(A, 1).unwrap();
-    b.hw.now_ms += 5_000;
-    let looked = b.hw.now_ms;
+    b.table.host.wait(5_000);
+    let looked = b.table.hw.now_ms.get();
     b.stats(A, 1);
-    b.hw.now_ms += 1_000;
-    b.hw.frame(&f, 100);
-    b.hw.now_ms += 12_000;
-    b.hw.age_out(slot);
+    b.table.host.wait(1_000);
+    b.table.hw.frame(&f, 100);
+    b.table.host.wait(12_000);
+    b.table.hw.age_out(slot);
     let stats = b.stats(A, 1);
     assert_eq!(
         (stats.delta, stats.last_used_ms, stats.bound),
         (count(1), looked, false)
     );
     // Nothing new after that.
-    b.hw.now_ms += 1_000;
+    b.table.host.wait(1_000);
     assert_eq!(b.stats(A, 1).last_used_ms, looked);
 }
 
@@ -1068,12 +1002,12 @@ fn last_used_survives_a_look_for_debugging() {
     let f = routed(0);
     b.replace(A, 1, &f).unwrap();
     let slot = b.table.find(A, 1).unwrap();
-    b.hw.now_ms += 7_000;
-    let hit = b.hw.now_ms;
-    b.hw.frame(&f, 100);
-    b.hw.now_ms += 1_000;
-    b.table.harvest(&mut b.hw, CHIP, slot);
-    b.hw.now_ms += 1_000;
+    b.table.host.wait(7_000);
+    let hit = b.table.hw.now_ms.get();
+    b.table.hw.frame(&f, 100);
+    b.table.host.wait(1_000);
+    b.table.harvest(slot);
+    b.table.host.wait(1_000);
     assert_eq!(b.stats(A, 1).last_used_ms, hit);
 }
 
@@ -1083,37 +1017,36 @@ fn last_used_is_new_with_a_new_bind() {
     let f = routed(0);
     b.replace(A, 1, &f).unwrap();
     let slot = b.table.find(A, 1).unwrap();
-    b.hw.age_out(slot);
-    b.hw.now_ms += 50_000;
+    b.table.hw.age_out(slot);
+    b.table.host.wait(50_000);
     b.replace(A, 1, &f).unwrap();
-    b.hw.now_ms += 1_000;
-    assert_eq!(b.stats(A, 1).last_used_ms, b.hw.now_ms - 1_000);
+    b.table.host.wait(1_000);
+    assert_eq!(b.stats(A, 1).last_used_ms, b.table.hw.now_ms.get() - 1_000);
 }
 
 #[test]
 fn last_used_without_counters() {
-    let mut b = Bench::new();
-    b.chip = BLIND;
+    let mut b = Bench::of(&BLIND, 0);
     let f = routed(0);
-    let bound_at = b.hw.now_ms;
+    let bound_at = b.table.hw.now_ms.get();
     b.replace(A, 1, &f).unwrap();
     let slot = b.table.find(A, 1).unwrap();
-    b.hw.now_ms += 4_000;
+    b.table.host.wait(4_000);
     assert_eq!(b.stats(A, 1).last_used_ms, bound_at);
-    let hit = b.hw.now_ms;
-    b.hw.frame(&f, 100);
-    b.hw.now_ms += 2_000;
+    let hit = b.table.hw.now_ms.get();
+    b.table.hw.frame(&f, 100);
+    b.table.host.wait(2_000);
     let stats = b.stats(A, 1);
     assert_eq!((stats.last_used_ms, stats.delta), (hit, Count::ZERO));
     for _ in 0..300 {
-        b.hw.now_ms += 1_000;
+        b.table.host.wait(1_000);
         assert_eq!(b.stats(A, 1).last_used_ms, hit);
     }
-    b.hw.age_out(slot);
+    b.table.hw.age_out(slot);
     let stats = b.stats(A, 1);
     assert_eq!((stats.last_used_ms, stats.bound), (hit, false));
     b.destroy(A, 1).unwrap();
-    assert!(!b.hw.ops.iter().any(|op| matches!(op, Op::ReadMib(_))));
+    assert!(!b.table.hw.ops.iter().any(|op| matches!(op, Op::ReadMib(_))));
 }
 
 #[test]
@@ -1122,16 +1055,15 @@ fn an_owner_is_flushed() {
     for n in 0..10 {
         let owner = if n % 2 == 0 { A } else { B };
         b.replace(owner, n.into(), &routed(n)).unwrap();
-        assert!(b.hw.frame(&routed(n), 100).is_some());
+        assert!(b.table.hw.frame(&routed(n), 100).is_some());
     }
     b.ops();
     let mut removed = Vec::new();
-    b.table
-        .remove_where(&mut b.hw, CHIP, |r| r.owner == A, |r| removed.push(*r));
+    b.table.remove_where(|r| r.owner == A, |r| removed.push(*r));
     assert_eq!(removed.len(), 5);
     for r in removed {
         assert_eq!((r.owner, r.total, r.tag), (A, count(1), r.cookie + 1000));
-        assert_eq!(b.hw.frame(&r.flow, 100), None);
+        assert_eq!(b.table.hw.frame(&r.flow, 100), None);
         assert_eq!(b.table.find(A, r.cookie), None);
     }
     let ops = b.ops();
@@ -1143,17 +1075,13 @@ fn an_owner_is_flushed() {
         .iter()
         .all(|op| matches!(op, Op::ReadMib(_))));
     for n in [1, 3, 5, 7, 9] {
-        assert!(b.hw.frame(&routed(n), 100).is_some());
+        assert!(b.table.hw.frame(&routed(n), 100).is_some());
         assert!(b.table.find(B, n.into()).is_some());
     }
     assert_eq!(b.table.iter().count(), 5);
     b.ops();
-    b.table.remove_where(
-        &mut b.hw,
-        CHIP,
-        |r| r.owner == A,
-        |_| panic!("none is left"),
-    );
+    b.table
+        .remove_where(|r| r.owner == A, |_| panic!("none is left"));
     assert_eq!(b.ops(), []);
     // Empty slots are not asked about.
     let mut asked = 0;
@@ -1161,7 +1089,7 @@ fn an_owner_is_flushed() {
         asked += 1;
         true
     };
-    b.table.remove_where(&mut b.hw, CHIP, all, |_| ());
+    b.table.remove_where(all, |_| ());
     assert_eq!(asked, 5);
 }
 
@@ -1189,8 +1117,7 @@ fn a_connection_goes_with_both_directions() {
         }
         let mut removed = Vec::new();
         let pred = |r: &Record| matches!(r.cookie, 1 | 103 | 5);
-        b.table
-            .remove(&mut b.hw, CHIP, removal, pred, |r| removed.push(r.cookie));
+        b.table.remove(removal, pred, |r| removed.push(r.cookie));
         removed.sort_unstable();
         if whole {
             assert_eq!(removed, [1, 3, 5, 101, 103]);
@@ -1198,10 +1125,11 @@ fn a_connection_goes_with_both_directions() {
             assert_eq!(removed, [1, 5, 103]);
         }
         assert!(b.table.find(B, 105).is_some());
-        for (_, record) in b.table.iter() {
-            assert!(b.hw.frame(&record.flow, 100).is_some());
+        let left: Vec<_> = b.table.iter().map(|(_, record)| record.flow).collect();
+        for flow in left {
+            assert!(b.table.hw.frame(&flow, 100).is_some());
         }
-        assert_eq!(b.hw.forwarding().len(), 12 - removed.len());
+        assert_eq!(b.table.hw.forwarding().len(), 12 - removed.len());
     }
 }
 
@@ -1212,10 +1140,9 @@ fn a_dead_engine_keeps_nothing() {
         for n in 0..4 {
             b.replace(A, n.into(), &routed(n)).unwrap();
         }
-        b.hw.dies_in = Some(dies_in);
+        b.table.hw.dies_in = Some(dies_in);
         let mut removed = 0;
-        b.table
-            .remove_where(&mut b.hw, CHIP, |_| true, |_| removed += 1);
+        b.table.remove_where(|_| true, |_| removed += 1);
         assert_eq!(removed, 4);
         assert_eq!(b.table.iter().count(), 0);
         let t = b.table.table_stats();
@@ -1224,7 +1151,7 @@ fn a_dead_engine_keeps_nothing() {
     }
     let mut b = Bench::new();
     b.replace(A, 1, &routed(0)).unwrap();
-    b.hw.dies_in = Some(0);
+    b.table.hw.dies_in = Some(0);
     let stats = b.stats(A, 1);
     assert!(!stats.bound);
     assert!(b.destroy(A, 1).is_some());
@@ -1235,18 +1162,18 @@ fn a_dead_engine_keeps_nothing() {
 fn a_bind_that_fails_leaves_nothing() {
     for dies_in in 0..7 {
         let mut b = Bench::new();
-        b.hw.dies_in = Some(dies_in);
+        b.table.hw.dies_in = Some(dies_in);
         assert_eq!(b.replace(A, 1, &routed(0)), Err(Reject::EngineDead));
         assert_eq!(b.table.iter().count(), 0);
         assert_eq!(b.table.table_stats().flows, 0);
         assert!(b.table.table_stats().hw_errors > 0);
         assert_eq!(b.table.find(A, 1), None);
         // If only the one access failed, what was written is taken back.
-        b.hw.dies_in = None;
+        b.table.hw.dies_in = None;
         assert_eq!(b.replace(A, 1, &routed(0)), Ok(Replaced::Bound));
     }
     let mut b = Bench::new();
-    b.hw.dies_in = Some(7);
+    b.table.hw.dies_in = Some(7);
     assert_eq!(b.replace(A, 1, &routed(0)), Ok(Replaced::Bound));
 }
 
@@ -1254,10 +1181,10 @@ fn a_bind_that_fails_leaves_nothing() {
 fn a_bind_that_fails_is_taken_back() {
     for dies_in in 0..7 {
         let mut b = Bench::new();
-        b.hw.dies_in = Some(dies_in);
-        b.hw.recovers = true;
+        b.table.hw.dies_in = Some(dies_in);
+        b.table.hw.recovers = true;
         assert_eq!(b.replace(A, 1, &routed(0)), Err(Reject::EngineDead));
-        assert_eq!(b.hw.forwarding(), []);
+        assert_eq!(b.table.hw.forwarding(), []);
     }
 }
 
@@ -1265,8 +1192,7 @@ fn a_bind_that_fails_is_taken_back() {
 fn a_whole_table() {
     // Not only small ones: all slots, every chain.
     let slots = 1 << 12;
-    let mut hw = Fake::new(slots);
-    let mut table = new_table(slots);
+    let mut table = new_table(slots, &CAPS, 0);
     let mut bound = Vec::new();
     let mut random = 1_u64;
     for n in 0..0x4000_u64 {
@@ -1279,11 +1205,11 @@ fn a_whole_table() {
         }
         f.new = f.tuple;
         let cookie = 0xffff_8880_0000_0000 + 0x140 * n;
-        match table.replace(&mut hw, CHIP, A, cookie, 0, &f) {
+        match table.replace(A, cookie, 0, &f) {
             Ok(Replaced::Bound) => bound.push(cookie),
             other => assert_eq!(other, Err(Reject::BucketFull)),
         }
-        hw.ops.clear();
+        table.hw.ops.clear();
     }
     assert_eq!(table.table_stats().flows as usize, bound.len());
     assert!(bound.len() > slots * 9 / 10, "{}", bound.len());
@@ -1292,8 +1218,8 @@ fn a_whole_table() {
         assert_eq!(table.get(slot).unwrap().cookie, *cookie);
     }
     for cookie in bound {
-        assert!(table.destroy(&mut hw, CHIP, A, cookie).is_some());
+        assert!(table.destroy(A, cookie).is_some());
     }
     assert_eq!(table.iter().count(), 0);
-    assert!(hw.forwarding().is_empty());
+    assert!(table.hw.forwarding().is_empty());
 }
