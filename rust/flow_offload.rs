@@ -116,6 +116,13 @@ pub struct FlowTable(kernel::types::Opaque<bindings::nf_flowtable>);
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub struct FlowTableId(usize);
 
+impl FlowTableId {
+    /// The id as a number, to be stored where this type is not known.
+    pub fn to_usize(self) -> usize {
+        self.0
+    }
+}
+
 impl FlowTable {
     /// # Safety
     ///

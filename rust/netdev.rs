@@ -65,6 +65,16 @@ impl NetId {
         Self(net as usize)
     }
 
+    /// The id as a number, to be stored where this type is not known.
+    pub fn to_usize(self) -> usize {
+        self.0
+    }
+
+    /// The id with this number.
+    pub fn from_usize(id: usize) -> Self {
+        Self(id)
+    }
+
     /// The namespace, unless it is gone.
     pub fn get(self) -> Option<NetRef> {
         // SAFETY: The address is only compared with those of namespaces.
@@ -183,13 +193,6 @@ impl Name {
     /// Longest name, without the terminating zero (`IFNAMSIZ - 1`).
     pub const LEN: usize = 15;
 
-    /// For a device that is not there any more: `?`.
-    pub const UNKNOWN: Self = {
-        let mut bytes = [0; Self::LEN];
-        bytes[0] = b'?';
-        Self(bytes)
-    };
-
     /// The first bytes of `name`.
     pub(super) fn new(name: &CStr) -> Self {
         let mut bytes = [0u8; Self::LEN];
@@ -199,21 +202,9 @@ impl Name {
         Self(bytes)
     }
 
-    /// Whether it is `name`.
-    pub fn is(&self, name: &str) -> bool {
-        let len = self.0.iter().take_while(|&&byte| byte != 0).count();
-        self.0.get(..len) == Some(name.as_bytes())
-    }
-}
-
-impl core::fmt::Display for Name {
-    fn fmt(&self, f: &mut core::fmt::Formatter<'_>) -> core::fmt::Result {
-        for &byte in self.0.iter().take_while(|&&byte| byte != 0) {
-            // Names may be any bytes but spaces, slashes and colons.
-            let shown = if byte.is_ascii_graphic() { byte } else { b'?' };
-            core::fmt::Write::write_char(f, shown.into())?;
-        }
-        Ok(())
+    /// Its bytes, filled up with zeros.
+    pub fn to_bytes(self) -> [u8; Self::LEN] {
+        self.0
     }
 }
 

@@ -5,10 +5,7 @@
 //! Where nobody listens, a tracepoint is an instruction that does nothing: what it would say is
 //! put together by a closure, out of line.
 
-use super::{
-    bindings,
-    netdev::Name, //
-};
+use super::bindings;
 use core::{
     fmt::{
         self,
@@ -51,7 +48,7 @@ pub struct Flow {
 }
 
 /// What was refused.
-pub struct Rejected {
+pub struct Rejected<D> {
     /// The reason's name.
     pub reason: &'static str,
     /// Who brought it; 0 if that is not known.
@@ -61,9 +58,9 @@ pub struct Rejected {
     /// As frames arrive, if that is known.
     pub orig: Option<Pair>,
     /// The device at which they do.
-    pub ingress: Option<Name>,
+    pub ingress: Option<D>,
     /// The device by which they leave.
-    pub egress: Option<Name>,
+    pub egress: Option<D>,
 }
 
 /// Text of a field, with its end. What does not fit is left out.
@@ -177,7 +174,7 @@ impl Source {
 
     /// A rule or a connection was refused.
     #[inline(always)]
-    pub fn reject(&self, rejected: impl FnOnce() -> Rejected) {
+    pub fn reject<D: fmt::Display>(&self, rejected: impl FnOnce() -> Rejected<D>) {
         if enabled!(__tracepoint_reject) {
             self.rejected(rejected);
         }
@@ -216,7 +213,7 @@ impl Source {
 
     #[cold]
     #[inline(never)]
-    fn rejected(&self, rejected: impl FnOnce() -> Rejected) {
+    fn rejected<D: fmt::Display>(&self, rejected: impl FnOnce() -> Rejected<D>) {
         let rejected = rejected();
         let orig = match rejected.orig {
             Some(pair) => tuple(rejected.protocol, pair),
@@ -226,7 +223,7 @@ impl Source {
                 ..Default::default()
             },
         };
-        let name = |name: Option<Name>| match name {
+        let name = |name: Option<D>| match name {
             Some(name) => Text::of(name),
             None => Text::of("-"),
         };

@@ -4,19 +4,20 @@
 //! engines of router chips.
 //!
 //! ```text
-//! rust/       abstractions over the C interfaces, the only home of `unsafe`
-//! bus/        how an engine is found                       -> registers, ports, chip
-//! ppe/        chips, flows, refusals, table formats and policy; does not know the kernel
-//! platform    what ppe/ asks of the kernel
-//! engine      one engine: its ports, its flows, the flowtables that brought them
-//! bridge      rules for bridged frames, and the connections they are for
-//! shaped      flows that have to stay in software, as hardware bypasses queueing disciplines
-//! parse       a flow rule in the terms of ppe/
-//! refused     what a rule that was refused is about
-//! policy      what is kept in software though the hardware could do it
-//! steer       what a user has an engine do
-//! debugfs     what is going on
-//! trace       what happens, as tracepoints
+//! rust/        abstractions over the C interfaces, the only home of `unsafe`
+//! ppe/         everything that decides; does not know the kernel
+//! platform     what ppe/ asks of the kernel
+//! pci          the emulated board             -> registers, ports, chip
+//! probe        puts an engine together, and takes it apart in order
+//! device       the lock around an engine
+//! offload      what nf_flowtable and tc ask of an engine
+//! translate    a flow rule in the terms of ppe/
+//! events       devices, neighbours and routes in the terms of ppe/
+//! works        what is done later
+//! l2_tap       frames at ports with rules of tc
+//! qdisc_scan   where traffic is shaped
+//! debugfs      the files
+//! trace        what happens, as tracepoints
 //! ```
 
 use kernel::{
@@ -25,23 +26,21 @@ use kernel::{
     InPlaceModule, //
 };
 
-mod audit;
-mod bridge;
-mod bus;
 mod debugfs;
-mod engine;
-mod guard;
-mod moved;
-mod parse;
+mod device;
+mod events;
+mod l2_tap;
+mod offload;
+mod pci;
 mod platform;
-mod policy;
 mod ppe;
-mod refused;
+mod probe;
+mod qdisc_scan;
 #[path = "../../rust/lib.rs"]
 mod rust;
-mod shaped;
-mod steer;
 mod trace;
+mod translate;
+mod works;
 
 /// The module's version, as `modinfo` and debugfs show it.
 const VERSION: &str = "0.1.0";
@@ -51,7 +50,7 @@ struct NftOffload {
     // Dropped in this order: no engine is left when their directory goes and nobody tells of
     // changes any more.
     #[pin]
-    pci: driver::Registration<bus::pci::Adapter>,
+    pci: driver::Registration<pci::Adapter>,
     sources: rust::moves::Sources,
     root: rust::debugfs::Root,
 }

@@ -4,30 +4,58 @@
 
 use crate::{
     ppe::{
+        block,
+        count::Count,
+        engine::{
+            self,
+            Platform, //
+        },
+        flow::{
+            Flow,
+            Tuple, //
+        },
         mapped::MappedHw,
+        netdev::NetId,
         platform::{
             Clock,
+            Conntrack,
             HwError,
             Regs,
+            Storage,
             Words, //
         },
+        reject_log::RejectedRule,
+        revalidate::FlowPath,
         table::{
             Event,
             Host,
+            Owner,
             Record, //
         }, //
     },
     rust::{
+        conntrack::{
+            self,
+            Addresses,
+            Connection,
+            DirectionId, //
+        },
         dma::{
             self,
             WordTable, //
         },
+        flow_offload::{
+            Direction,
+            FlowTable, //
+        },
         mmio::Registers,
+        netdev,
         time, //
     },
-    trace::Trace, //
+    trace::Trace,
+    translate::net_id, //
 };
-use kernel::prelude::VVec;
+use kernel::prelude::*;
 
 impl Regs for Registers {
     fn read(&self, offset: usize) -> Result<u32, HwError> {
@@ -82,7 +110,7 @@ impl Words for WordTable {
     }
 }
 
-/// What an engine's table is made of.
+/// The kernel, as an engine sees it.
 pub(crate) struct Kernel {
     pub(crate) trace: Trace,
 }
@@ -93,12 +121,116 @@ impl Clock for Kernel {
     }
 }
 
-impl Host for Kernel {
+impl Storage for Kernel {
     type Vec<T> = VVec<T>;
+
+    fn filled<T: Clone>(item: T, len: usize) -> Option<VVec<T>> {
+        VVec::from_elem(item, len, GFP_KERNEL).ok()
+    }
+}
+
+impl Host for Kernel {
     type Hw = MappedHw<Registers, WordTable>;
 
     #[inline(always)]
     fn event(&mut self, event: Event, slot: u16, record: &Record) {
         self.trace.table(event, slot, record);
+    }
+}
+
+impl Platform for Kernel {
+    type Conntrack = Connections;
+
+    fn rejected(&self, owner: Option<Owner>, rule: &RejectedRule) {
+        self.trace.reject(owner, rule);
+    }
+
+    fn quarantined(&self, chip: &str) {
+        self.trace.quarantine(chip);
+    }
+}
+
+/// The kernel's conntrack.
+pub(crate) struct Connections;
+
+/// Finds the connection of which `flow` is a direction.
+fn connection(net: &netdev::Net, flow: &Flow) -> Option<Connection> {
+    let (sport, dport) = flow.tuple.ports();
+    let tuple = conntrack::Tuple {
+        addrs: match flow.tuple {
+            Tuple::V4 { src, dst, .. } => Addresses::V4 { src, dst },
+            Tuple::V6 { src, dst, .. } => Addresses::V6 { src, dst },
+        },
+        protocol: flow.l4.ip_proto(),
+        sport,
+        dport,
+    };
+    Connection::find(net, tuple)
+}
+
+impl Conntrack for Connections {
+    type Net = netdev::Net;
+
+    fn offloaded(&self, net: &netdev::Net, flow: &Flow) -> Option<u64> {
+        let ct = connection(net, flow).filter(Connection::is_offloaded)?;
+        Some(ct.id().to_u64())
+    }
+
+    fn find(&self, net: &netdev::Net, flow: &Flow) -> Option<u64> {
+        Some(connection(net, flow)?.id().to_u64())
+    }
+
+    fn account(&self, net: &netdev::Net, flow: &Flow, id: u64, count: Count) -> bool {
+        let ct = connection(net, flow).filter(|ct| ct.id().to_u64() == id);
+        if let Some(ct) = &ct {
+            ct.account(count.packets, count.bytes);
+        }
+        ct.is_some()
+    }
+
+    fn is_reply(id: u64) -> bool {
+        DirectionId::direction_of(id) == conntrack::Direction::Reply
+    }
+}
+
+impl engine::FlowTable for FlowTable {
+    type Net = netdev::Net;
+    type Direction = Direction;
+
+    fn id(&self) -> block::FlowTableId {
+        block::FlowTableId(self.id().to_usize())
+    }
+
+    fn net(&self) -> (&netdev::Net, NetId) {
+        let net = self.net();
+        (net, net_id(net))
+    }
+
+    fn end_flows(&self, mut pred: impl FnMut([&Direction; 2]) -> bool) {
+        self.end_flows(|original, reply| pred([original, reply]));
+    }
+}
+
+impl engine::Direction for Direction {
+    fn cookie(&self) -> u64 {
+        self.cookie().0
+    }
+
+    fn is_pending(&self) -> bool {
+        self.is_pending()
+    }
+
+    fn path(&self) -> Option<(FlowPath, i32)> {
+        let way = self.way()?;
+        let path = FlowPath {
+            src: way.src,
+            dst: way.dst,
+            new_src: way.new_src,
+            new_dst: way.new_dst,
+            dmac: way.dmac,
+            pppoe: way.pppoe,
+            egress: None,
+        };
+        Some((path, way.ifindex))
     }
 }

@@ -5,7 +5,7 @@
 use crate::{
     ppe::{
         flow::Tuple,
-        refusals::Refused,
+        reject_log::RejectedRule,
         table::{
             Event,
             Owner,
@@ -15,7 +15,6 @@ use crate::{
         }, //
     },
     rust::{
-        netdev::Name,
         time,
         trace::{
             Flow,
@@ -36,7 +35,7 @@ impl Trace {
         Self(Source::new(device))
     }
 
-    /// What the table did, see [`Hw::event`](crate::ppe::table::Hw::event).
+    /// What the table did, see [`Host::event`](crate::ppe::table::Host::event).
     #[inline(always)]
     pub(crate) fn table(&self, event: Event, slot: u16, record: &Record) {
         match event {
@@ -48,17 +47,14 @@ impl Trace {
 
     /// Something got no entry: of `owner`, if that is known.
     #[inline(always)]
-    pub(crate) fn reject(&self, owner: Option<Owner>, refused: impl FnOnce() -> Refused<Name>) {
-        self.0.reject(|| {
-            let refused = refused();
-            Rejected {
-                reason: refused.reject.name(),
-                owner: owner.map_or(0, |owner| owner.0),
-                protocol: refused.ip_proto,
-                orig: refused.tuple.map(pair),
-                ingress: refused.ingress,
-                egress: refused.egress,
-            }
+    pub(crate) fn reject(&self, owner: Option<Owner>, rule: &RejectedRule) {
+        self.0.reject(|| Rejected {
+            reason: rule.reject.name(),
+            owner: owner.map_or(0, |owner| owner.0),
+            protocol: rule.ip_proto,
+            orig: rule.tuple.map(pair),
+            ingress: rule.ingress,
+            egress: rule.egress,
         });
     }
 

@@ -5,18 +5,19 @@
 
 use crate::{
     nft_offload::{
-        parse,
         ppe::{
             bridge::frame,
             flow::PsePort,
             reject::Reject,
             spec::Spec, //
-        }, //
+        },
+        translate, //
     },
     rust::flow_rule::FlowRule,
     spec,
     Entry,
-    Ports, //
+    Ports,
+    NET, //
 };
 use core::ffi::c_void;
 
@@ -37,7 +38,7 @@ fn encode(
     clock: u32,
     out: &mut Entry,
 ) -> Result<(), Reject> {
-    let rule = parse::parse_filter(rule, ingress, ports)?;
+    let rule = translate::parse_filter(rule, ingress, NET, ports)?;
     rule.admit(&spec.caps)?;
     let bytes = packet.bytes.get(..packet.len.into()).unwrap_or(&[]);
     let (l4, tuple) = frame::parse(packet.ethertype, bytes).ok_or(Reject::Protocol)?;

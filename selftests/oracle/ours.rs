@@ -13,6 +13,7 @@ use kernel::{
     prelude::*, //
 };
 use memory::Registers;
+use translate::PortOf;
 
 mod bridge;
 mod memory;
@@ -21,19 +22,19 @@ mod rust;
 /// The module's own folder.
 #[path = "../../drivers/nft_offload"]
 mod nft_offload {
+    pub(crate) mod ppe;
     // What only an engine needs is not used here.
     #[allow(dead_code)]
-    pub(crate) mod parse;
-    pub(crate) mod ppe;
-    #[allow(dead_code)]
     pub(crate) mod trace;
+    #[allow(dead_code)]
+    pub(crate) mod translate;
 }
 
 // Its sources call each other by these names.
 use nft_offload::{
-    parse,
     ppe,
-    trace, //
+    trace,
+    translate, //
 };
 
 use ppe::{
@@ -48,8 +49,13 @@ use ppe::{
         L4, //
     },
     mapped::MappedHw,
-    platform::Clock,
+    netdev::NetId,
+    platform::{
+        Clock,
+        Storage, //
+    },
     reject::Reject,
+    rule::RuleParser,
     spec::Spec,
     table::{
         index_len,
@@ -62,7 +68,6 @@ use ppe::{
     }, //
 };
 use rust::{
-    dsa,
     flow_rule::FlowRule,
     netdev::NetDevice,
     time, //
@@ -97,8 +102,11 @@ struct Entry {
     udp: bool,
 }
 
-impl parse::Ports for Ports {
-    fn by_ifindex(&self, ifindex: i32) -> Option<Endpoint> {
+/// All devices are in one namespace.
+const NET: NetId = NetId(0);
+
+impl PortOf for Ports {
+    fn by_ifindex(&self, ifindex: i32, _: NetId) -> Option<Endpoint> {
         let ports = self.ifindex.iter().zip(self.pse);
         ports
             .take(self.count.into())
@@ -108,16 +116,23 @@ impl parse::Ports for Ports {
 
     fn by_device(&self, dev: &NetDevice) -> Option<Endpoint> {
         if dev.ifindex() != self.switch_ifindex {
-            return self.by_ifindex(dev.ifindex());
+            return self.by_ifindex(dev.ifindex(), NET);
         }
         Some(Endpoint {
             port: PsePort(self.switch_pse),
             dsa: Some(DsaPort {
-                tag: DsaTag(dsa::TAG_MTK),
+                tag: DsaTag::MTK,
                 number: self.switch_port,
             }),
         })
     }
+}
+
+/// Parses `rule` as the engine does.
+fn parse(rule: &FlowRule, ports: &Ports, flow: &mut Flow) -> Result<(), Reject> {
+    let mut parser = RuleParser::new(flow);
+    translate::feed(&mut parser, rule, NET, ports)?;
+    parser.finish()
 }
 
 impl Entry {
@@ -161,7 +176,7 @@ fn encode(
     out: &mut Entry,
 ) -> Result<(), Reject> {
     let mut flow = Flow::NONE;
-    parse::parse(rule, ports, &mut flow).map_err(|refusal| refusal.reject)?;
+    parse(rule, ports, &mut flow)?;
     out.bind(spec, &flow, clock)
 }
 
@@ -208,8 +223,15 @@ impl Clock for Memory {
     }
 }
 
-impl Host for Memory {
+impl Storage for Memory {
     type Vec<T> = VVec<T>;
+
+    fn filled<T: Clone>(item: T, len: usize) -> Option<VVec<T>> {
+        VVec::from_elem(item, len, GFP_KERNEL).ok()
+    }
+}
+
+impl Host for Memory {
     type Hw = MappedHw<Registers, memory::Words>;
 
     #[inline(always)]
@@ -285,7 +307,7 @@ unsafe extern "C" fn nft_oracle_parse(
 ) -> bool {
     // SAFETY: By the requirements of this function; `FlowRule` is transparent over the C type.
     let (bench, rule, ports) = unsafe { (&mut *bench, &*rule.cast::<FlowRule>(), &*ports) };
-    let parsed = parse::parse(rule, ports, &mut bench.flow).is_ok();
+    let parsed = parse(rule, ports, &mut bench.flow).is_ok();
     hint::black_box(&bench.flow);
     parsed
 }
@@ -303,7 +325,7 @@ unsafe extern "C" fn nft_oracle_replace(
 ) -> bool {
     // SAFETY: By the requirements of this function; `FlowRule` is transparent over the C type.
     let (bench, rule, ports) = unsafe { (&mut *bench, &*rule.cast::<FlowRule>(), &*ports) };
-    if parse::parse(rule, ports, &mut bench.flow).is_err() {
+    if parse(rule, ports, &mut bench.flow).is_err() {
         return false;
     }
     bench.table.replace(OWNER, cookie, 0, &bench.flow).is_ok()

@@ -7,8 +7,6 @@
 
 #[path = "../../rust/bindings.rs"]
 mod bindings;
-#[path = "../../rust/dsa.rs"]
-pub(crate) mod dsa;
 #[path = "../../rust/flow_rule.rs"]
 pub(crate) mod flow_rule;
 #[path = "../../rust/netdev.rs"]

@@ -412,6 +412,11 @@ impl Flow {
         }
     }
 
+    /// Whether its frames arrive or leave at `port`, or at a switch behind it.
+    pub fn uses(&self, port: PsePort) -> bool {
+        self.ingress.port == port || self.egress.port == port
+    }
+
     /// Whether the engine cannot tell the two flows apart.
     // Most slots are free, so that it is not asked; loading the key for it is no use then.
     #[inline(never)]

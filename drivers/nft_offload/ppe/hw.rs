@@ -4,6 +4,7 @@
 
 use super::{
     count::Count,
+    flow::PsePort,
     format::Entry,
     platform::HwError, //
 };
@@ -30,4 +31,22 @@ pub trait Hw {
     /// The engine's clock: ticks of one second, at least as wide as the entries'
     /// timestamps; higher bits are ignored.
     fn timestamp(&mut self) -> u16;
+}
+
+/// How the hardware is run.
+pub trait Lifecycle: Hw {
+    /// Whether the engine answers, as far as is known.
+    fn is_alive(&self) -> bool;
+    /// Starts the engine and has it look up the frames of `ports`. On error nothing runs.
+    fn start(&mut self, ports: impl Iterator<Item = PsePort>) -> Result<(), HwError>;
+    /// Has the ports' frames go where they went before, and stops the engine: also one that was
+    /// given up, since it may answer again and look at its tables.
+    fn stop(&mut self) -> Result<(), HwError>;
+    /// Starts the engine again, after it lost its state. All entries have to be invalid.
+    fn restart(&mut self, ports: impl Iterator<Item = PsePort>) -> Result<(), HwError>;
+    /// Whether the engine runs as it was started. Asks one that did not answer, too, which stays
+    /// dead if it does now; without an answer it is dead from now on.
+    fn check(&mut self) -> Result<bool, HwError>;
+    /// Sets the largest layer-3 packet that is forwarded, in bytes.
+    fn set_mtu(&mut self, mtu: u32) -> Result<(), HwError>;
 }

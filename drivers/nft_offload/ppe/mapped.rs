@@ -10,7 +10,10 @@ use super::{
     count::Count,
     flow::PsePort,
     format::Entry,
-    hw::Hw,
+    hw::{
+        Hw,
+        Lifecycle, //
+    },
     platform::{
         HwError,
         Regs,
@@ -81,42 +84,6 @@ impl<R: Regs, W: Words> MappedHw<R, W> {
         })
     }
 
-    /// Whether the engine answers, as far as is known.
-    pub fn is_alive(&self) -> bool {
-        !self.dead
-    }
-
-    /// Starts all PPEs and has each look up the frames of those of `ports` that are its. On error
-    /// none runs.
-    pub fn start(&mut self, ports: impl Iterator<Item = PsePort>) -> Result<(), HwError> {
-        let started = self.try_start(ports);
-        if started.is_err() {
-            let _ = self.stop();
-        }
-        started
-    }
-
-    /// Has the ports' frames go where they went before, and stops all PPEs: each of them, also one
-    /// that was given up, since it may answer again and look at its tables.
-    pub fn stop(&mut self) -> Result<(), HwError> {
-        let mut all = Ok(());
-        for attached in &mut self.attached {
-            if let Some((port, before)) = attached.take() {
-                all = all.and(self.chip.restore_port(&self.regs, port, before));
-            }
-        }
-        all = all.and(self.chip.stop_all(&self.regs));
-        self.dead = all.is_err();
-        all
-    }
-
-    /// Starts all PPEs again, after the engine lost its state. All entries have to be invalid.
-    pub fn restart(&mut self, ports: impl Iterator<Item = PsePort>) -> Result<(), HwError> {
-        let started = self.try_start(ports);
-        self.dead = started.is_err();
-        started
-    }
-
     fn try_start(&mut self, ports: impl Iterator<Item = PsePort>) -> Result<(), HwError> {
         for (ppe, memory) in self.memory.iter().flatten().enumerate() {
             self.chip.set_mtu(&self.regs, ppe, DEFAULT_MTU)?;
@@ -132,25 +99,6 @@ impl<R: Regs, W: Words> MappedHw<R, W> {
             }
         }
         Ok(())
-    }
-
-    /// Whether all PPEs run as they were started. Asks an engine that did not answer, too, which
-    /// stays dead if it does now; without an answer it is dead from now on.
-    pub fn check(&mut self) -> Result<bool, HwError> {
-        let mut running = Ok(true);
-        for (ppe, memory) in self.memory.iter().flatten().enumerate() {
-            running = self.chip.is_started(&self.regs, ppe, memory.tables());
-            if running != Ok(true) {
-                break;
-            }
-        }
-        self.dead |= running.is_err();
-        running
-    }
-
-    /// Sets the largest layer-3 packet that is forwarded, in bytes.
-    pub fn set_mtu(&mut self, mtu: u32) -> Result<(), HwError> {
-        self.for_each(|chip, regs, ppe| chip.set_mtu(regs, ppe, mtu))
     }
 
     /// Runs `f` for each PPE, also if it failed for another one.
@@ -186,6 +134,54 @@ impl<R: Regs, W: Words> MappedHw<R, W> {
         let entries = &memory.ok_or(HwError)?.entries;
         // Below 2^16 entries of at most `MAX_WORDS` words.
         Ok((entries, usize::from(entry).wrapping_mul(self.entry_words)))
+    }
+}
+
+impl<R: Regs, W: Words> Lifecycle for MappedHw<R, W> {
+    fn is_alive(&self) -> bool {
+        !self.dead
+    }
+
+    fn start(&mut self, ports: impl Iterator<Item = PsePort>) -> Result<(), HwError> {
+        let started = self.try_start(ports);
+        if started.is_err() {
+            let _ = self.stop();
+        }
+        started
+    }
+
+    fn stop(&mut self) -> Result<(), HwError> {
+        let mut all = Ok(());
+        for attached in &mut self.attached {
+            if let Some((port, before)) = attached.take() {
+                all = all.and(self.chip.restore_port(&self.regs, port, before));
+            }
+        }
+        all = all.and(self.chip.stop_all(&self.regs));
+        self.dead = all.is_err();
+        all
+    }
+
+    fn restart(&mut self, ports: impl Iterator<Item = PsePort>) -> Result<(), HwError> {
+        let started = self.try_start(ports);
+        self.dead = started.is_err();
+        started
+    }
+
+    fn check(&mut self) -> Result<bool, HwError> {
+        let mut running = Ok(true);
+        for (ppe, memory) in self.memory.iter().flatten().enumerate() {
+            running = self.chip.is_started(&self.regs, ppe, memory.tables());
+            if running != Ok(true) {
+                break;
+            }
+        }
+        self.dead |= running.is_err();
+        running
+    }
+
+    fn set_mtu(&mut self, mtu: u32) -> Result<(), HwError> {
+        self.for_each(|chip, regs, ppe| chip.set_mtu(regs, ppe, mtu))
     }
 }
 

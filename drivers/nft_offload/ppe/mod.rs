@@ -37,22 +37,33 @@
 #![allow(unreachable_pub)]
 #![cfg_attr(MODULE, allow(dead_code))]
 
+pub mod account;
+pub mod audit;
 pub mod bits;
+pub mod block;
 pub mod bridge;
 pub mod caps;
 pub mod chip;
+pub mod control;
 pub mod count;
+pub mod engine;
 pub mod flow;
 pub mod format;
 pub mod hash;
+pub mod health;
 pub mod hw;
+pub mod list;
 pub mod mapped;
-pub mod moved;
+pub mod netdev;
 pub mod platform;
-pub mod refusals;
+pub mod policy;
+pub mod ports;
 pub mod reject;
+pub mod reject_log;
+pub mod revalidate;
 pub mod rule;
-pub mod shaper;
+pub mod shaping;
+pub mod show;
 pub mod spec;
 pub mod table;
 

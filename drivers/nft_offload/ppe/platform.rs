@@ -6,6 +6,13 @@
 //! All is called with the engine's lock held, or before anybody else has the engine, in process
 //! context.
 
+use core::ops::DerefMut;
+
+use super::{
+    count::Count,
+    flow::Flow, //
+};
+
 /// The engine does not answer.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct HwError;
@@ -50,4 +57,32 @@ pub trait Words {
 pub trait Clock {
     /// Milliseconds since any fixed point, never less than before.
     fn now_ms(&self) -> u64;
+}
+
+/// Storage for many of a kind. All of it is asked for when an engine is made.
+pub trait Storage {
+    /// As many as there were at first.
+    type Vec<T>: DerefMut<Target = [T]>;
+
+    /// So many copies of `item`. `None` if there is no memory.
+    fn filled<T: Clone>(item: T, len: usize) -> Option<Self::Vec<T>>;
+}
+
+/// The connections that the kernel tracks.
+///
+/// A direction of a connection has an *id*: a number other than 0 that no other one has while it
+/// exists. A flow of a flowtable holds its connection, so between REPLACE and DESTROY no other one
+/// can have the id of the flow's.
+pub trait Conntrack {
+    /// A network namespace.
+    type Net: ?Sized;
+
+    /// The id of the direction that `flow` is, if a flowtable has the connection.
+    fn offloaded(&self, net: &Self::Net, flow: &Flow) -> Option<u64>;
+    /// The id of the direction that `flow` is.
+    fn find(&self, net: &Self::Net, flow: &Flow) -> Option<u64>;
+    /// Adds to the counters of the direction that `flow` is. Returns whether it has this id.
+    fn account(&self, net: &Self::Net, flow: &Flow, id: u64, count: Count) -> bool;
+    /// Whether the direction with this id is that of the replies.
+    fn is_reply(id: u64) -> bool;
 }

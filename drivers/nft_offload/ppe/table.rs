@@ -4,12 +4,9 @@
 //!
 //! The caller provides storage, clock and hardware ([`Host`]), and the lock around them.
 
-use core::{
-    hash::{
-        Hash,
-        Hasher, //
-    },
-    ops::DerefMut, //
+use core::hash::{
+    Hash,
+    Hasher, //
 };
 
 use super::{
@@ -32,7 +29,8 @@ use super::{
     hw::Hw,
     platform::{
         Clock,
-        HwError, //
+        HwError,
+        Storage, //
     },
     reject::Reject,
     spec::Spec, //
@@ -41,9 +39,7 @@ use super::{
 pub mod audit;
 
 /// What a table is made of, and who watches it.
-pub trait Host: Clock {
-    /// Storage for many of a kind, of a length that stays.
-    type Vec<T>: DerefMut<Target = [T]>;
+pub trait Host: Clock + Storage {
     /// The engine's table.
     type Hw: Hw;
 

@@ -12,7 +12,7 @@ use nft_offload_ppe::{
     chip,
     flow::{Encap, Flow, PsePort, Tuple, L4},
     format::Entry,
-    hw::Hw,
+    hw::{Hw, Lifecycle},
     mapped::{MappedHw, Memory, MAX_PPES},
     platform::{HwError, Regs, Words},
     spec::Spec,

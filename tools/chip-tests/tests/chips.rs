@@ -5,7 +5,7 @@ use nft_offload_chip_tests::{flow, flow6, frame, Board};
 use nft_offload_ppe::{
     count::Count,
     flow::{Flow, PsePort, L4},
-    hw::Hw,
+    hw::{Hw, Lifecycle},
     platform::HwError,
 };
 use vppe_model::{

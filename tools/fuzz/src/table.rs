@@ -9,7 +9,7 @@ use nft_offload_ppe::{
     flow::{Encap, Flow, PsePort},
     format::{Entry, MAX_WORDS},
     hw::Hw,
-    platform::{Clock, HwError},
+    platform::{Clock, HwError, Storage},
     table::{index_len, Event, Host, Owner, Record, Removal, Replaced, Table},
 };
 
@@ -156,8 +156,15 @@ impl Clock for Watcher<'_> {
     }
 }
 
-impl<'a> Host for Watcher<'a> {
+impl Storage for Watcher<'_> {
     type Vec<T> = Vec<T>;
+
+    fn filled<T: Clone>(item: T, len: usize) -> Option<Vec<T>> {
+        Some(vec![item; len])
+    }
+}
+
+impl<'a> Host for Watcher<'a> {
     type Hw = Engine<'a>;
 
     fn event(&mut self, event: Event, slot: u16, record: &Record) {

@@ -38,7 +38,8 @@ use nft_offload_ppe::{
     hw::Hw,
     platform::{
         Clock,
-        HwError, //
+        HwError,
+        Storage, //
     },
     spec::Spec,
     table::{
@@ -113,8 +114,15 @@ impl Clock for Alone {
     }
 }
 
-impl Host for Alone {
+impl Storage for Alone {
     type Vec<T> = Vec<T>;
+
+    fn filled<T: Clone>(item: T, len: usize) -> Option<Vec<T>> {
+        Some(vec![item; len])
+    }
+}
+
+impl Host for Alone {
     type Hw = Words;
 }
 

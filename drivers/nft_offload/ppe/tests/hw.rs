@@ -7,23 +7,35 @@ use super::{
     super::{
         caps::Caps,
         count::Count,
-        flow::Flow,
+        engine::Platform,
+        flow::{
+            Flow,
+            Key,
+            PsePort, //
+        },
         format::{
             netsys::NETSYS_V2,
             Entry,
             Format,
             State, //
         },
-        hw::Hw,
+        hw::{
+            Hw,
+            Lifecycle, //
+        },
         platform::{
             Clock,
-            HwError, //
+            Conntrack,
+            HwError,
+            Storage, //
         },
+        reject_log::RejectedRule,
         spec::Spec,
         table::{
             index_len,
             Event,
             Host,
+            Owner,
             Record,
             Table, //
         }, //
@@ -32,7 +44,10 @@ use super::{
 };
 use std::{
     boxed::Box,
-    cell::Cell,
+    cell::{
+        Cell,
+        RefCell, //
+    },
     collections::HashMap,
     rc::Rc,
     vec::Vec, //
@@ -61,6 +76,13 @@ pub struct Fake {
     pub dies_in: Option<u32>,
     /// Whether it answers again after that.
     pub recovers: bool,
+    /// It was given up.
+    pub dead: bool,
+    /// It is as it was started.
+    pub runs: bool,
+    /// The ports whose frames it has.
+    pub attached: Vec<PsePort>,
+    pub mtu: u32,
 }
 
 impl Fake {
@@ -75,6 +97,10 @@ impl Fake {
             ops: Vec::new(),
             dies_in: None,
             recovers: false,
+            dead: false,
+            runs: true,
+            attached: Vec::new(),
+            mtu: 0,
         }
     }
 
@@ -246,11 +272,51 @@ impl Hw for Fake {
     }
 }
 
+impl Lifecycle for Fake {
+    fn is_alive(&self) -> bool {
+        !self.dead
+    }
+
+    fn start(&mut self, ports: impl Iterator<Item = PsePort>) -> Result<(), HwError> {
+        self.attached = ports.collect();
+        self.check().map(|_| ())
+    }
+
+    fn stop(&mut self) -> Result<(), HwError> {
+        self.attached.clear();
+        self.check().map(|_| ())
+    }
+
+    fn restart(&mut self, ports: impl Iterator<Item = PsePort>) -> Result<(), HwError> {
+        self.runs = true;
+        self.attached = ports.collect();
+        self.dead = self.access().is_err();
+        if self.dead {
+            Err(HwError)
+        } else {
+            Ok(())
+        }
+    }
+
+    fn check(&mut self) -> Result<bool, HwError> {
+        let answer = self.access();
+        self.dead |= answer.is_err();
+        answer.map(|()| self.runs)
+    }
+
+    fn set_mtu(&mut self, mtu: u32) -> Result<(), HwError> {
+        self.mtu = mtu;
+        self.access()
+    }
+}
+
 /// Whoever watches the table.
 pub struct TestHost {
     now_ms: Rc<Cell<u64>>,
     /// What the table said, in order.
     pub events: Vec<(Event, u16, Record)>,
+    /// What was refused, in order.
+    pub rejected: RefCell<Vec<(Option<Owner>, RejectedRule)>>,
 }
 
 impl Clock for TestHost {
@@ -259,12 +325,59 @@ impl Clock for TestHost {
     }
 }
 
-impl Host for TestHost {
+impl Storage for TestHost {
     type Vec<T> = Vec<T>;
+
+    fn filled<T: Clone>(item: T, len: usize) -> Option<Vec<T>> {
+        Some(vec![item; len])
+    }
+}
+
+impl Host for TestHost {
     type Hw = Fake;
 
     fn event(&mut self, event: Event, slot: u16, record: &Record) {
         self.events.push((event, slot, *record));
+    }
+}
+
+impl Platform for TestHost {
+    type Conntrack = Connections;
+
+    fn rejected(&self, owner: Option<Owner>, rule: &RejectedRule) {
+        self.rejected.borrow_mut().push((owner, *rule));
+    }
+}
+
+/// The namespace in which all flows are.
+pub struct TestNet;
+
+/// Connections, each direction by its key, with its id and what was added to its counters.
+#[derive(Clone, Default)]
+pub struct Connections(pub Rc<RefCell<HashMap<Key, (u64, Count)>>>);
+
+impl Conntrack for Connections {
+    type Net = TestNet;
+
+    fn offloaded(&self, net: &TestNet, flow: &Flow) -> Option<u64> {
+        self.find(net, flow)
+    }
+
+    fn find(&self, _: &TestNet, flow: &Flow) -> Option<u64> {
+        Some(self.0.borrow().get(&flow.key())?.0)
+    }
+
+    fn account(&self, _: &TestNet, flow: &Flow, id: u64, count: Count) -> bool {
+        let mut all = self.0.borrow_mut();
+        let Some((_, counted)) = all.get_mut(&flow.key()).filter(|(own, _)| *own == id) else {
+            return false;
+        };
+        *counted = counted.plus(count);
+        true
+    }
+
+    fn is_reply(id: u64) -> bool {
+        id & 1 != 0
     }
 }
 
@@ -281,6 +394,15 @@ pub fn spec(entries: usize, caps: &Caps) -> &'static Spec {
     }))
 }
 
+/// A host of an engine like this.
+pub fn host_of(hw: &Fake) -> TestHost {
+    TestHost {
+        now_ms: hw.now_ms.clone(),
+        events: Vec::new(),
+        rejected: RefCell::default(),
+    }
+}
+
 impl TestHost {
     /// Time passes.
     pub fn wait(&self, ms: u64) {
@@ -291,10 +413,7 @@ impl TestHost {
 /// A table over storage of these lengths.
 pub fn table_over(spec: &'static Spec, records: usize, index: usize) -> Option<TestTable> {
     let hw = Fake::with_parts(spec.slots(), spec.caps.parts());
-    let host = TestHost {
-        now_ms: hw.now_ms.clone(),
-        events: Vec::new(),
-    };
+    let host = host_of(&hw);
     // What was there before must not matter.
     Table::new(host, hw, spec, vec![Record::EMPTY; records], vec![0; index])
 }

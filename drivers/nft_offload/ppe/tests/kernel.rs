@@ -86,6 +86,28 @@ pub fn reverse(tuple: Tuple) -> Tuple {
     }
 }
 
+/// The rule of a flow that arrives without tags.
+pub fn rule_of(flow: &Flow) -> (Vec<Match>, Vec<Action>) {
+    let side = |at, own, peer| Side {
+        at,
+        own,
+        peer,
+        encap: Encap::NONE,
+    };
+    let connection = Connection {
+        l4: flow.l4,
+        orig: flow.tuple,
+        reply: reverse(flow.new),
+        snat: flow.is_nat(),
+        dnat: false,
+        sides: [
+            side(flow.ingress, [2; 6], [4; 6]),
+            side(flow.egress, flow.smac, flow.dmac),
+        ],
+    };
+    (connection.matches(0), connection.actions(0))
+}
+
 /// A mangle of four bytes of a header, of which those are kept that `keep` has.
 fn mangle(header: MangleHeader, offset: u32, val: [u8; 4], keep: [u8; 4]) -> Action {
     Action::Mangle {

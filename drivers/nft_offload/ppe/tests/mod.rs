@@ -11,17 +11,23 @@
     clippy::unwrap_used
 )]
 
+mod account;
 mod audit;
 mod basics;
+mod block;
 mod bridge;
+mod engine;
+mod health;
 mod hw;
 mod kernel;
 mod model;
-mod moved;
 mod netsys;
-mod refusals;
+mod policy;
+mod ports;
+mod reject_log;
+mod revalidate;
 mod rule;
-mod shaper;
+mod shaping;
 mod table;
 
 use super::{

@@ -11,12 +11,15 @@ use super::{
             PsePort,
             L4, //
         },
-        shaper::{
+        netdev::NetId,
+        reject::Reject,
+        shaping::{
             shapes,
             tagged,
             Direction,
             Shaper,
             Shapers,
+            Shaping,
             SHAPERS, //
         }, //
     },
@@ -202,4 +205,31 @@ fn without_room_the_port_is_shaped() {
     assert!(!all.pass(&down(Encap::NONE)));
     all.add(shaper(LAN, encap(&[100], None), Direction::Out));
     assert!(all.pass(&down(Encap::NONE)));
+}
+
+#[test]
+fn the_log_is_told_once_and_not_for_ever() {
+    let mut shaping = Shaping::NONE;
+    let place = |ifindex| (ifindex, NetId(1), Direction::Out);
+    assert!(shaping.warn_once(place(1)));
+    assert!(!shaping.warn_once(place(1)));
+    assert!(shaping.warn_once((1, NetId(2), Direction::Out)));
+    assert!(shaping.warn_once((1, NetId(1), Direction::In)));
+    // More devices than are remembered must not push each other out at each look.
+    let said = |shaping: &mut Shaping| (1..100).filter(|n| shaping.warn_once(place(*n))).count();
+    assert_eq!(said(&mut shaping), 13);
+    assert_eq!(said(&mut shaping), 0);
+}
+
+#[test]
+fn what_is_shaped_is_refused_until_it_is_taken() {
+    let mut shaping = Shaping::NONE;
+    let f = flow(L4::Udp, v4(1, 1, 2, 2));
+    assert_eq!(shaping.admit(&f), Ok(()));
+    let mut found = Shapers::NONE;
+    found.add(shaper(f.egress, Encap::NONE, Direction::Out));
+    shaping.add(&found);
+    assert_eq!(shaping.admit(&f), Err(Reject::ShapedEgress));
+    assert!(found.are_among(&shaping.take()));
+    assert_eq!(shaping.admit(&f), Ok(()));
 }

@@ -2,23 +2,22 @@
 
 //! How often flows were refused for each reason, and which ones last.
 
-use core::{
-    hash::{
-        Hash,
-        Hasher, //
-    },
-    ops::DerefMut, //
+use core::hash::{
+    Hash,
+    Hasher, //
 };
 
 use super::{
     flow::Tuple,
     hash::Fnv,
+    netdev::Name,
+    platform::Storage,
     reject::Reject, //
 };
 
-/// A flow that was refused, as far as its rule told. `D` is what the caller knows devices by.
+/// A rule that was refused, as far as it says what it is about.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub struct Refused<D> {
+pub struct RejectedRule {
     /// Why.
     pub reject: Reject,
     /// IP protocol number; 0 if the rule does not match one.
@@ -27,16 +26,16 @@ pub struct Refused<D> {
     /// not match addresses.
     pub tuple: Option<Tuple>,
     /// Where they arrive; `None` if the rule does not say.
-    pub ingress: Option<D>,
+    pub ingress: Option<Name>,
     /// Where they leave; `None` if the rule does not say.
-    pub egress: Option<D>,
+    pub egress: Option<Name>,
 }
 
 /// One of the last flows that were refused.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Last<D> {
-    /// The flow.
-    pub refused: Refused<D>,
+pub struct Entry {
+    /// The rule.
+    pub rule: RejectedRule,
     /// How often it was, for this reason. What does not fit stays at the greatest number.
     pub times: u64,
     /// When it was last, in milliseconds of the caller's clock.
@@ -54,28 +53,30 @@ pub struct Count {
     pub last_ms: u64,
 }
 
-/// Refusals, over storage of the caller's for the last flows.
+/// Places for the last flows.
+const PLACES: usize = 256;
+
+/// Why flows were refused, and which ones last.
 ///
 /// A flow that is refused again for the same reason has one place, as the kernel offers it again
 /// and again. If all places are taken, a new flow gets that of the one whose last time is
 /// longest ago.
-pub struct Refusals<R> {
+pub struct RejectLog<S: Storage> {
     reasons: [Count; Reject::COUNT],
-    last: R,
+    last: S::Vec<Option<Entry>>,
 }
 
-impl<R, D> Refusals<R>
-where
-    R: DerefMut<Target = [Option<Last<D>>]>,
-    D: Copy + Eq + Hash,
-{
-    /// Nothing was refused yet. What `last` holds is overwritten.
-    pub fn new(mut last: R) -> Self {
-        last.fill(None);
-        Self {
+impl<S: Storage> RejectLog<S> {
+    /// Nothing was refused yet. `None` if there is no memory.
+    pub fn new() -> Option<Self> {
+        Self::with_places(PLACES)
+    }
+
+    pub(super) fn with_places(places: usize) -> Option<Self> {
+        Some(Self {
             reasons: [Count::default(); Reject::COUNT],
-            last,
-        }
+            last: S::filled(None, places)?,
+        })
     }
 
     /// Counts a refusal of something that is no flow.
@@ -87,17 +88,17 @@ where
     }
 
     /// Counts and remembers the refusal of a flow.
-    pub fn add(&mut self, refused: &Refused<D>, now_ms: u64) {
-        self.count(refused.reject, now_ms);
+    pub fn add(&mut self, rule: &RejectedRule, now_ms: u64) {
+        self.count(rule.reject, now_ms);
         let mut hasher = Fnv::default();
-        refused.hash(&mut hasher);
+        rule.hash(&mut hasher);
         let hash = hasher.finish();
 
         let mut oldest = 0;
         let mut oldest_ms = None;
         for (at, place) in self.last.iter_mut().enumerate() {
             let last_ms = match place {
-                Some(last) if last.hash == hash && last.refused == *refused => {
+                Some(last) if last.hash == hash && last.rule == *rule => {
                     last.times = last.times.saturating_add(1);
                     last.last_ms = now_ms;
                     return;
@@ -110,8 +111,8 @@ where
             }
         }
         if let Some(place) = self.last.get_mut(oldest) {
-            *place = Some(Last {
-                refused: *refused,
+            *place = Some(Entry {
+                rule: *rule,
                 times: 1,
                 last_ms: now_ms,
                 hash,
@@ -128,7 +129,7 @@ where
     }
 
     /// The places for the last flows, in no order.
-    pub fn last(&self) -> &[Option<Last<D>>] {
+    pub fn last(&self) -> &[Option<Entry>] {
         &self.last
     }
 }

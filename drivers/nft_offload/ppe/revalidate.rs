@@ -1,10 +1,10 @@
 // SPDX-License-Identifier: GPL-2.0-only
 
-//! Which flows go the wrong way after a neighbour, a station or a route has changed, and which
+//! Which flows go the wrong path after a neighbour, a station or a route has changed, and which
 //! of them may be offered all the same.
 //!
-//! nf_flowtable finds the way of a flow once and keeps it. What is wrong after a change has to
-//! be ended, and comes back on its right way. To end a flow that was right costs it a moment
+//! nf_flowtable finds the path of a flow once and keeps it. What is wrong after a change has to
+//! be ended, and comes back on its right path. To end a flow that was right costs it a moment
 //! in software, to leave one that is wrong loses packets: so where it is not known, it ends.
 
 use core::{
@@ -23,30 +23,36 @@ use super::{
         Tuple, //
     },
     hash::Fnv,
-    table::Owner, //
+    list::List,
+    netdev::NetId,
+    platform::Storage,
+    table::{
+        Owner,
+        Record, //
+    }, //
 };
 
-/// Places for a hash: see [`Neighbours`] and [`Ended`].
+/// Places for a hash: see [`NeighTable`] and [`CancelledOffers`].
 const WAYS: usize = 4;
 
 /// What has changed, as far as flows are concerned.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Change {
-    /// Frames to this Ethernet address are not for whom they were.
-    NextHop([u8; 6]),
+    /// This Ethernet address is no longer that of the next hop.
+    LladdrGone([u8; 6]),
     /// The IP address is reached by this Ethernet address, if not by a gateway.
     Neighbour(IpAddr, [u8; 6]),
     /// The station is there now, or at a place that is no port of the engine.
-    Station([u8; 6], Option<Endpoint>),
-    /// Packets to the prefix, of so many bits, may go another way.
+    FdbEntry([u8; 6], Option<Endpoint>),
+    /// Packets to the prefix, of so many bits, may go another path.
     Route(IpAddr, u8),
     /// Nothing is known.
     All,
 }
 
-/// The way of one direction of a connection that is routed.
+/// The path of one direction of a connection that is routed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Way {
+pub struct FlowPath {
     /// Source address of packets that arrive.
     pub src: IpAddr,
     /// Destination address of packets that arrive.
@@ -63,7 +69,7 @@ pub struct Way {
     pub egress: Option<Endpoint>,
 }
 
-impl Way {
+impl FlowPath {
     /// That of `flow`, unless it is bridged.
     pub fn of(flow: &Flow) -> Option<Self> {
         let ((src, dst), (new_src, new_dst)) = (addrs(&flow.tuple), addrs(&flow.new));
@@ -80,22 +86,22 @@ impl Way {
 }
 
 impl Change {
-    /// Whether `flow` may go the wrong way after that. Its opposite direction may as well.
+    /// Whether `flow` may go the wrong path after that. Its opposite direction may as well.
     ///
     /// Bridged frames go where a rule of tc says, whatever the kernel would do.
     pub fn concerns(&self, flow: &Flow) -> bool {
-        Way::of(flow).is_some_and(|way| self.leads_away(&way))
+        FlowPath::of(flow).is_some_and(|path| self.invalidates(&path))
     }
 
-    /// Whether `way` may be a wrong one after that.
-    pub fn leads_away(&self, way: &Way) -> bool {
+    /// Whether `path` may be a wrong one after that.
+    pub fn invalidates(&self, path: &FlowPath) -> bool {
         match *self {
-            Self::NextHop(mac) => way.dmac == mac,
+            Self::LladdrGone(mac) => path.dmac == mac,
             // The other end of a PPPoE session is no neighbour.
-            Self::Neighbour(addr, mac) => way.dmac != mac && !way.pppoe && way.new_dst == addr,
-            Self::Station(mac, at) => way.dmac == mac && at != way.egress,
+            Self::Neighbour(addr, mac) => path.dmac != mac && !path.pppoe && path.new_dst == addr,
+            Self::FdbEntry(mac, at) => path.dmac == mac && at != path.egress,
             Self::Route(prefix, len) => {
-                covers(prefix, len, way.new_dst) || is_own(prefix, len, way)
+                covers(prefix, len, path.new_dst) || is_own(prefix, len, path)
             }
             Self::All => true,
         }
@@ -110,11 +116,11 @@ fn addrs(tuple: &Tuple) -> (IpAddr, IpAddr) {
     }
 }
 
-/// Whether that is the route of one address which `way` has anywhere: the router's own, when
+/// Whether that is the route of one address which `path` has anywhere: the router's own, when
 /// it comes or goes, is one that NAT puts in.
-fn is_own(prefix: IpAddr, len: u8, way: &Way) -> bool {
+fn is_own(prefix: IpAddr, len: u8, path: &FlowPath) -> bool {
     let one = if prefix.is_ipv4() { 32 } else { 128 };
-    len == one && [way.new_src, way.dst, way.src].contains(&prefix)
+    len == one && [path.new_src, path.dst, path.src].contains(&prefix)
 }
 
 /// Whether the first `len` bits of `addr` are those of `prefix`.
@@ -166,9 +172,9 @@ pub struct Neighbour<P> {
 
 /// What is new of a neighbour.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum News {
+pub enum NeighUpdate {
     /// Nothing.
-    None,
+    Unchanged,
     /// It was not known.
     New,
     /// It had this Ethernet address before.
@@ -180,11 +186,11 @@ pub enum News {
 ///
 /// A neighbour has four places, by its hash. If others have them all, the one that was not
 /// told of for longest is forgotten; it is new when it is told of next.
-pub struct Neighbours<S> {
+pub struct NeighTable<S> {
     places: S,
 }
 
-impl<S, P> Neighbours<S>
+impl<S, P> NeighTable<S>
 where
     S: DerefMut<Target = [Option<Neighbour<P>>]>,
     P: Copy + Eq + Hash,
@@ -196,17 +202,17 @@ where
     }
 
     /// Remembers that `addr` at `place` is reached by `mac`.
-    pub fn learn(&mut self, place: P, addr: IpAddr, mac: [u8; 6]) -> News {
+    pub fn learn(&mut self, place: P, addr: IpAddr, mac: [u8; 6]) -> NeighUpdate {
         let Some(ways) = places_of(&mut self.places, (place, addr)) else {
-            return News::New;
+            return NeighUpdate::New;
         };
         let is = |known: &Neighbour<P>| known.place == place && known.addr == addr;
         let now = Neighbour { place, addr, mac };
         let before = put_first(ways, now, |known| known.as_ref().is_some_and(is));
         match before.filter(is) {
-            None => News::New,
-            Some(before) if before.mac == mac => News::None,
-            Some(before) => News::Changed(before.mac),
+            None => NeighUpdate::New,
+            Some(before) if before.mac == mac => NeighUpdate::Unchanged,
+            Some(before) => NeighUpdate::Changed(before.mac),
         }
     }
 }
@@ -216,12 +222,12 @@ where
 ///
 /// A flow has four places, by its hash. If others have them all, the one that was remembered
 /// first is forgotten.
-pub struct Ended<S> {
+pub struct CancelledOffers<S> {
     places: S,
     known: usize,
 }
 
-impl<S> Ended<S>
+impl<S> CancelledOffers<S>
 where
     S: DerefMut<Target = [Option<(Owner, u64)>]>,
 {
@@ -256,5 +262,143 @@ where
         *place = None;
         self.known = self.known.saturating_sub(1);
         true
+    }
+}
+
+/// Events that wait to be looked at, at most.
+const PENDING: usize = 512;
+
+/// Changes that wait to be followed, at most: two for each event.
+const CHANGES: usize = 2 * PENDING;
+
+/// What the kernel tells of the ways of packets.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum FwdEvent {
+    /// The address is reached by the Ethernet address `mac` at the device `ifindex`.
+    Neighbour {
+        /// The interface; the real one below, if it is a VLAN device.
+        ifindex: i32,
+        /// The IP address.
+        addr: IpAddr,
+        /// The Ethernet address.
+        mac: [u8; 6],
+    },
+    /// A bridge saw frames from `mac` come by its port `ifindex`.
+    FdbEntry {
+        /// The interface; the real one below, if it is a VLAN device.
+        ifindex: i32,
+        /// The Ethernet address.
+        mac: [u8; 6],
+    },
+    /// Packets to the prefix may go another way. All packets of the family do if `len` is 0.
+    Route {
+        /// First address of the prefix.
+        addr: IpAddr,
+        /// Length in bits.
+        len: u8,
+    },
+    /// A nexthop object is about to lead elsewhere, with routes of which nothing is known.
+    NextHopObject,
+}
+
+/// Events that were told and not looked at yet.
+pub struct Pending<S: Storage> {
+    events: List<S::Vec<(NetId, FwdEvent)>>,
+    /// There was no room for more.
+    lost: bool,
+}
+
+impl<S: Storage> Pending<S> {
+    /// None. `None` if there is no memory.
+    pub fn new() -> Option<Self> {
+        let none = (NetId(0), FwdEvent::NextHopObject);
+        Some(Self {
+            events: List::new(S::filled(none, PENDING)?),
+            lost: false,
+        })
+    }
+
+    /// Adds one that was told in a namespace.
+    pub fn push(&mut self, net: NetId, event: FwdEvent) {
+        self.lost |= self.events.push((net, event)).is_err();
+    }
+
+    /// The events, in order.
+    pub fn events(&self) -> &[(NetId, FwdEvent)] {
+        self.events.as_slice()
+    }
+
+    /// Whether there were more.
+    pub fn is_lost(&self) -> bool {
+        self.lost
+    }
+
+    /// They were looked at.
+    pub fn clear(&mut self) {
+        self.events.clear();
+        self.lost = false;
+    }
+}
+
+/// Changes, each in a namespace, of which flows are to end.
+pub struct ChangeSet<S: Storage> {
+    changes: List<S::Vec<(NetId, Change)>>,
+    /// There were more, of which nothing is known: all flows are to end.
+    any: bool,
+}
+
+impl<S: Storage> ChangeSet<S> {
+    /// None. `None` if there is no memory.
+    pub fn new() -> Option<Self> {
+        let none = (NetId(0), Change::All);
+        Some(Self {
+            changes: List::new(S::filled(none, CHANGES)?),
+            any: false,
+        })
+    }
+
+    /// Whether there is none.
+    pub fn is_empty(&self) -> bool {
+        !self.any && self.changes.as_slice().is_empty()
+    }
+
+    /// Adds one.
+    pub fn add(&mut self, net: NetId, change: Change) {
+        if !self.any && self.changes.push((net, change)).is_err() {
+            self.add_any();
+        }
+    }
+
+    /// Nothing is known of what has changed.
+    pub fn add_any(&mut self) {
+        self.changes.clear();
+        self.any = true;
+    }
+
+    /// Adds all of `others`.
+    pub fn add_all(&mut self, others: &Self) {
+        if others.any {
+            self.add_any();
+        }
+        for (net, change) in others.changes.as_slice() {
+            self.add(*net, *change);
+        }
+    }
+
+    /// They were followed.
+    pub fn clear(&mut self) {
+        self.changes.clear();
+        self.any = false;
+    }
+
+    /// Whether a flow of the table in namespace `net` may go the wrong way after one of them.
+    pub fn concerns(&self, net: NetId, record: &Record) -> bool {
+        FlowPath::of(&record.flow).is_some_and(|path| self.invalidates(net, &path))
+    }
+
+    /// Whether a path in namespace `net` may be a wrong one after one of them.
+    pub fn invalidates(&self, net: NetId, path: &FlowPath) -> bool {
+        let mut changes = self.changes.as_slice().iter();
+        self.any || changes.any(|(at, change)| *at == net && change.invalidates(path))
     }
 }

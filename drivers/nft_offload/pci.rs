@@ -3,14 +3,14 @@
 //! The emulated board: an engine behind PCI. Its contract is `Documentation/emulated-board.md`.
 
 use crate::{
-    engine::{
-        self,
-        Attached,
-        Port, //
-    },
     ppe::{
         chip,
-        flow::PsePort, //
+        flow::PsePort,
+        ports::Port, //
+    },
+    probe::{
+        self,
+        Probed, //
     },
     rust::{
         mmio::Registers,
@@ -76,7 +76,7 @@ impl Board {
 }
 
 impl pci::Driver for Board {
-    type Data = Attached;
+    type Data = Probed;
 
     const ID_TABLE: IdTable<()> = &PCI_TABLE;
 
@@ -110,7 +110,7 @@ impl pci::Driver for Board {
             dev_err!(dev, "{count} ports, expected 1 to {MAX_PORTS}\n");
             return Err(ENODEV);
         }
-        let mut ports = KVec::new();
+        let mut ports = VVec::new();
         for index in 0..count {
             ports.push(Self::read_port(dev, &board, index.try_into()?)?, GFP_KERNEL)?;
         }
@@ -118,10 +118,10 @@ impl pci::Driver for Board {
         // The table's base register has 32 bits.
         pci::set_dma_mask::<32>(dev)?;
         let registers = pci::map(dev, BAR_CHIP, c"nft_offload chip")?;
-        engine::quiet(dev.as_ref(), chip, &registers)?;
+        probe::quiesce(dev.as_ref(), chip, &registers)?;
         let master = pci::BusMaster::new(dev);
 
-        Ok(engine::attach(
+        Ok(probe::probe(
             dev.as_ref(),
             chip,
             registers,

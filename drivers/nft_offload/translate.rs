@@ -1,17 +1,23 @@
 // SPDX-License-Identifier: GPL-2.0-only
 
-//! A flow rule of the kernel in the terms of the pure core.
+//! A flow rule of the kernel, and what it names, in the terms of the core.
 
 use crate::{
     ppe::{
         bridge,
         flow::{
             Endpoint,
-            Flow,
-            Key,
-            PsePort, //
+            PsePort,
+            Tuple, //
         },
+        netdev::{
+            Name,
+            NetId, //
+        },
+        platform::Storage,
+        ports::Ports,
         reject::Reject,
+        reject_log::RejectedRule,
         rule::{
             Action,
             AddrType,
@@ -28,44 +34,63 @@ use crate::{
             MangleBase,
             Masked, //
         },
-        netdev::NetDevice, //
+        netdev::{
+            self,
+            Net,
+            NetDevice, //
+        }, //
     }, //
 };
 
-/// Says which of the engine's ports, or of the ports of switches behind these, a device is.
-pub(crate) trait Ports {
-    /// The device with this interface index, in the namespace of the flowtable.
-    fn by_ifindex(&self, ifindex: i32) -> Option<Endpoint>;
+/// The number by which the core knows a namespace.
+pub(crate) fn net_id(net: &Net) -> NetId {
+    NetId(net.id().to_usize())
+}
+
+/// A device's name in the core's terms.
+pub(crate) fn name(name: netdev::Name) -> Name {
+    Name(name.to_bytes())
+}
+
+/// Says which port of the engine, or of a switch behind it, a device is.
+pub(crate) trait PortOf {
+    /// The device with this interface index in a namespace.
+    fn by_ifindex(&self, ifindex: i32, net: NetId) -> Option<Endpoint>;
     /// The device `dev`.
     fn by_device(&self, dev: &NetDevice) -> Option<Endpoint>;
 }
 
-/// A rule that is no flow for the engine.
-pub(crate) struct Refusal {
-    pub(crate) reject: Reject,
-    /// The opposite direction, if that has to be refused as well.
-    pub(crate) opposite: Option<Key>,
+impl<S: Storage> PortOf for Ports<S> {
+    #[inline]
+    fn by_ifindex(&self, ifindex: i32, net: NetId) -> Option<Endpoint> {
+        self.find(ifindex, net)
+    }
+
+    #[inline]
+    fn by_device(&self, dev: &NetDevice) -> Option<Endpoint> {
+        self.find(dev.ifindex(), net_id(dev.net()))
+    }
 }
 
-/// Parses `rule` into `flow`, which is the rule's only if that succeeds.
-pub(crate) fn parse(rule: &FlowRule, ports: &impl Ports, flow: &mut Flow) -> Result<(), Refusal> {
-    let mut parser = RuleParser::new(flow);
-    feed(&mut parser, rule, ports)
-        .and_then(|()| parser.finish())
-        .map_err(|reject| Refusal {
-            reject,
-            opposite: parser.opposite_of_8021ad(),
-        })
+/// Gives `rule` of a flowtable in `net` to the parser.
+pub(crate) fn feed(
+    parser: &mut RuleParser<'_>,
+    rule: &FlowRule,
+    net: NetId,
+    ports: &impl PortOf,
+) -> Result<(), Reject> {
+    feed_to(parser, rule, net, ports)
 }
 
-/// Parses a rule of a classifier, for what arrives at `ingress`.
+/// Parses a rule of a classifier, for what arrives at `ingress`, a device in `net`.
 pub(crate) fn parse_filter(
     rule: &FlowRule,
     ingress: PsePort,
-    ports: &impl Ports,
+    net: NetId,
+    ports: &impl PortOf,
 ) -> Result<bridge::rule::Rule, Reject> {
     let mut parser = bridge::rule::RuleParser::new();
-    feed(&mut parser, rule, ports)?;
+    feed_to(&mut parser, rule, net, ports)?;
     parser.finish(ingress)
 }
 
@@ -98,8 +123,13 @@ impl Parser for bridge::rule::RuleParser {
     }
 }
 
-fn feed(parser: &mut impl Parser, rule: &FlowRule, ports: &impl Ports) -> Result<(), Reject> {
-    feed_keys(parser, rule, ports)?;
+fn feed_to(
+    parser: &mut impl Parser,
+    rule: &FlowRule,
+    net: NetId,
+    ports: &impl PortOf,
+) -> Result<(), Reject> {
+    feed_keys(parser, rule, net, ports)?;
     for action in rule.actions() {
         parser.on_action(to_action(action, ports))?;
     }
@@ -107,7 +137,12 @@ fn feed(parser: &mut impl Parser, rule: &FlowRule, ports: &impl Ports) -> Result
 }
 
 #[inline(always)]
-fn feed_keys(parser: &mut impl Parser, rule: &FlowRule, ports: &impl Ports) -> Result<(), Reject> {
+fn feed_keys(
+    parser: &mut impl Parser,
+    rule: &FlowRule,
+    net: NetId,
+    ports: &impl PortOf,
+) -> Result<(), Reject> {
     if let Some(control) = rule.control() {
         parser.on_match(Match::Control {
             addr_type: match control.addr_type {
@@ -181,7 +216,7 @@ fn feed_keys(parser: &mut impl Parser, rule: &FlowRule, ports: &impl Ports) -> R
     }
     if let Some(ifindex) = rule.ingress_ifindex() {
         parser.on_match(Match::Meta {
-            ingress: ports.by_ifindex(ifindex.key),
+            ingress: ports.by_ifindex(ifindex.key, net),
             mask: u32::from_ne_bytes(ifindex.mask.to_ne_bytes()),
         })?;
     }
@@ -203,7 +238,7 @@ fn to_vlan(tag: Masked<flow_rule::VlanKey>) -> VlanKey {
 
 // For each parser by itself: an action then is taken from the rule without being put together.
 #[inline(always)]
-fn to_action(action: flow_rule::Action<'_>, ports: &impl Ports) -> Action {
+fn to_action(action: flow_rule::Action<'_>, ports: &impl PortOf) -> Action {
     use flow_rule::Action as A;
 
     match action {
@@ -235,5 +270,42 @@ fn to_action(action: flow_rule::Action<'_>, ports: &impl Ports) -> Action {
         A::Accept => Action::Accept,
         A::Tunnel => Action::Tunnel,
         A::Other(id) => Action::Other { id },
+    }
+}
+
+/// The flow of `rule`, refused for `reject`, as far as the rule says.
+///
+/// It is not taken from what the parser has made of the rule, which may have stopped anywhere.
+pub(crate) fn describe(rule: &FlowRule, net: &Net, reject: Reject) -> RejectedRule {
+    let (sport, dport) = rule
+        .ports()
+        .map_or((0, 0), |ports| (ports.key.src, ports.key.dst));
+    let v4 = rule.ipv4_addrs().map(|addrs| Tuple::V4 {
+        src: addrs.key.src,
+        dst: addrs.key.dst,
+        sport,
+        dport,
+    });
+    let v6 = rule.ipv6_addrs().map(|addrs| Tuple::V6 {
+        src: addrs.key.src,
+        dst: addrs.key.dst,
+        sport,
+        dport,
+    });
+    let ingress = rule
+        .ingress_ifindex()
+        .map(|ifindex| net.device_name(ifindex.key).map_or(Name::UNKNOWN, name));
+    let egress = rule.actions().find_map(|action| match action {
+        flow_rule::Action::Redirect(dev) => {
+            Some(dev.map_or(Name::UNKNOWN, |dev| name(dev.copy_name())))
+        }
+        _ => None,
+    });
+    RejectedRule {
+        reject,
+        ip_proto: rule.basic().map_or(0, |basic| basic.ip_proto.key),
+        tuple: v4.or(v6),
+        ingress,
+        egress,
     }
 }

@@ -2,36 +2,34 @@
 
 //! Refusals: counts, and the last flows.
 
-use std::{
-    vec,
-    vec::Vec, //
-};
+use std::vec::Vec;
 
 use super::{
     super::{
-        refusals::{
-            Last,
-            Refusals,
-            Refused, //
-        },
-        reject::Reject, //
+        netdev::Name,
+        reject::Reject,
+        reject_log::{
+            RejectLog,
+            RejectedRule, //
+        }, //
     },
+    hw::TestHost,
     v4,
     v6, //
 };
 
-type Ring = Refusals<Vec<Option<Last<u32>>>>;
+type Ring = RejectLog<TestHost>;
 
 fn ring(places: usize) -> Ring {
-    Refusals::new(vec![None; places])
+    RejectLog::with_places(places).unwrap()
 }
 
-fn refused(port: u16, reject: Reject) -> Refused<u32> {
-    Refused {
+fn refused(port: u16, reject: Reject) -> RejectedRule {
+    RejectedRule {
         reject,
         ip_proto: 17,
         tuple: Some(v4(1, port, 7, 53)),
-        ingress: Some(2),
+        ingress: Some(Name(*b"lan\0\0\0\0\0\0\0\0\0\0\0\0")),
         egress: None,
     }
 }
@@ -41,7 +39,7 @@ fn ports(ring: &Ring) -> Vec<u16> {
         .last()
         .iter()
         .flatten()
-        .filter_map(|last| Some(last.refused.tuple?.ports().0))
+        .filter_map(|last| Some(last.rule.tuple?.ports().0))
         .collect();
     ports.sort_unstable();
     ports
@@ -83,8 +81,8 @@ fn a_flow_refused_again_keeps_its_place() {
     // For another reason, by another way, or another flow: another place.
     ring.add(&refused(1, Reject::PortDown), 40);
     ring.add(
-        &Refused {
-            egress: Some(3),
+        &RejectedRule {
+            egress: Some(Name::UNKNOWN),
             ..refused(1, Reject::BucketFull)
         },
         50,
@@ -117,14 +115,14 @@ fn the_first_moment_of_the_clock_is_one_like_others() {
 fn flows_of_both_families_and_of_none() {
     let mut ring = ring(4);
     ring.add(
-        &Refused {
+        &RejectedRule {
             tuple: Some(v6(1, 9, 7, 53)),
             ..refused(1, Reject::Nat66)
         },
         1,
     );
     ring.add(
-        &Refused {
+        &RejectedRule {
             tuple: None,
             ..refused(1, Reject::Mask)
         },

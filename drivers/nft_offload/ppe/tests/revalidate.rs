@@ -17,13 +17,13 @@ use super::{
             PsePort,
             L4, //
         },
-        moved::{
+        revalidate::{
+            CancelledOffers,
             Change,
-            Ended,
+            FlowPath, //
+            NeighTable,
+            NeighUpdate,
             Neighbour,
-            Neighbours,
-            News,
-            Way, //
         },
         table::Owner, //
     },
@@ -64,8 +64,8 @@ fn down() -> Flow {
 
 #[test]
 fn a_next_hop_concerns_those_that_send_there() {
-    assert!(Change::NextHop(up().dmac).concerns(&up()));
-    assert!(!Change::NextHop(MAC).concerns(&up()));
+    assert!(Change::LladdrGone(up().dmac).concerns(&up()));
+    assert!(!Change::LladdrGone(MAC).concerns(&up()));
 }
 
 #[test]
@@ -94,29 +94,29 @@ fn the_end_of_a_pppoe_session_is_no_neighbour() {
 #[test]
 fn a_station_concerns_flows_to_it_by_another_port() {
     let mac = up().dmac;
-    assert!(!Change::Station(mac, Some(up().egress)).concerns(&up()));
-    assert!(Change::Station(mac, Some(up().ingress)).concerns(&up()));
-    assert!(Change::Station(mac, None).concerns(&up()));
-    assert!(!Change::Station(MAC, None).concerns(&up()));
+    assert!(!Change::FdbEntry(mac, Some(up().egress)).concerns(&up()));
+    assert!(Change::FdbEntry(mac, Some(up().ingress)).concerns(&up()));
+    assert!(Change::FdbEntry(mac, None).concerns(&up()));
+    assert!(!Change::FdbEntry(MAC, None).concerns(&up()));
     // Ports of one switch are behind the same port of the engine.
     let mut behind = up();
     behind.egress.dsa = dsa(1);
     let mut moved = behind.egress;
-    assert!(!Change::Station(mac, Some(moved)).concerns(&behind));
+    assert!(!Change::FdbEntry(mac, Some(moved)).concerns(&behind));
     moved.dsa = dsa(2);
-    assert!(Change::Station(mac, Some(moved)).concerns(&behind));
+    assert!(Change::FdbEntry(mac, Some(moved)).concerns(&behind));
 }
 
 #[test]
 fn a_way_may_lead_to_no_port() {
-    let way = Way::of(&up()).map(|way| Way {
+    let way = FlowPath::of(&up()).map(|way| FlowPath {
         egress: None,
         ..way
     });
     let way = way.unwrap();
-    assert!(Change::Station(way.dmac, Some(up().egress)).leads_away(&way));
-    assert!(!Change::Station(way.dmac, None).leads_away(&way));
-    assert!(!Change::Station(MAC, Some(up().egress)).leads_away(&way));
+    assert!(Change::FdbEntry(way.dmac, Some(up().egress)).invalidates(&way));
+    assert!(!Change::FdbEntry(way.dmac, None).invalidates(&way));
+    assert!(!Change::FdbEntry(MAC, Some(up().egress)).invalidates(&way));
 }
 
 #[test]
@@ -159,8 +159,8 @@ fn bridged_flows_are_never_concerned() {
     flow.routed = false;
     for change in [
         Change::All,
-        Change::NextHop(flow.dmac),
-        Change::Station(flow.dmac, None),
+        Change::LladdrGone(flow.dmac),
+        Change::FdbEntry(flow.dmac, None),
         Change::Route(ip("0.0.0.0"), 0),
     ] {
         assert!(!change.concerns(&flow));
@@ -169,29 +169,35 @@ fn bridged_flows_are_never_concerned() {
     assert_ne!(up().egress.port, PsePort(0));
 }
 
-type Known = Neighbours<Vec<Option<Neighbour<u32>>>>;
+type Known = NeighTable<Vec<Option<Neighbour<u32>>>>;
 
 fn known(places: usize) -> Known {
-    Neighbours::new(vec![None; places])
+    NeighTable::new(vec![None; places])
 }
 
 #[test]
 fn a_neighbour_is_new_then_known_then_changed() {
     let mut known = known(64);
-    assert_eq!(known.learn(1, ip("192.0.2.1"), MAC), News::New);
-    assert_eq!(known.learn(1, ip("192.0.2.1"), MAC), News::None);
-    assert_eq!(known.learn(2, ip("192.0.2.1"), OTHER), News::New);
-    assert_eq!(known.learn(1, ip("192.0.2.2"), OTHER), News::New);
-    assert_eq!(known.learn(1, ip("192.0.2.1"), OTHER), News::Changed(MAC));
-    assert_eq!(known.learn(1, ip("192.0.2.1"), OTHER), News::None);
+    assert_eq!(known.learn(1, ip("192.0.2.1"), MAC), NeighUpdate::New);
+    assert_eq!(known.learn(1, ip("192.0.2.1"), MAC), NeighUpdate::Unchanged);
+    assert_eq!(known.learn(2, ip("192.0.2.1"), OTHER), NeighUpdate::New);
+    assert_eq!(known.learn(1, ip("192.0.2.2"), OTHER), NeighUpdate::New);
+    assert_eq!(
+        known.learn(1, ip("192.0.2.1"), OTHER),
+        NeighUpdate::Changed(MAC)
+    );
+    assert_eq!(
+        known.learn(1, ip("192.0.2.1"), OTHER),
+        NeighUpdate::Unchanged
+    );
 }
 
 #[test]
 fn without_room_a_neighbour_is_always_new() {
     for places in [0, 3] {
         let mut known = known(places);
-        assert_eq!(known.learn(1, ip("192.0.2.1"), MAC), News::New);
-        assert_eq!(known.learn(1, ip("192.0.2.1"), OTHER), News::New);
+        assert_eq!(known.learn(1, ip("192.0.2.1"), MAC), NeighUpdate::New);
+        assert_eq!(known.learn(1, ip("192.0.2.1"), OTHER), NeighUpdate::New);
     }
 }
 
@@ -199,12 +205,15 @@ fn without_room_a_neighbour_is_always_new() {
 fn the_one_not_heard_of_for_longest_is_forgotten() {
     let mut known = known(4);
     for host in 1..=4u8 {
-        assert_eq!(known.learn(1, [10, 0, 0, host].into(), MAC), News::New);
+        assert_eq!(
+            known.learn(1, [10, 0, 0, host].into(), MAC),
+            NeighUpdate::New
+        );
     }
-    assert_eq!(known.learn(1, ip("10.0.0.1"), MAC), News::None);
-    assert_eq!(known.learn(1, ip("10.0.0.5"), MAC), News::New);
-    assert_eq!(known.learn(1, ip("10.0.0.1"), MAC), News::None);
-    assert_eq!(known.learn(1, ip("10.0.0.2"), MAC), News::New);
+    assert_eq!(known.learn(1, ip("10.0.0.1"), MAC), NeighUpdate::Unchanged);
+    assert_eq!(known.learn(1, ip("10.0.0.5"), MAC), NeighUpdate::New);
+    assert_eq!(known.learn(1, ip("10.0.0.1"), MAC), NeighUpdate::Unchanged);
+    assert_eq!(known.learn(1, ip("10.0.0.2"), MAC), NeighUpdate::New);
 }
 
 #[test]
@@ -219,9 +228,9 @@ fn what_is_said_to_have_changed_has() {
         let mac = [2, 0, 0, 0, 0, (state >> 16) as u8 % 3];
         let before = map.insert(addr, mac);
         match known.learn(9, addr, mac) {
-            News::New => forgotten += usize::from(before.is_some()),
-            News::None => assert_eq!(before, Some(mac)),
-            News::Changed(old) => {
+            NeighUpdate::New => forgotten += usize::from(before.is_some()),
+            NeighUpdate::Unchanged => assert_eq!(before, Some(mac)),
+            NeighUpdate::Changed(old) => {
                 changed += 1;
                 assert_eq!(before, Some(old));
                 assert_ne!(old, mac);
@@ -234,8 +243,8 @@ fn what_is_said_to_have_changed_has() {
 const A: Owner = Owner(1);
 const B: Owner = Owner(2);
 
-fn ended(places: usize) -> Ended<Vec<Option<(Owner, u64)>>> {
-    Ended::new(vec![None; places])
+fn ended(places: usize) -> CancelledOffers<Vec<Option<(Owner, u64)>>> {
+    CancelledOffers::new(vec![None; places])
 }
 
 #[test]

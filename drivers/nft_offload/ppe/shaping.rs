@@ -2,11 +2,15 @@
 
 //! Which flows pass a device that shapes what it sends. In hardware they would pass it by.
 
-use super::flow::{
-    Encap,
-    Endpoint,
-    Flow,
-    PsePort, //
+use super::{
+    flow::{
+        Encap,
+        Endpoint,
+        Flow,
+        PsePort, //
+    },
+    netdev::NetId,
+    reject::Reject, //
 };
 
 /// Whether qdiscs of this kind hold packets back on purpose, so that they have an effect only on
@@ -170,4 +174,56 @@ impl Shapers {
 /// refused for nothing.
 const fn bit(port: PsePort) -> u32 {
     1_u32.rotate_left(port.0 as u32)
+}
+
+/// Devices that the log was told about are remembered, so many. Nothing is said of more.
+const WARNED: usize = 16;
+
+/// A device, by interface index and namespace, and which way of its traffic is shaped.
+pub type Place = (i32, NetId, Direction);
+
+/// What is known of shaping.
+pub struct Shaping {
+    shapers: Shapers,
+    /// What the log was told about, each once.
+    warned: [Option<Place>; WARNED],
+}
+
+impl Shaping {
+    /// Nothing is shaped.
+    pub const NONE: Self = Self {
+        shapers: Shapers::NONE,
+        warned: [None; WARNED],
+    };
+
+    /// Whether `flow` may be offloaded.
+    #[inline]
+    pub fn admit(&self, flow: &Flow) -> Result<(), Reject> {
+        if self.shapers.is_empty() || !self.shapers.pass(flow) {
+            return Ok(());
+        }
+        Err(Reject::ShapedEgress)
+    }
+
+    /// Forgets what is shaped, which is returned.
+    pub fn take(&mut self) -> Shapers {
+        core::mem::replace(&mut self.shapers, Shapers::NONE)
+    }
+
+    /// Adds what was found.
+    pub fn add(&mut self, found: &Shapers) {
+        self.shapers.add_all(found);
+    }
+
+    /// Whether the log has to be told about `place`: once.
+    pub fn warn_once(&mut self, place: Place) -> bool {
+        if self.warned.contains(&Some(place)) {
+            return false;
+        }
+        let Some(free) = self.warned.iter_mut().find(|warned| warned.is_none()) else {
+            return false;
+        };
+        *free = Some(place);
+        true
+    }
 }

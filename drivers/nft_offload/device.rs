@@ -1,0 +1,192 @@
+// SPDX-License-Identifier: GPL-2.0-only
+
+//! One engine: the lock around its core, and what the kernel's side of it needs.
+//!
+//! Locking: the engine, its works and taps are behind [`Device::state`], a mutex that nests inside
+//! `RTNL`, `flow_indr_block_lock`, `flow_block_lock` and the list of [`Device::devices`]. Conntrack
+//! is called with it held.
+
+use crate::{
+    l2_tap::Taps,
+    platform::Kernel,
+    ppe::{
+        self,
+        policy::Invalid, //
+    },
+    qdisc_scan,
+    rust::{
+        flow_offload::{
+            self,
+            Devices, //
+        },
+        netdev::Net,
+        pci::BusMaster, //
+    },
+    translate::net_id,
+    works::Works, //
+};
+use kernel::{
+    device,
+    new_mutex,
+    prelude::*,
+    sync::{
+        aref::ARef,
+        Arc,
+        Mutex, //
+    }, //
+};
+
+/// The core of an engine.
+pub(crate) type Engine = ppe::engine::Engine<Kernel>;
+
+/// What changes, under the engine's lock.
+pub(crate) struct State {
+    pub(crate) engine: Engine,
+    pub(crate) taps: Taps,
+    /// There from the start of the engine to its end.
+    pub(crate) works: Option<Works>,
+}
+
+impl State {
+    /// After rules of tc came or went.
+    pub(crate) fn update_taps(&mut self) {
+        self.taps.update(self.engine.filters());
+    }
+
+    /// Has somebody look where traffic is shaped, soon, as long as there is a reason to.
+    pub(crate) fn schedule_scan(&self) {
+        if let Some(works) = &self.works {
+            if self.engine.has_work() {
+                works.schedule_scan();
+            }
+        }
+    }
+}
+
+/// An engine, and the device it was found on.
+#[pin_data]
+pub(crate) struct Device {
+    pub(crate) dev: ARef<device::Device>,
+    /// The bus it was found on.
+    pub(crate) bus: &'static str,
+    /// Dropped before the tables, which an engine that could not be stopped may still access.
+    _master: BusMaster,
+    /// See the module's documentation.
+    #[pin]
+    state: Mutex<State>,
+    /// The devices that were taken. Not to be asked with the lock of `state` held.
+    pub(crate) devices: Arc<Devices<Self>>,
+}
+
+impl Device {
+    /// `engine` was found on `dev`.
+    pub(crate) fn new(
+        dev: &device::Device,
+        engine: Engine,
+        bus: &'static str,
+        master: BusMaster,
+    ) -> Result<Arc<Self>> {
+        let taps = Taps::new()?;
+        Arc::pin_init(
+            try_pin_init!(Self {
+                dev: dev.into(),
+                bus,
+                _master: master,
+                devices: Devices::new()?,
+                state <- new_mutex!(
+                    State {
+                        engine,
+                        taps,
+                        works: None,
+                    },
+                    "nft_offload::Device"
+                ),
+            }),
+            GFP_KERNEL,
+        )
+    }
+
+    /// Runs `f` with the state, and has the engine put into quarantine if it stopped answering
+    /// meanwhile.
+    pub(crate) fn with<T>(&self, f: impl FnOnce(&mut State) -> T) -> T {
+        let mut state = self.state.lock();
+        let result = f(&mut state);
+        if state.engine.quarantine() {
+            dev_err!(
+                self.dev,
+                "the {} engine does not answer any more: its flows go on in software\n",
+                state.engine.spec().name
+            );
+        }
+        result
+    }
+
+    /// Takes the flows out for which `pred` holds. They go on in software.
+    pub(crate) fn take_out(&self, pred: impl Fn(&ppe::table::Record) -> bool) {
+        self.devices.for_each_flowtable(|flowtable| {
+            self.with(|state| state.engine.flush_table(flowtable, &pred));
+        });
+        // What rules of tc have brought nf_flowtable does not know.
+        self.with(|state| state.engine.flush_subflows(&pred));
+    }
+
+    /// Ends flows as `text` says.
+    pub(crate) fn flush(&self, text: &str) -> Result {
+        use ppe::control::{
+            ControlError,
+            FlowFilter, //
+        };
+
+        let filter = self
+            .with(|state| FlowFilter::parse(text, &state.engine.ports))
+            .map_err(|error| match error {
+                ControlError::Invalid => EINVAL,
+                ControlError::NoDevice => ENODEV,
+            })?;
+        let mut ended = 0;
+        self.devices.for_each_flowtable(|flowtable| {
+            let matches = |record: &_| filter.matches(record);
+            ended += self.with(|state| state.engine.end_in(flowtable, matches));
+        });
+        ended += self.with(|state| state.engine.flush_subflows(|record| filter.matches(record)));
+        if ended == 0 && matches!(filter, FlowFilter::Connection(_)) {
+            return Err(ENOENT);
+        }
+        Ok(())
+    }
+
+    /// Keeps new flows in software or does not, as `text` says.
+    pub(crate) fn pause(&self, text: &str) -> Result {
+        self.with(|state| state.engine.pause(text))
+            .map_err(|Invalid| EINVAL)
+    }
+
+    /// Changes the policy as `text` says.
+    pub(crate) fn set_policy(&self, text: &str) -> Result {
+        let policy = self.with(|state| {
+            let policy = state.engine.set_policy(text).map_err(|Invalid| EINVAL)?;
+            qdisc_scan::scan(&mut state.engine, &self.dev);
+            Ok::<_, Error>(policy)
+        })?;
+        self.take_out(|record| policy.admit(&record.flow).is_err());
+        Ok(())
+    }
+
+    /// Ends the flows of `net` that leave in a PPPoE session, after a PPP link there went down.
+    ///
+    /// nf_flowtable knows of a flow's devices only the lowest, so it keeps flows whose PPPoE
+    /// session has ended, and goes on to send them with its number, in software too, where those
+    /// may be that are not in the table. A rule does not say which PPP device it is about: all
+    /// flows of a port with sessions have to start again.
+    ///
+    /// Each port is asked for once, whatever is offered meanwhile: this is called with `RTNL` held.
+    pub(crate) fn ppp_down(&self, net: &Net) {
+        let ports = self.with(|state| state.engine.ports.own().len());
+        for port in 0..ports {
+            let id = net_id(net);
+            if let Some(ifindex) = self.with(|state| state.engine.ports.take_pppoe_port(port, id)) {
+                flow_offload::end_flows(net, ifindex);
+            }
+        }
+    }
+}

@@ -1,0 +1,112 @@
+// SPDX-License-Identifier: GPL-2.0-only
+
+//! What the kernel tells of devices, and of the ways of packets, in the core's terms.
+
+use crate::{
+    device::Device,
+    ppe::{
+        self,
+        flow::DsaTag,
+        netdev::NetId,
+        ports::{
+            DeviceEvent,
+            UserPort, //
+        },
+        revalidate::FwdEvent, //
+    },
+    rust::{
+        dsa,
+        moves::{
+            Change,
+            Move,
+            Watch, //
+        },
+        netdev::{
+            Event,
+            NetDevice,
+            Notify,
+            Rtnl, //
+        }, //
+    },
+    translate::{
+        name,
+        net_id, //
+    },
+    works::Revalidation, //
+};
+use kernel::prelude::*;
+
+impl Notify for Device {
+    fn netdev_event(&self, event: Event, dev: &NetDevice, rtnl: &Rtnl) {
+        if event == Event::Down && dev.is_ppp() {
+            self.ppp_down(dev.net());
+        }
+        let told = to_device_event(event, dev, rtnl);
+        self.with(|state| {
+            let changes = state.engine.on_device_event(dev.net(), &told);
+            if changes.full {
+                dev_warn!(
+                    self.dev,
+                    "no room for another port of a switch: its flows go on in software\n"
+                );
+            }
+            if let Some(port) = changes.removed {
+                state.taps.detach(port);
+            }
+            state.schedule_scan();
+        });
+    }
+}
+
+fn to_device_event(event: Event, dev: &NetDevice, rtnl: &Rtnl) -> DeviceEvent {
+    use ppe::netdev::Event as E;
+
+    // The core has the number, too.
+    const { assert!(dsa::TAG_MTK == DsaTag::MTK.0) };
+    let is_user_port = dsa::is_user_port(dev);
+    let user = if is_user_port {
+        dsa::UserPort::of(dev, rtnl)
+    } else {
+        None
+    };
+    DeviceEvent {
+        event: match event {
+            Event::Register => E::Register,
+            Event::Unregister => E::Unregister,
+            Event::Down => E::Down,
+            Event::ChangeMtu => E::ChangeMtu,
+            Event::Up | Event::Change | Event::ChangeName | Event::ChangeLower => E::Change,
+        },
+        dev: ppe::netdev::Device {
+            ifindex: dev.ifindex(),
+            net: net_id(dev.net()),
+            mtu: dev.mtu(),
+            name: name(dev.copy_name()),
+            // A device that is going down still says it is running.
+            up: event != Event::Down && dev.forwards(),
+        },
+        mac: match event {
+            Event::Register => dev.permanent_address(),
+            _ => None,
+        },
+        is_user_port,
+        user: user.map(|user| UserPort {
+            conduit: user.conduit,
+            net: NetId(user.net.to_usize()),
+            number: user.number,
+            tag: DsaTag(user.tag),
+        }),
+    }
+}
+
+impl Watch for Revalidation {
+    fn moved(&self, what: &Move) {
+        let event = match what.change {
+            Change::Neighbour { ifindex, addr, mac } => FwdEvent::Neighbour { ifindex, addr, mac },
+            Change::Station { ifindex, mac } => FwdEvent::FdbEntry { ifindex, mac },
+            Change::Route { addr, len } => FwdEvent::Route { addr, len },
+            Change::NextHop => FwdEvent::NextHopObject,
+        };
+        self.notify(NetId(what.net.to_usize()), event);
+    }
+}

@@ -1,0 +1,161 @@
+// SPDX-License-Identifier: GPL-2.0-only
+
+//! The frames that come to the CPU at ports with rules of tc.
+//!
+//! The engine cannot look for Ethernet addresses. So these frames are looked at ([`L2Tap`]), and a
+//! connection of which enough came gets an entry by [`SubflowWork`], with which it no longer comes
+//! to the CPU.
+//!
+//! Locking: [`L2Detect::watch`] is taken inside of the engine's lock, and by softirqs.
+
+use crate::{
+    platform::Kernel,
+    ppe::{
+        bridge::{
+            frame,
+            rules::{
+                Rules,
+                RULES, //
+            },
+            watch::{
+                keys_len,
+                Candidate,
+                Watch,
+                CANDIDATES, //
+            },
+            Key,
+            Sighting, //
+        },
+        flow::PsePort,
+        rule::{
+            ETH_P_8021Q,
+            VLAN_VID_MASK, //
+        }, //
+    },
+    rust::{
+        netdev::NetDevice,
+        softirq::BhLock,
+        tap::{
+            Frame,
+            Look,
+            Tap, //
+        },
+        time,
+        work::Work, //
+    },
+    works::{
+        SubflowWork,
+        Works, //
+    }, //
+};
+use kernel::{
+    prelude::*,
+    sync::Arc, //
+};
+
+/// What was seen at the ports.
+#[pin_data]
+struct L2Detect {
+    #[pin]
+    watch: BhLock<Watch<VVec<Option<Key>>, VVec<Candidate>>>,
+}
+
+/// Looks at what a port receives.
+struct L2Tap {
+    port: PsePort,
+    detect: Arc<L2Detect>,
+    work: Arc<Work<SubflowWork>>,
+}
+
+impl Look for L2Tap {
+    fn frame(&self, frame: &Frame) {
+        let vlan = match frame.tag() {
+            None => None,
+            // A priority would be lost, so such frames are left to software.
+            Some((ETH_P_8021Q, tci)) if tci & !VLAN_VID_MASK == 0 => Some(tci),
+            Some(_) => return,
+        };
+        let Some((l4, tuple)) = frame::parse(frame.protocol(), frame.head()) else {
+            return;
+        };
+        let key = Key {
+            ingress: self.port,
+            smac: frame.source(),
+            dmac: frame.destination(),
+            vlan,
+        };
+        let now_ms = time::now_ms();
+        let enough = self
+            .detect
+            .watch
+            .with(|watch| watch.seen(&key, l4, &tuple, frame.packets(), now_ms));
+        if enough {
+            self.work.request();
+        }
+    }
+}
+
+/// The ports that are looked at: those with rules.
+pub(crate) struct Taps {
+    detect: Arc<L2Detect>,
+    taps: KVec<(PsePort, Pin<KBox<Tap<L2Tap>>>)>,
+}
+
+impl Taps {
+    /// None, and memory for what may be seen.
+    pub(crate) fn new() -> Result<Self> {
+        let watch = Watch::new(
+            VVec::from_elem(None, keys_len(RULES), GFP_KERNEL)?,
+            VVec::from_elem(Candidate::NONE, CANDIDATES, GFP_KERNEL)?,
+        )
+        .ok_or(EINVAL)?;
+        Ok(Self {
+            detect: Arc::pin_init(
+                pin_init!(L2Detect {
+                    watch <- BhLock::new(watch),
+                }),
+                GFP_KERNEL,
+            )?,
+            taps: KVec::new(),
+        })
+    }
+
+    /// A connection of which enough frames were seen.
+    pub(crate) fn take_seen(&self) -> Option<Sighting> {
+        self.detect.watch.with(|watch| watch.take())
+    }
+
+    /// Sightings for which there was no room.
+    pub(crate) fn lost(&self) -> u64 {
+        self.detect.watch.with(|watch| watch.lost())
+    }
+
+    /// Looks at what `dev` receives, which is `port`, from now on.
+    pub(crate) fn attach(&mut self, port: PsePort, dev: &NetDevice, works: &Works) -> Result {
+        if self.taps.iter().any(|(tapped, _)| *tapped == port) {
+            return Ok(());
+        }
+        let tap = L2Tap {
+            port,
+            detect: self.detect.clone(),
+            work: works.subflows(),
+        };
+        self.taps.reserve(1, GFP_KERNEL)?;
+        let tap = KBox::pin_init(Tap::new(dev, tap), GFP_KERNEL)?;
+        self.taps
+            .push_within_capacity((port, tap))
+            .map_err(|_| ENOMEM)
+    }
+
+    /// Looks no longer at what `port` receives.
+    pub(crate) fn detach(&mut self, port: PsePort) {
+        self.taps.retain(|(tapped, _)| *tapped != port);
+    }
+
+    /// After rules came or went: frames of theirs are of interest, and no others.
+    pub(crate) fn update(&mut self, rules: &Rules<Kernel>) {
+        self.detect.watch.with(|watch| watch.set_keys(rules.keys()));
+        self.taps
+            .retain(|(port, _)| rules.keys().any(|key| key.ingress == *port));
+    }
+}

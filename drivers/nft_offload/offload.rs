@@ -1,0 +1,172 @@
+// SPDX-License-Identifier: GPL-2.0-only
+
+//! What nf_flowtable and tc ask of an engine.
+
+use crate::{
+    device::Device,
+    ppe::{
+        block::{
+            Binding,
+            BoundTo,
+            FlowTableId, //
+        },
+        engine::{
+            BindError,
+            FilterRule, //
+        },
+        reject::{
+            ErrnoClass,
+            Reject, //
+        }, //
+    },
+    qdisc_scan,
+    rust::{
+        flow_offload::{
+            self,
+            BlockOps,
+            Cookie,
+            Filter,
+            FlowTable,
+            Refused, //
+        },
+        flow_rule::FlowRule,
+        netdev::{
+            Net,
+            NetDevice, //
+        },
+        time, //
+    },
+    translate::{
+        self,
+        net_id, //
+    }, //
+};
+use kernel::prelude::*;
+
+/// What the kernel is told about a refusal.
+fn errno(reject: Reject) -> Error {
+    match reject.errno_class() {
+        ErrnoClass::Unsupported => flow_offload::not_supported(),
+        ErrnoClass::NoSpace => ENOSPC,
+    }
+}
+
+/// What the kernel is told about a device that is not taken.
+fn bind_errno(error: BindError) -> Error {
+    match error {
+        BindError::Foreign => flow_offload::not_supported(),
+        BindError::Full => ENOSPC,
+    }
+}
+
+#[vtable]
+impl BlockOps for Device {
+    type Binding = Binding;
+
+    fn bind(&self, dev: &NetDevice, table: &FlowTable) -> Result<Binding> {
+        self.with(|state| {
+            let id = FlowTableId(table.id().to_usize());
+            let binding = state
+                .engine
+                .bind(dev.ifindex(), net_id(dev.net()), id, table.has_counter())
+                .map_err(bind_errno)?;
+            qdisc_scan::scan(&mut state.engine, &self.dev);
+            state.schedule_scan();
+            Ok(binding)
+        })
+    }
+
+    fn bind_ingress(&self, dev: &NetDevice) -> Result<Binding> {
+        self.with(|state| {
+            let binding = state.engine.bind_ingress(dev.ifindex(), net_id(dev.net()));
+            binding.map_err(bind_errno)
+        })
+    }
+
+    fn unbind(&self, binding: &Binding, net: &Net) {
+        self.with(|state| {
+            state.engine.unbind(binding, net);
+            if binding.to == BoundTo::Ingress {
+                state.update_taps();
+            }
+        });
+    }
+
+    fn replace(&self, binding: &Binding, net: &Net, cookie: Cookie, rule: &FlowRule) -> Result {
+        let replaced = self.with(|state| {
+            state.engine.replace(
+                binding,
+                net,
+                cookie.0,
+                |parser, ports| translate::feed(parser, rule, net_id(net), ports),
+                |reject| translate::describe(rule, net, reject),
+            )
+        });
+        replaced.ok_or(EEXIST)?.map(|_| ()).map_err(errno)
+    }
+
+    fn classify(
+        &self,
+        binding: &Binding,
+        dev: &NetDevice,
+        filter: Filter<'_>,
+    ) -> Result<(), Refused> {
+        let (rule, net) = (filter.rule, dev.net());
+        self.with(|state| {
+            let replaced = state.engine.replace_filter(
+                binding,
+                &FilterRule {
+                    cookie: filter.cookie.0,
+                    prio: filter.prio,
+                    chain: filter.chain,
+                    demands_counters: rule.demands_counters(),
+                },
+                |ports| translate::parse_filter(rule, binding.port, net_id(net), ports),
+                |reject| translate::describe(rule, net, reject),
+            );
+            state.update_taps();
+            replaced.map_err(|reject| Refused {
+                error: errno(reject),
+                message: reject.message(),
+            })?;
+            let works = state.works.as_ref().ok_or(ENODEV);
+            let tapped = works.and_then(|works| state.taps.attach(binding.port, dev, works));
+            if let Err(error) = tapped {
+                // Without its frames nothing would come of it.
+                state.engine.destroy(binding, net, filter.cookie.0);
+                state.update_taps();
+                return Err(Refused {
+                    error,
+                    message: c"nft_offload: no memory",
+                });
+            }
+            state.schedule_scan();
+            Ok(())
+        })
+    }
+
+    fn destroy(&self, binding: &Binding, net: &Net, cookie: Cookie) -> Result {
+        self.with(|state| {
+            state.engine.destroy(binding, net, cookie.0).ok_or(ENOENT)?;
+            if binding.to == BoundTo::Ingress {
+                state.update_taps();
+            }
+            Ok(())
+        })
+    }
+
+    fn stats(
+        &self,
+        binding: &Binding,
+        _net: &Net,
+        cookie: Cookie,
+        stats: &mut flow_offload::Stats<'_>,
+    ) -> Result {
+        let found = self.with(|state| state.engine.stats(binding, cookie.0));
+        if let Some(flow) = found.ok_or(ENOENT)? {
+            let ago = time::now_ms().saturating_sub(flow.last_used_ms);
+            stats.update(flow.delta.packets, flow.delta.bytes, time::jiffies_ago(ago));
+        }
+        Ok(())
+    }
+}

@@ -1,0 +1,68 @@
+// SPDX-License-Identifier: GPL-2.0-only
+
+//! What was done, by counts, and what conntrack has to be told of it.
+
+use super::{
+    count::Count,
+    platform::Conntrack,
+    table::Record, //
+};
+
+/// Counts, each as the file `stats` names it.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Counters {
+    /// Rules offered, each refresh of a flow included.
+    pub offered: u64,
+    /// Rules refused.
+    pub rejected: u64,
+    /// Flows that ended by the kernel's word.
+    pub destroyed: u64,
+    /// Flows taken out because flowtable, device or engine went away.
+    pub flushed: u64,
+    /// Packets and layer-3 bytes forwarded by the engine, as far as they were read.
+    pub forwarded: Count,
+    /// Of these, what the kernel never asked for and was handed to conntrack at the flow's end.
+    pub residual: Count,
+    /// Flows whose residual could not be handed to conntrack: it did not know them any more.
+    pub residual_lost: u64,
+    /// Devices in flowtables that are no port of this engine.
+    pub foreign_devices: u64,
+    /// Changes of neighbours, stations and routes that were told.
+    pub moves: u64,
+    /// Times when more came than could wait, so that all flows had to start again.
+    pub moves_lost: u64,
+    /// Flows taken out because their way had changed.
+    pub moved: u64,
+    /// Times the engine stopped answering.
+    pub quarantined: u64,
+    /// Times it was started again.
+    pub restarted: u64,
+}
+
+impl Counters {
+    /// Adds what the engine has forwarded.
+    pub fn forward(&mut self, count: Count) {
+        self.forwarded = self.forwarded.plus(count);
+    }
+
+    /// Hands what the kernel will not ask for any more to conntrack. `net` is the namespace of the
+    /// flow, where there is one.
+    pub fn account_residual<C: Conntrack>(
+        &mut self,
+        conntrack: &C,
+        net: Option<&C::Net>,
+        removed: &Record,
+    ) {
+        let residual = removed.unreported;
+        self.forward(residual);
+        // Flows of flowtables without `counter` have no connection.
+        if removed.tag == 0 || residual.packets == 0 {
+            return;
+        }
+        if net.is_some_and(|net| conntrack.account(net, &removed.flow, removed.tag, residual)) {
+            self.residual = self.residual.plus(residual);
+        } else {
+            self.residual_lost = self.residual_lost.saturating_add(1);
+        }
+    }
+}

@@ -1,0 +1,177 @@
+// SPDX-License-Identifier: GPL-2.0-only
+
+//! What devices are bound to: flowtables of nf_flowtable, and rules of tc.
+
+use super::{
+    flow::PsePort,
+    list::{
+        Full,
+        List, //
+    },
+    platform::Storage,
+    table::Owner, //
+};
+
+/// Devices that are bound to flowtables at once, at most.
+pub const MAX_BINDINGS: usize = 256;
+
+/// Tells flowtables apart while they exist: any number that a glue has for them.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct FlowTableId(pub usize);
+
+/// A device bound to a flowtable, or to rules of tc: what a glue keeps for it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Binding {
+    /// Whose the flows or rules are. Each binding to rules of tc is an owner of its own.
+    pub owner: Owner,
+    /// The port whose device it is.
+    pub port: PsePort,
+    /// What it is bound to.
+    pub to: BoundTo,
+    id: u64,
+}
+
+/// What a device is bound to.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum BoundTo {
+    /// A flowtable.
+    FlowTable {
+        /// Whether the ruleset asks for counters.
+        counter: bool,
+    },
+    /// The rules of tc at its ingress.
+    Ingress,
+}
+
+/// A device in a flowtable.
+#[derive(Clone, Copy)]
+struct Member {
+    table: FlowTableId,
+    owner: Owner,
+    id: u64,
+    port: PsePort,
+}
+
+impl Member {
+    const EMPTY: Self = Self {
+        table: FlowTableId(0),
+        owner: Owner(0),
+        id: 0,
+        port: PsePort(0),
+    };
+}
+
+/// The flowtables that have at least one of the engine's ports.
+///
+/// A rule arrives once for each device of its flowtable; the device that was bound first handles
+/// it, so that everything counts once.
+pub struct Blocks<S: Storage> {
+    /// In the order in which they came.
+    members: List<S::Vec<Member>>,
+    next_id: u32,
+}
+
+impl<S: Storage> Blocks<S> {
+    /// None. `None` if there is no memory.
+    pub fn new() -> Option<Self> {
+        Some(Self {
+            members: List::new(S::filled(Member::EMPTY, MAX_BINDINGS)?),
+            next_id: 0,
+        })
+    }
+
+    /// An owner that there never was.
+    pub fn new_owner(&mut self) -> Result<Owner, Full> {
+        // Numbers are given out by BIND and for rules, of which there are far less than 2^32 ever.
+        self.next_id = self.next_id.checked_add(1).ok_or(Full)?;
+        Ok(Owner(self.next_id))
+    }
+
+    /// Binds the device of `port` to a flowtable.
+    pub fn bind(
+        &mut self,
+        table: FlowTableId,
+        port: PsePort,
+        counter: bool,
+    ) -> Result<Binding, Full> {
+        let Owner(id) = self.new_owner()?;
+        let owner = self.owner_of(table).unwrap_or(Owner(id));
+        let member = Member {
+            table,
+            owner,
+            id: id.into(),
+            port,
+        };
+        self.members.push(member)?;
+        Ok(Binding {
+            owner,
+            port,
+            to: BoundTo::FlowTable { counter },
+            id: member.id,
+        })
+    }
+
+    /// Binds the device of `port` to rules of tc.
+    pub fn bind_ingress(&mut self, port: PsePort) -> Result<Binding, Full> {
+        let owner = self.new_owner()?;
+        Ok(Binding {
+            owner,
+            port,
+            to: BoundTo::Ingress,
+            id: owner.0.into(),
+        })
+    }
+
+    /// Ends a binding to a flowtable. Returns whether that was the last of its flowtable; `None` if
+    /// it is not known.
+    pub fn unbind(&mut self, binding: &Binding) -> Option<bool> {
+        if !self.has(binding.owner) {
+            return None;
+        }
+        self.members.retain(|member| member.id != binding.id);
+        Some(!self.has(binding.owner))
+    }
+
+    /// Whether `binding` is the one that handles the rules of its flowtable.
+    #[inline]
+    pub fn is_first(&self, binding: &Binding) -> bool {
+        let mut members = self.members.as_slice().iter();
+        let first = members.find(|member| member.owner == binding.owner);
+        first.is_some_and(|member| member.id == binding.id)
+    }
+
+    /// Whether this is the owner of a flowtable's flows.
+    pub fn has(&self, owner: Owner) -> bool {
+        let mut members = self.members.as_slice().iter();
+        members.any(|member| member.owner == owner)
+    }
+
+    /// The owner of the flows of a flowtable.
+    pub fn owner_of(&self, table: FlowTableId) -> Option<Owner> {
+        let mut members = self.members.as_slice().iter();
+        Some(members.find(|member| member.table == table)?.owner)
+    }
+
+    /// Number of flowtables.
+    pub fn count(&self) -> usize {
+        self.count_where(|_| true)
+    }
+
+    /// Number of flowtables that the device of a port is in.
+    pub fn count_of(&self, port: PsePort) -> usize {
+        self.count_where(|member| member.port == port)
+    }
+
+    fn count_where(&self, pred: impl Fn(&Member) -> bool) -> usize {
+        let members = self.members.as_slice();
+        let first_of_its_table = |(at, member): &(usize, &Member)| {
+            let mut before = members.iter().take(*at).filter(|member| pred(member));
+            pred(member) && !before.any(|other| other.owner == member.owner)
+        };
+        members
+            .iter()
+            .enumerate()
+            .filter(first_of_its_table)
+            .count()
+    }
+}

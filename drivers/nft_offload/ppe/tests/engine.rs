@@ -1,0 +1,660 @@
+// SPDX-License-Identifier: GPL-2.0-only
+
+//! The engine as a glue uses it.
+
+use core::fmt::{
+    self,
+    Display,
+    Formatter, //
+};
+use std::{
+    string::{
+        String,
+        ToString, //
+    },
+    vec::Vec, //
+};
+
+use super::{
+    super::{
+        audit::Audit,
+        block::{
+            Binding,
+            FlowTableId, //
+        },
+        control::{
+            ControlError,
+            FlowFilter, //
+        },
+        count::Count,
+        engine::{
+            BindError,
+            Direction,
+            Engine,
+            FilterRule,
+            FlowTable, //
+        },
+        flow::{
+            Flow,
+            PsePort,
+            L4, //
+        },
+        health::Verdict,
+        hw::Lifecycle,
+        netdev::{
+            Device,
+            Event,
+            Name,
+            NetId, //
+        },
+        policy::Policy,
+        ports::{
+            DeviceEvent,
+            Port, //
+        },
+        reject::Reject,
+        reject_log::RejectedRule,
+        revalidate::{
+            ChangeSet,
+            FlowPath,
+            FwdEvent,
+            Pending, //
+        },
+        rule::RuleParser,
+        shaping::{
+            Direction as Way,
+            Shaper,
+            Shapers, //
+        },
+        show::Next,
+        table::Replaced, //
+    },
+    flow,
+    hw::{
+        host_of,
+        spec,
+        Connections,
+        Fake,
+        TestHost,
+        TestNet, //
+    },
+    kernel,
+    v4,
+    CAPS, //
+};
+
+const NET: NetId = NetId(7);
+const FT: FlowTableId = FlowTableId(1);
+const LAN: PsePort = PsePort(2);
+const WAN: PsePort = PsePort(1);
+const SLOTS: usize = 64;
+
+fn device(port: PsePort, up: bool) -> Device {
+    let mut name = Name(*b"eth0\0\0\0\0\0\0\0\0\0\0\0");
+    name.0[3] += port.0;
+    Device {
+        ifindex: port.0.into(),
+        net: NET,
+        mtu: 1500,
+        name,
+        up,
+    }
+}
+
+fn event(event: Event, port: PsePort, up: bool) -> DeviceEvent {
+    DeviceEvent {
+        event,
+        dev: device(port, up),
+        mac: Some([port.0; 6]),
+        is_user_port: false,
+        user: None,
+    }
+}
+
+/// Rule `n`, as nf_flowtable makes it of a UDP flow from LAN to WAN.
+fn rule(n: u16) -> Flow {
+    flow(L4::Udp, v4(1, n, 2, 80))
+}
+
+struct Bench {
+    engine: Engine<TestHost>,
+    conntrack: Connections,
+    lan: Binding,
+    wan: Binding,
+}
+
+/// What a file shows.
+fn text(show: impl Fn(&mut Formatter<'_>) -> fmt::Result) -> String {
+    struct Text<F>(F);
+
+    impl<F: Fn(&mut Formatter<'_>) -> fmt::Result> Display for Text<F> {
+        fn fmt(&self, f: &mut Formatter<'_>) -> fmt::Result {
+            (self.0)(f)
+        }
+    }
+
+    Text(show).to_string()
+}
+
+impl Bench {
+    fn new() -> Self {
+        let spec = spec(SLOTS, &CAPS);
+        let hw = Fake::with_parts(SLOTS, 1);
+        let conntrack = Connections::default();
+        let ports = [WAN, LAN].map(|port| Port::new(port, [port.0; 6]));
+        let policy = Policy {
+            refuse_shaped: true,
+            ipv4: true,
+            ipv6: true,
+            reserve: 0,
+        };
+        let host = host_of(&hw);
+        let engine = Engine::new(host, conntrack.clone(), hw, spec, ports.to_vec(), policy);
+        let mut engine = engine.unwrap();
+        engine.start().unwrap();
+        assert_eq!(engine.bind(2, NET, FT, true), Err(BindError::Foreign));
+        for port in [LAN, WAN] {
+            engine.on_device_event(&TestNet, &event(Event::Register, port, true));
+        }
+        let lan = engine.bind(LAN.0.into(), NET, FT, true).unwrap();
+        let wan = engine.bind(WAN.0.into(), NET, FT, true).unwrap();
+        Self {
+            engine,
+            conntrack,
+            lan,
+            wan,
+        }
+    }
+
+    /// The kernel's rule for `flow` comes by a binding.
+    fn offer(&mut self, by: Binding, cookie: u64, flow: &Flow) -> Option<Result<Replaced, Reject>> {
+        self.engine.replace(
+            &by,
+            &TestNet,
+            cookie,
+            |parser, _| feed(parser, flow),
+            |reject| RejectedRule {
+                reject,
+                ip_proto: flow.l4.ip_proto(),
+                tuple: Some(flow.tuple),
+                ingress: None,
+                egress: None,
+            },
+        )
+    }
+
+    fn replace(&mut self, cookie: u64, flow: &Flow) -> Result<Replaced, Reject> {
+        self.offer(self.lan, cookie, flow).unwrap()
+    }
+
+    /// Flow `n` is a direction of a connection with the id `n + 100`, and is bound.
+    fn bound(&mut self, n: u16) -> Flow {
+        let flow = rule(n);
+        let id = (u64::from(n) + 100, Count::ZERO);
+        self.conntrack.0.borrow_mut().insert(flow.key(), id);
+        assert_eq!(self.replace(n.into(), &flow), Ok(Replaced::Bound));
+        flow
+    }
+
+    fn frame(&mut self, flow: &Flow) -> bool {
+        self.engine.table.hw.frame(flow, 100).is_some()
+    }
+
+    /// A count of the file `stats`.
+    fn stat(&self, name: &str) -> u64 {
+        let all = text(|f| self.engine.show_stats(0, f));
+        let line = all
+            .lines()
+            .find_map(|line| line.strip_prefix(name)?.strip_prefix(' '));
+        line.unwrap().parse().unwrap()
+    }
+
+    /// All lines of a file.
+    fn lines(
+        &mut self,
+        next: fn(&mut Engine<TestHost>, u64) -> Next,
+        show: fn(&mut Engine<TestHost>, u64, &mut Formatter<'_>) -> fmt::Result,
+    ) -> Vec<String> {
+        let (mut lines, mut from) = (Vec::new(), 0);
+        loop {
+            match next(&mut self.engine, from) {
+                Next::At(at) => {
+                    let engine = core::cell::RefCell::new(&mut self.engine);
+                    lines.push(text(|f| show(&mut engine.borrow_mut(), at, f)));
+                    from = at + 1;
+                }
+                Next::From(at) => from = at,
+                Next::End => return lines,
+            }
+        }
+    }
+
+    fn flows(&mut self) -> Vec<String> {
+        self.lines(|engine, from| engine.next_flow(from), Engine::show_flow)
+    }
+}
+
+fn feed(parser: &mut RuleParser<'_>, flow: &Flow) -> Result<(), Reject> {
+    let (matches, actions) = kernel::rule_of(flow);
+    for key in matches {
+        parser.on_match(key)?;
+    }
+    for action in actions {
+        parser.on_action(action)?;
+    }
+    Ok(())
+}
+
+#[test]
+fn a_flow_comes_and_goes() {
+    let mut b = Bench::new();
+    let flow = b.bound(1);
+    assert_eq!(
+        b.engine
+            .table
+            .get(b.engine.table.find(b.lan.owner, 1).unwrap())
+            .unwrap()
+            .flow,
+        flow
+    );
+    // The other device of the flowtable brings it as well.
+    assert_eq!(b.offer(b.wan, 1, &flow), None);
+    assert_eq!(b.replace(1, &flow), Ok(Replaced::Refreshed));
+    assert_eq!(b.stat("offered"), 2);
+    for _ in 0..3 {
+        assert!(b.frame(&flow));
+    }
+    let stats = b.engine.stats(&b.lan, 1).unwrap().unwrap();
+    assert_eq!(stats.delta.packets, 3);
+    assert_eq!(b.engine.stats(&b.wan, 1), Some(None));
+    assert_eq!(b.engine.stats(&b.lan, 2), None);
+    assert!(b.frame(&flow));
+    // It ends by whichever device.
+    assert_eq!(b.engine.destroy(&b.wan, &TestNet, 1), Some(()));
+    assert_eq!(b.engine.destroy(&b.wan, &TestNet, 1), None);
+    assert!(!b.frame(&flow));
+    let (_, residual) = b.conntrack.0.borrow()[&flow.key()];
+    assert_eq!(residual.packets, 1);
+    let all = ["packets", "acct_tail_packets", "destroyed", "bound_now"].map(|name| b.stat(name));
+    assert_eq!(all, [4, 1, 1, 0]);
+}
+
+#[test]
+fn the_last_device_takes_the_flows_along() {
+    let mut b = Bench::new();
+    let out = b.bound(1);
+    let own = Flow {
+        ingress: LAN.into(),
+        egress: LAN.into(),
+        ..rule(2)
+    };
+    let _ = b.replace(2, &own);
+    b.engine.unbind(&b.wan, &TestNet);
+    assert!(!b.frame(&out));
+    let again = b.bound(3);
+    b.engine.unbind(&b.lan, &TestNet);
+    assert!(!b.frame(&again));
+    assert_eq!((b.engine.owner_of(FT), b.stat("flows_now")), (None, 0));
+    assert_eq!(b.offer(b.lan, 4, &rule(4)), None);
+}
+
+#[test]
+fn what_stands_in_the_way_of_a_flow() {
+    let mut b = Bench::new();
+    b.engine.pause("1").unwrap();
+    assert_eq!(b.replace(1, &rule(1)), Err(Reject::Paused));
+    b.engine.pause("0").unwrap();
+    let flow = b.bound(1);
+    b.engine.pause("1").unwrap();
+    // One that is there may be refreshed.
+    assert_eq!(b.replace(1, &flow), Ok(Replaced::Refreshed));
+    b.engine.pause("0").unwrap();
+    assert!(b.engine.pause("2").is_err());
+
+    b.engine.set_policy("ipv4 0").unwrap();
+    assert_eq!(b.replace(2, &rule(2)), Err(Reject::FamilyOff));
+    b.engine.set_policy("ipv4 1").unwrap();
+    b.engine.set_policy("reserve 63").unwrap();
+    assert_eq!(b.replace(2, &rule(2)), Err(Reject::TableFull));
+    b.engine.set_policy("reserve 0").unwrap();
+
+    let before = b.engine.begin_scan().unwrap();
+    let mut found = Shapers::NONE;
+    found.add(Shaper {
+        at: WAN.into(),
+        encap: rule(0).out_encap,
+        direction: Way::Out,
+    });
+    b.engine.shaped(&TestNet, &before, &found);
+    assert!(!b.frame(&flow));
+    assert_eq!(b.replace(2, &rule(2)), Err(Reject::ShapedEgress));
+    assert_eq!(
+        b.engine.begin_scan().map(|known| found.are_among(&known)),
+        Some(true)
+    );
+
+    b.engine
+        .on_device_event(&TestNet, &event(Event::Down, WAN, false));
+    assert_eq!(b.replace(2, &rule(2)), Err(Reject::PortDown));
+    let rejected: Vec<_> = b.engine.table.host.rejected.borrow().clone();
+    assert_eq!(rejected.len() as u64, b.stat("rejected"));
+    assert!(rejected
+        .iter()
+        .all(|(owner, _)| *owner == Some(b.lan.owner)));
+    let lines = b.lines(
+        |engine, from| engine.next_reject(from),
+        |engine, at, f| engine.show_reject(at, f),
+    );
+    assert!(
+        lines.iter().any(|line| line.starts_with("port-down 1 ")),
+        "{lines:?}"
+    );
+    assert_eq!(
+        lines
+            .iter()
+            .filter(|line| line.starts_with("flow reason="))
+            .count(),
+        5
+    );
+}
+
+#[test]
+fn a_port_that_goes_down_takes_its_flows_along() {
+    let mut b = Bench::new();
+    let flow = b.bound(1);
+    let changes = b
+        .engine
+        .on_device_event(&TestNet, &event(Event::Down, LAN, false));
+    assert_eq!(changes.down, Some(LAN));
+    assert!(!b.frame(&flow));
+    assert_eq!(b.stat("flushed"), 1);
+    let mut small = event(Event::ChangeMtu, WAN, true);
+    small.dev.mtu = 1400;
+    b.engine.on_device_event(&TestNet, &small);
+    assert_eq!(b.engine.table.hw.mtu, 1400);
+}
+
+#[test]
+fn users_end_flows() {
+    let mut b = Bench::new();
+    let flow = b.bound(1);
+    let filter = |b: &Bench, text| FlowFilter::parse(text, &b.engine.ports);
+    for text in [
+        "",
+        "all x",
+        "dev",
+        "flow udp 1.2.3.4:1",
+        "flow x 1.2.3.4:1 1.2.3.4:2",
+    ] {
+        assert_eq!(filter(&b, text), Err(ControlError::Invalid), "{text}");
+    }
+    assert_eq!(filter(&b, "dev lan"), Err(ControlError::NoDevice));
+    assert_eq!(filter(&b, "dev eth1"), Ok(FlowFilter::At(WAN.into())));
+    assert_eq!(filter(&b, "all"), Ok(FlowFilter::All));
+    let this = std::format!("flow udp {}", flow.tuple.to_string().replace("->", " "));
+    let this = filter(&b, &this).unwrap();
+    assert_eq!(this, FlowFilter::Connection(flow.key()));
+    let record = *b.engine.table.iter().next().unwrap().1;
+    assert!(this.matches(&record) && FlowFilter::At(WAN.into()).matches(&record));
+    let table = Table::new(&[(1, false)]);
+    assert_eq!(b.engine.end_in(&table, |record| record.cookie == 7), 0);
+    assert_eq!(b.engine.end_in(&table, |record| this.matches(record)), 1);
+    assert_eq!(table.ended(), [1]);
+    assert!(!b.frame(&flow));
+}
+
+#[test]
+fn an_engine_that_dies_and_comes_back() {
+    let mut b = Bench::new();
+    let flow = b.bound(1);
+    assert_eq!(b.engine.look_after(), Verdict::Running);
+    assert!(!b.engine.quarantine());
+    b.engine.table.hw.dies_in = Some(0);
+    assert_eq!(b.engine.look_after(), Verdict::Silent);
+    assert!(b.engine.quarantine() && !b.engine.quarantine());
+    assert_eq!(b.replace(2, &rule(2)), Err(Reject::EngineDead));
+    assert_eq!((b.stat("quarantined"), b.stat("bound_now")), (1, 0));
+
+    b.engine.table.hw.dies_in = None;
+    assert_eq!(b.engine.look_after(), Verdict::Restarted);
+    assert!(b.engine.table.hw.is_alive() && !b.engine.quarantine());
+    b.engine.flush(&TestNet, |_| true);
+    assert!(!b.frame(&flow));
+    assert_eq!(b.replace(1, &flow), Ok(Replaced::Bound));
+    assert!(b.frame(&flow));
+    // A reset soon after that waits.
+    b.engine.table.hw.runs = false;
+    assert_eq!(b.engine.look_after(), Verdict::Waiting);
+    b.engine.table.host.wait(1000);
+    assert_eq!(b.engine.look_after(), Verdict::Restarted);
+    assert_eq!(b.stat("restarted"), 2);
+    assert_eq!(b.engine.stop(), Ok(()));
+}
+
+/// One direction of a connection that a flowtable has.
+struct Half {
+    cookie: u64,
+    pending: bool,
+}
+
+impl Direction for Half {
+    fn cookie(&self) -> u64 {
+        self.cookie
+    }
+
+    fn is_pending(&self) -> bool {
+        self.pending
+    }
+
+    fn path(&self) -> Option<(FlowPath, i32)> {
+        let path = FlowPath::of(&rule(self.cookie as u16)).unwrap();
+        Some((path, WAN.0.into()))
+    }
+}
+
+/// A flowtable with these flows, each one connection.
+struct Table(Vec<Half>, core::cell::RefCell<Vec<u64>>);
+
+impl Table {
+    fn new(flows: &[(u64, bool)]) -> Self {
+        let half = |(cookie, pending): &(u64, bool)| Half {
+            cookie: *cookie,
+            pending: *pending,
+        };
+        Self(flows.iter().map(half).collect(), Default::default())
+    }
+
+    fn ended(&self) -> Vec<u64> {
+        self.1.borrow().clone()
+    }
+}
+
+impl FlowTable for Table {
+    type Net = TestNet;
+    type Direction = Half;
+
+    fn id(&self) -> FlowTableId {
+        FT
+    }
+
+    fn net(&self) -> (&TestNet, NetId) {
+        (&TestNet, NET)
+    }
+
+    fn end_flows(&self, mut pred: impl FnMut([&Half; 2]) -> bool) {
+        for half in &self.0 {
+            if pred([half, half]) {
+                self.1.borrow_mut().push(half.cookie);
+            }
+        }
+    }
+}
+
+#[test]
+fn flows_follow_a_change() {
+    let mut b = Bench::new();
+    let flow = b.bound(1);
+    // 2 is on its way, 3 is in software.
+    let table = Table::new(&[(1, false), (2, true), (3, false)]);
+    let (mut pending, mut changes) = (Pending::new().unwrap(), ChangeSet::new().unwrap());
+    let addr = FlowPath::of(&flow).unwrap().new_dst;
+    let neighbour = |mac| FwdEvent::Neighbour {
+        ifindex: 1,
+        addr,
+        mac,
+    };
+    // As it is, and of another namespace.
+    pending.push(NET, neighbour(flow.dmac));
+    pending.push(NetId(8), neighbour([9; 6]));
+    b.engine.take_pending(&mut pending, &mut changes);
+    b.engine.revalidate(&table, &changes);
+    assert_eq!(table.ended(), []);
+    assert!(b.frame(&flow));
+
+    changes.clear();
+    pending.push(NET, neighbour([9; 6]));
+    b.engine.take_pending(&mut pending, &mut changes);
+    b.engine.revalidate(&table, &changes);
+    assert_eq!(table.ended(), [1, 2, 3]);
+    assert!(!b.frame(&flow));
+    // The queued one is not taken when it comes, once.
+    assert_eq!(b.replace(2, &rule(2)), Err(Reject::Ended));
+    assert_eq!(b.replace(2, &rule(2)), Ok(Replaced::Bound));
+    assert_eq!(b.replace(3, &rule(3)), Ok(Replaced::Bound));
+    assert_eq!(
+        (b.stat("moves"), b.stat("moved"), b.stat("moves_lost")),
+        (3, 1, 0)
+    );
+}
+
+#[test]
+fn more_changes_than_can_wait_end_all_flows() {
+    let mut b = Bench::new();
+    let flow = b.bound(1);
+    let table = Table::new(&[(1, false)]);
+    let (mut pending, mut changes) = (Pending::new().unwrap(), ChangeSet::new().unwrap());
+    let route = FwdEvent::Route {
+        addr: [10, 0, 0, 0].into(),
+        len: 8,
+    };
+    for _ in 0..513 {
+        pending.push(NET, route);
+    }
+    b.engine.take_pending(&mut pending, &mut changes);
+    assert!(!pending.is_lost() && pending.events().is_empty());
+    b.engine.revalidate(&table, &changes);
+    assert!(!b.frame(&flow));
+    assert_eq!((b.stat("moves"), b.stat("moves_lost")), (512, 1));
+    changes.clear();
+    assert!(changes.is_empty());
+}
+
+#[test]
+fn files_say_what_there_is() {
+    let mut b = Bench::new();
+    let flow = b.bound(1);
+    b.frame(&flow);
+    let [line] = &b.flows()[..] else {
+        panic!("one flow");
+    };
+    assert!(line.contains(" state=bound dir=reply proto=udp "), "{line}");
+    assert!(line.contains(" in=eth2 out=eth1 "), "{line}");
+    assert!(line.contains(" packets=1 bytes=86 owner=1"), "{line}");
+    // Nothing was taken from the kernel's report.
+    assert_eq!(b.engine.stats(&b.lan, 1).unwrap().unwrap().delta.packets, 1);
+    let shown = b.lines(
+        |engine, from| engine.next_slot(from, |state| state == super::super::format::State::Bound),
+        |engine, at, f| engine.show_slot(at, |_| true, f),
+    );
+    assert_eq!(shown.len(), 1);
+    let status = text(|f| b.engine.show_status("1", "test", f));
+    for line in [
+        "engine: running",
+        "flowtables: 1",
+        "bound: 1",
+        "port 2: 02:02:02:02:02:02 eth2 up flowtables=1",
+    ] {
+        assert!(
+            status.lines().any(|shown| shown == line),
+            "{line}: {status}"
+        );
+    }
+}
+
+#[test]
+fn an_audit_finds_what_is_wrong() {
+    let mut b = Bench::new();
+    let flow = b.bound(1);
+    let run = |b: &mut Bench| {
+        let table = Table::new(&[]);
+        let engine = core::cell::RefCell::new(&mut b.engine);
+        text(|f| {
+            let engine = &mut **engine.borrow_mut();
+            let mut audit = Audit::new(engine);
+            for range in engine.audit_ranges() {
+                audit.look(engine, range, f)?;
+                audit.look_for_stale(engine, &table, range, f)?;
+            }
+            audit.finish(engine, f)?;
+            engine.count_audit();
+            Ok(())
+        })
+    };
+    let clean = run(&mut b);
+    assert!(
+        clean.contains("\nfaults 0\nruns 1\nlast_run -\n"),
+        "{clean}"
+    );
+    // The opposite direction was never offered.
+    assert!(
+        clean.contains("half_bound 1\n") && clean.contains("opposite=unknown"),
+        "{clean}"
+    );
+    b.conntrack.0.borrow_mut().remove(&flow.key());
+    let slot = b.engine.table.find(b.lan.owner, 1).unwrap();
+    b.engine.table.hw.words[usize::from(slot)][3] ^= 1;
+    let faults = run(&mut b);
+    assert!(
+        faults.contains("\nfaults 2\nruns 2\nlast_run 0.000\nlast_faults 0\n"),
+        "{faults}"
+    );
+    assert!(
+        faults.contains("mismatch slot=") && faults.contains("stale slot="),
+        "{faults}"
+    );
+}
+
+#[test]
+fn rules_of_tc_are_refused_with_a_reason() {
+    let mut b = Bench::new();
+    let ingress = b.engine.bind_ingress(LAN.0.into(), NET).unwrap();
+    let filter = FilterRule {
+        cookie: 1,
+        prio: 1,
+        chain: 0,
+        demands_counters: false,
+    };
+    let mut offer = |filter: &FilterRule, parsed| {
+        b.engine.replace_filter(
+            &ingress,
+            filter,
+            |_| Err(parsed),
+            |reject| RejectedRule {
+                reject,
+                ip_proto: 0,
+                tuple: None,
+                ingress: None,
+                egress: None,
+            },
+        )
+    };
+    let chained = FilterRule { chain: 1, ..filter };
+    assert_eq!(offer(&chained, Reject::Mask), Err(Reject::Chain));
+    assert_eq!(offer(&filter, Reject::Mask), Err(Reject::Mask));
+    assert_eq!(
+        (b.stat("offered"), b.stat("rejected"), b.stat("rules_now")),
+        (2, 2, 0)
+    );
+    assert_eq!(b.engine.destroy(&ingress, &TestNet, 1), None);
+    assert!(!b.engine.age_subflows());
+}

@@ -1,0 +1,168 @@
+// SPDX-License-Identifier: GPL-2.0-only
+
+//! Putting an engine together, and taking it apart.
+
+use crate::{
+    debugfs,
+    device::{
+        Device,
+        Engine, //
+    },
+    platform::{
+        Connections,
+        Kernel, //
+    },
+    ppe::{
+        chip::Chip,
+        mapped::{
+            MappedHw,
+            Memory,
+            MAX_PPES, //
+        },
+        policy::Policy,
+        ports::Port,
+        spec::Spec, //
+    },
+    rust::{
+        debugfs::Dir,
+        dma::WordTable,
+        flow_offload,
+        mmio::Registers,
+        moves,
+        netdev::NotifierRegistration,
+        params,
+        pci::BusMaster, //
+    },
+    trace::Trace,
+    works::{
+        Revalidation,
+        Working, //
+    }, //
+};
+use kernel::{
+    device::{
+        self,
+        Bound, //
+    },
+    prelude::*,
+    sync::Arc, //
+};
+
+/// Memory for the tables of all PPEs. Each is allocated by itself, as memory for those of several
+/// at once would be hard to get.
+fn memory(
+    dev: &device::Device<Bound>,
+    spec: &Spec,
+) -> Result<[Option<Memory<WordTable>>; MAX_PPES]> {
+    let mut memory = [const { None }; MAX_PPES];
+    let entries = usize::from(spec.entries);
+    for memory in memory.iter_mut().take(spec.caps.parts()) {
+        *memory = Some(Memory {
+            entries: WordTable::new(dev, entries * spec.format.entry_words())?,
+            mib: WordTable::new(dev, entries * spec.mib_words.max(1))?,
+        });
+    }
+    Ok(memory)
+}
+
+/// The policy of the module's parameters.
+fn policy() -> Policy {
+    use crate::module_parameters::{
+        ipv4,
+        ipv6,
+        refuse_shaped,
+        reserve, //
+    };
+
+    Policy {
+        refuse_shaped: params::value(&refuse_shaped) != 0,
+        ipv4: params::value(&ipv4) != 0,
+        ipv6: params::value(&ipv6) != 0,
+        reserve: params::value(&reserve),
+    }
+}
+
+fn no_answer(dev: &device::Device) -> Error {
+    dev_err!(dev, "the engine does not answer\n");
+    EIO
+}
+
+/// Stops an engine as it was found. Whoever ran it before may have left it running, with tables
+/// that are somebody else's memory by now: so this comes before it may access memory.
+pub(crate) fn quiesce(
+    dev: &device::Device,
+    chip: &'static dyn Chip<Registers>,
+    regs: &Registers,
+) -> Result {
+    chip.stop_all(regs).map_err(|_| no_answer(dev))
+}
+
+/// Stops the engine when dropped.
+struct StopOnDrop(Arc<Device>);
+
+impl Drop for StopOnDrop {
+    fn drop(&mut self) {
+        if self.0.with(|state| state.engine.stop()).is_err() {
+            dev_warn!(self.0.dev, "the engine did not stop in time\n");
+        }
+    }
+}
+
+/// An engine at work: what a bus keeps for a device.
+///
+/// Fields are dropped in this order: first no flow can come any more and those that are there
+/// leave. Then nobody tells the engine anything and no work is done any more. Then the files go,
+/// and last the engine stops.
+#[pin_data]
+pub(crate) struct Probed {
+    #[pin]
+    offload: flow_offload::Registration<Device>,
+    #[pin]
+    notifier: NotifierRegistration<Device>,
+    #[pin]
+    moves: moves::Registration<Revalidation>,
+    working: Working,
+    files: Dir<Device>,
+    stop: StopOnDrop,
+}
+
+/// Starts the engine of `chip` behind `regs`, which is stopped ([`quiesce`]), and offers it to
+/// nf_flowtable.
+pub(crate) fn probe<'a>(
+    dev: &'a device::Device<Bound>,
+    chip: &'static dyn Chip<Registers>,
+    regs: Registers,
+    ports: VVec<Port>,
+    bus: &'static str,
+    master: BusMaster,
+) -> impl PinInit<Probed, Error> + 'a {
+    pin_init::pin_init_scope(move || {
+        let spec = chip.spec();
+        let count = ports.len();
+        let hw = MappedHw::new(chip, regs, memory(dev, spec)?).ok_or(EINVAL)?;
+        let kernel = Kernel {
+            trace: Trace::new(dev.name()),
+        };
+        let engine = Engine::new(kernel, Connections, hw, spec, ports, policy());
+        let device = Device::new(dev, engine.ok_or(ENOMEM)?, bus, master)?;
+        device
+            .with(|state| state.engine.start())
+            .map_err(|_| no_answer(dev))?;
+        let stop = StopOnDrop(device.clone());
+        dev_info!(
+            dev,
+            "{} engine, {} entries, {count} ports\n",
+            spec.name,
+            spec.slots()
+        );
+        Ok(try_pin_init!(Probed {
+            stop,
+            working: Working::new(device.clone())?,
+            files: Dir::new(dev.name(), &device, debugfs::FILES)?,
+            // Ports have to know their devices before the first of them is bound.
+            notifier <- NotifierRegistration::new(device.clone()),
+            moves <- moves::Registration::new(Revalidation::new(device.clone())?),
+            offload <- flow_offload::Registration::new(device.clone(), device.devices.clone()),
+        }))
+    })
+}

@@ -1,0 +1,254 @@
+// SPDX-License-Identifier: GPL-2.0-only
+
+//! What an engine does later, in process context.
+
+use crate::{
+    device::Device,
+    platform::Kernel,
+    ppe::{
+        bridge::watch::QUEUE,
+        engine::AGE_EVERY_MS,
+        health::{
+            Verdict,
+            LOOK_EVERY_MS, //
+        },
+        netdev::NetId,
+        revalidate::{
+            ChangeSet,
+            FwdEvent,
+            Pending, //
+        }, //
+    },
+    qdisc_scan,
+    rust::{
+        moves,
+        softirq::BhLock,
+        work::{
+            Task,
+            Work, //
+        }, //
+    }, //
+};
+use kernel::{
+    new_mutex,
+    prelude::*,
+    sync::{
+        Arc,
+        Mutex, //
+    }, //
+};
+
+/// Gives connections of bridged flows their entries, and ends those that are idle.
+pub(crate) struct SubflowWork(Arc<Device>);
+
+impl Task for SubflowWork {
+    fn run(&self) -> Option<u64> {
+        self.0.with(|state| {
+            for _ in 0..QUEUE {
+                let Some(seen) = state.taps.take_seen() else {
+                    break;
+                };
+                state.engine.bind_seen(&seen);
+            }
+            state.engine.age_subflows().then_some(AGE_EVERY_MS)
+        })
+    }
+}
+
+/// Looks where traffic is shaped.
+struct ScanWork(Arc<Device>);
+
+impl Task for ScanWork {
+    fn run(&self) -> Option<u64> {
+        self.0.with(|state| {
+            qdisc_scan::scan(&mut state.engine, &self.0.dev);
+            state.engine.has_work().then_some(qdisc_scan::LOOK_EVERY_MS)
+        })
+    }
+}
+
+/// Looks whether the engine runs, and starts it again when it was reset, or when it answers after
+/// it did not. Its flows start again, too: the kernel offers those that have packets.
+struct HealthWork(Arc<Device>);
+
+impl Task for HealthWork {
+    fn run(&self) -> Option<u64> {
+        let (verdict, chip) = self
+            .0
+            .with(|state| (state.engine.look_after(), state.engine.spec().name));
+        if verdict == Verdict::Restarted {
+            // What was bound is not any more.
+            self.0.take_out(|_| true);
+            dev_notice!(
+                self.0.dev,
+                "the {chip} engine had lost its state and was started again: its flows come back\n"
+            );
+        }
+        Some(LOOK_EVERY_MS)
+    }
+}
+
+/// The works of an engine.
+pub(crate) struct Works {
+    subflows: Arc<Work<SubflowWork>>,
+    scan: Arc<Work<ScanWork>>,
+    health: Arc<Work<HealthWork>>,
+}
+
+impl Works {
+    fn new(device: &Arc<Device>) -> Result<Self> {
+        Ok(Self {
+            subflows: work(SubflowWork(device.clone()))?,
+            scan: work(ScanWork(device.clone()))?,
+            health: work(HealthWork(device.clone()))?,
+        })
+    }
+
+    pub(crate) fn subflows(&self) -> Arc<Work<SubflowWork>> {
+        self.subflows.clone()
+    }
+
+    pub(crate) fn schedule_scan(&self) {
+        self.scan.request();
+    }
+}
+
+fn work<T: Task>(task: T) -> Result<Arc<Work<T>>> {
+    Arc::pin_init(Work::new(Arc::new(task, GFP_KERNEL)?), GFP_KERNEL)
+}
+
+/// The works of an engine are done as long as this exists.
+pub(crate) struct Working(Arc<Device>);
+
+impl Working {
+    pub(crate) fn new(device: Arc<Device>) -> Result<Self> {
+        let works = Works::new(&device)?;
+        works.health.request();
+        device.with(|state| state.works = Some(works));
+        Ok(Self(device))
+    }
+}
+
+impl Drop for Working {
+    fn drop(&mut self) {
+        // The works and the engine keep each other. Not to be waited for with the engine's lock
+        // held, which they take.
+        if let Some(works) = self.0.with(|state| state.works.take()) {
+            works.subflows.stop();
+            works.scan.stop();
+            works.health.stop();
+        }
+    }
+}
+
+/// Ends the flows that may go the wrong way after a change.
+///
+/// Locking: `pending` is taken by whoever changes something, from softirqs too, and no other lock
+/// inside of it. `following` is its work's own, and has the engine's lock inside; `RTNL`, which the
+/// second pass takes, is inside of its `following`.
+#[pin_data]
+struct RevalidateWork {
+    #[pin]
+    pending: BhLock<Pending<Kernel>>,
+    #[pin]
+    following: Mutex<(Pending<Kernel>, ChangeSet<Kernel>)>,
+    second: Arc<Work<SecondPassWork>>,
+    pass: Arc<SecondPassWork>,
+}
+
+/// Follows changes once more when they are in place. Until then the kernel may give a flow that
+/// comes back its old path, and just before the event a packet may have found that.
+#[pin_data]
+struct SecondPassWork {
+    /// What is to be followed.
+    #[pin]
+    unsettled: Mutex<ChangeSet<Kernel>>,
+    /// What is being followed.
+    #[pin]
+    following: Mutex<ChangeSet<Kernel>>,
+    device: Arc<Device>,
+}
+
+impl SecondPassWork {
+    fn revalidate(&self, changes: &ChangeSet<Kernel>) {
+        self.device.devices.for_each_flowtable(|flowtable| {
+            self.device
+                .with(|state| state.engine.revalidate(flowtable, changes));
+        });
+    }
+}
+
+impl Task for RevalidateWork {
+    fn run(&self) -> Option<u64> {
+        let mut following = self.following.lock();
+        let (events, changes) = &mut *following;
+        self.pending
+            .with(|pending| core::mem::swap(pending, events));
+        changes.clear();
+        self.pass
+            .device
+            .with(|state| state.engine.take_pending(events, changes));
+        if changes.is_empty() {
+            return None;
+        }
+        self.pass.revalidate(changes);
+        self.pass.unsettled.lock().add_all(changes);
+        self.second.request();
+        None
+    }
+}
+
+impl Task for SecondPassWork {
+    fn run(&self) -> Option<u64> {
+        let mut changes = self.following.lock();
+        changes.clear();
+        core::mem::swap(&mut *self.unsettled.lock(), &mut *changes);
+        moves::settle();
+        self.revalidate(&changes);
+        None
+    }
+}
+
+/// Has an engine's flows follow what the kernel tells.
+pub(crate) struct Revalidation {
+    work: Arc<Work<RevalidateWork>>,
+    to: Arc<RevalidateWork>,
+}
+
+impl Revalidation {
+    pub(crate) fn new(device: Arc<Device>) -> Result<Arc<Self>> {
+        let unsettled = ChangeSet::new().ok_or(ENOMEM)?;
+        let following = ChangeSet::new().ok_or(ENOMEM)?;
+        let pass = Arc::pin_init(
+            pin_init!(SecondPassWork {
+                unsettled <- new_mutex!(unsettled, "nft_offload::unsettled"),
+                following <- new_mutex!(following, "nft_offload::SecondPassWork"),
+                device,
+            }),
+            GFP_KERNEL,
+        )?;
+        let second = Arc::pin_init(Work::new(pass.clone()), GFP_KERNEL)?;
+        let pending = Pending::new().ok_or(ENOMEM)?;
+        let following = (
+            Pending::new().ok_or(ENOMEM)?,
+            ChangeSet::new().ok_or(ENOMEM)?,
+        );
+        let to = Arc::pin_init(
+            pin_init!(RevalidateWork {
+                pending <- BhLock::new(pending),
+                following <- new_mutex!(following, "nft_offload::RevalidateWork"),
+                second,
+                pass,
+            }),
+            GFP_KERNEL,
+        )?;
+        let work = Arc::pin_init(Work::new(to.clone()), GFP_KERNEL)?;
+        Ok(Arc::new(Self { work, to }, GFP_KERNEL)?)
+    }
+
+    /// Something changed in a namespace. In any context but hard interrupts.
+    pub(crate) fn notify(&self, net: NetId, event: FwdEvent) {
+        self.to.pending.with(|pending| pending.push(net, event));
+        self.work.request();
+    }
+}
