@@ -20,6 +20,16 @@ pub trait Task: Send + Sync + 'static {
     fn run(&self) -> Option<u64>;
 }
 
+/// Work of any kind.
+pub trait Later: Send + Sync {
+    /// Asks for the task as soon as may be. From any context.
+    fn request(&self);
+
+    /// The task does not run when this returns, and never again. Sleeps; not to be called by the
+    /// task, or with a lock held that it takes.
+    fn stop(&self);
+}
+
 /// A task that can be asked for.
 ///
 /// # Invariants
@@ -49,19 +59,6 @@ impl<T: Task> Work<T> {
         })
     }
 
-    /// Asks for the task as soon as may be. From any context.
-    pub fn request(&self) {
-        // SAFETY: `work` is initialised by the type invariant.
-        unsafe { bindings::nft_offload_helper_work_queue_now(self.work.get()) };
-    }
-
-    /// The task does not run when this returns, and never again. Sleeps; not to be called by the
-    /// task, or with a lock held that it takes.
-    pub fn stop(&self) {
-        // SAFETY: `work` is initialised by the type invariant.
-        unsafe { bindings::disable_delayed_work_sync(self.work.get()) };
-    }
-
     /// # Safety
     ///
     /// Called by the workqueue only, for the `work` of a `Self`.
@@ -76,6 +73,18 @@ impl<T: Task> Work<T> {
             // SAFETY: `work` is initialised by the type invariant.
             unsafe { bindings::nft_offload_helper_work_queue(this.work.get(), ms) };
         }
+    }
+}
+
+impl<T: Task> Later for Work<T> {
+    fn request(&self) {
+        // SAFETY: `work` is initialised by the type invariant.
+        unsafe { bindings::nft_offload_helper_work_queue_now(self.work.get()) };
+    }
+
+    fn stop(&self) {
+        // SAFETY: `work` is initialised by the type invariant.
+        unsafe { bindings::disable_delayed_work_sync(self.work.get()) };
     }
 }
 

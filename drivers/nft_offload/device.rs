@@ -8,22 +8,18 @@
 
 use crate::{
     l2_tap::Taps,
-    platform::Kernel,
-    ppe::{
-        self,
-        policy::Invalid, //
-    },
-    qdisc_scan,
+    platform::Engine,
+    ppe::table::Record,
     rust::{
         flow_offload::{
             self,
             Devices, //
         },
         netdev::Net,
-        pci::BusMaster, //
+        pci::BusMaster,
+        work::Later, //
     },
-    translate::net_id,
-    works::Works, //
+    translate::net_id, //
 };
 use kernel::{
     device,
@@ -36,8 +32,15 @@ use kernel::{
     }, //
 };
 
-/// The core of an engine.
-pub(crate) type Engine = ppe::engine::Engine<Kernel>;
+/// The works of an engine.
+pub(crate) struct Works {
+    /// Gives connections of bridged flows their entries.
+    pub(crate) subflows: Arc<dyn Later>,
+    /// Looks where traffic is shaped.
+    pub(crate) scan: Arc<dyn Later>,
+    /// Looks whether the engine runs.
+    pub(crate) health: Arc<dyn Later>,
+}
 
 /// What changes, under the engine's lock.
 pub(crate) struct State {
@@ -57,7 +60,7 @@ impl State {
     pub(crate) fn schedule_scan(&self) {
         if let Some(works) = &self.works {
             if self.engine.has_work() {
-                works.schedule_scan();
+                works.scan.request();
             }
         }
     }
@@ -122,54 +125,12 @@ impl Device {
     }
 
     /// Takes the flows out for which `pred` holds. They go on in software.
-    pub(crate) fn take_out(&self, pred: impl Fn(&ppe::table::Record) -> bool) {
+    pub(crate) fn take_out(&self, pred: impl Fn(&Record) -> bool) {
         self.devices.for_each_flowtable(|flowtable| {
             self.with(|state| state.engine.flush_table(flowtable, &pred));
         });
         // What rules of tc have brought nf_flowtable does not know.
         self.with(|state| state.engine.flush_subflows(&pred));
-    }
-
-    /// Ends flows as `text` says.
-    pub(crate) fn flush(&self, text: &str) -> Result {
-        use ppe::control::{
-            ControlError,
-            FlowFilter, //
-        };
-
-        let filter = self
-            .with(|state| FlowFilter::parse(text, &state.engine.ports))
-            .map_err(|error| match error {
-                ControlError::Invalid => EINVAL,
-                ControlError::NoDevice => ENODEV,
-            })?;
-        let mut ended = 0;
-        self.devices.for_each_flowtable(|flowtable| {
-            let matches = |record: &_| filter.matches(record);
-            ended += self.with(|state| state.engine.end_in(flowtable, matches));
-        });
-        ended += self.with(|state| state.engine.flush_subflows(|record| filter.matches(record)));
-        if ended == 0 && matches!(filter, FlowFilter::Connection(_)) {
-            return Err(ENOENT);
-        }
-        Ok(())
-    }
-
-    /// Keeps new flows in software or does not, as `text` says.
-    pub(crate) fn pause(&self, text: &str) -> Result {
-        self.with(|state| state.engine.pause(text))
-            .map_err(|Invalid| EINVAL)
-    }
-
-    /// Changes the policy as `text` says.
-    pub(crate) fn set_policy(&self, text: &str) -> Result {
-        let policy = self.with(|state| {
-            let policy = state.engine.set_policy(text).map_err(|Invalid| EINVAL)?;
-            qdisc_scan::scan(&mut state.engine, &self.dev);
-            Ok::<_, Error>(policy)
-        })?;
-        self.take_out(|record| policy.admit(&record.flow).is_err());
-        Ok(())
     }
 
     /// Ends the flows of `net` that leave in a PPPoE session, after a PPP link there went down.

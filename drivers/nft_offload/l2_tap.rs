@@ -3,7 +3,7 @@
 //! The frames that come to the CPU at ports with rules of tc.
 //!
 //! The engine cannot look for Ethernet addresses. So these frames are looked at ([`L2Tap`]), and a
-//! connection of which enough came gets an entry by [`SubflowWork`], with which it no longer comes
+//! connection of which enough came gets an entry by a work, with which it no longer comes
 //! to the CPU.
 //!
 //! Locking: [`L2Detect::watch`] is taken inside of the engine's lock, and by softirqs.
@@ -41,11 +41,7 @@ use crate::{
             Tap, //
         },
         time,
-        work::Work, //
-    },
-    works::{
-        SubflowWork,
-        Works, //
+        work::Later, //
     }, //
 };
 use kernel::{
@@ -64,7 +60,7 @@ struct L2Detect {
 struct L2Tap {
     port: PsePort,
     detect: Arc<L2Detect>,
-    work: Arc<Work<SubflowWork>>,
+    work: Arc<dyn Later>,
 }
 
 impl Look for L2Tap {
@@ -131,14 +127,19 @@ impl Taps {
     }
 
     /// Looks at what `dev` receives, which is `port`, from now on.
-    pub(crate) fn attach(&mut self, port: PsePort, dev: &NetDevice, works: &Works) -> Result {
+    pub(crate) fn attach(
+        &mut self,
+        port: PsePort,
+        dev: &NetDevice,
+        work: Arc<dyn Later>,
+    ) -> Result {
         if self.taps.iter().any(|(tapped, _)| *tapped == port) {
             return Ok(());
         }
         let tap = L2Tap {
             port,
             detect: self.detect.clone(),
-            work: works.subflows(),
+            work,
         };
         self.taps.reserve(1, GFP_KERNEL)?;
         let tap = KBox::pin_init(Tap::new(dev, tap), GFP_KERNEL)?;

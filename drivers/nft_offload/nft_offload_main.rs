@@ -16,6 +16,7 @@
 //! works        what is done later
 //! l2_tap       frames at ports with rules of tc
 //! qdisc_scan   where traffic is shaped
+//! control      what users write
 //! debugfs      the files
 //! trace        what happens, as tracepoints
 //! ```
@@ -26,6 +27,7 @@ use kernel::{
     InPlaceModule, //
 };
 
+mod control;
 mod debugfs;
 mod device;
 mod events;

@@ -130,7 +130,10 @@ impl BlockOps for Device {
                 message: reject.message(),
             })?;
             let works = state.works.as_ref().ok_or(ENODEV);
-            let tapped = works.and_then(|works| state.taps.attach(binding.port, dev, works));
+            let tapped = works.and_then(|works| {
+                let work = works.subflows.clone();
+                state.taps.attach(binding.port, dev, work)
+            });
             if let Err(error) = tapped {
                 // Without its frames nothing would come of it.
                 state.engine.destroy(binding, net, filter.cookie.0);

@@ -150,6 +150,9 @@ impl Platform for Kernel {
     }
 }
 
+/// The core of an engine.
+pub(crate) type Engine = engine::Engine<Kernel>;
+
 /// The kernel's conntrack.
 pub(crate) struct Connections;
 

@@ -4,12 +4,10 @@
 
 use crate::{
     debugfs,
-    device::{
-        Device,
-        Engine, //
-    },
+    device::Device,
     platform::{
         Connections,
+        Engine,
         Kernel, //
     },
     ppe::{

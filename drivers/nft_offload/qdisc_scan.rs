@@ -9,8 +9,10 @@
 //! everywhere but on routers with SQM.
 
 use crate::{
-    device::Engine,
-    platform::Kernel,
+    platform::{
+        Engine,
+        Kernel, //
+    },
     ppe::{
         flow::{
             Encap,

@@ -3,7 +3,10 @@
 //! What an engine does later, in process context.
 
 use crate::{
-    device::Device,
+    device::{
+        Device,
+        Works, //
+    },
     platform::Kernel,
     ppe::{
         bridge::watch::QUEUE,
@@ -24,6 +27,7 @@ use crate::{
         moves,
         softirq::BhLock,
         work::{
+            Later,
             Task,
             Work, //
         }, //
@@ -39,7 +43,7 @@ use kernel::{
 };
 
 /// Gives connections of bridged flows their entries, and ends those that are idle.
-pub(crate) struct SubflowWork(Arc<Device>);
+struct SubflowWork(Arc<Device>);
 
 impl Task for SubflowWork {
     fn run(&self) -> Option<u64> {
@@ -88,31 +92,6 @@ impl Task for HealthWork {
     }
 }
 
-/// The works of an engine.
-pub(crate) struct Works {
-    subflows: Arc<Work<SubflowWork>>,
-    scan: Arc<Work<ScanWork>>,
-    health: Arc<Work<HealthWork>>,
-}
-
-impl Works {
-    fn new(device: &Arc<Device>) -> Result<Self> {
-        Ok(Self {
-            subflows: work(SubflowWork(device.clone()))?,
-            scan: work(ScanWork(device.clone()))?,
-            health: work(HealthWork(device.clone()))?,
-        })
-    }
-
-    pub(crate) fn subflows(&self) -> Arc<Work<SubflowWork>> {
-        self.subflows.clone()
-    }
-
-    pub(crate) fn schedule_scan(&self) {
-        self.scan.request();
-    }
-}
-
 fn work<T: Task>(task: T) -> Result<Arc<Work<T>>> {
     Arc::pin_init(Work::new(Arc::new(task, GFP_KERNEL)?), GFP_KERNEL)
 }
@@ -122,7 +101,11 @@ pub(crate) struct Working(Arc<Device>);
 
 impl Working {
     pub(crate) fn new(device: Arc<Device>) -> Result<Self> {
-        let works = Works::new(&device)?;
+        let works = Works {
+            subflows: work(SubflowWork(device.clone()))?,
+            scan: work(ScanWork(device.clone()))?,
+            health: work(HealthWork(device.clone()))?,
+        };
         works.health.request();
         device.with(|state| state.works = Some(works));
         Ok(Self(device))

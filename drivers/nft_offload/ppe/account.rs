@@ -66,3 +66,23 @@ impl Counters {
         }
     }
 }
+
+/// What an audit came to.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct AuditRun {
+    /// When it ended.
+    pub ended_ms: u64,
+    /// What it found that is wrong.
+    pub faults: u32,
+}
+
+/// The audits that there were.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct AuditRuns {
+    /// How many.
+    pub count: u64,
+    /// The last one.
+    pub last: Option<AuditRun>,
+    /// Made for a reader who may not have got it yet.
+    pub made: Option<AuditRun>,
+}

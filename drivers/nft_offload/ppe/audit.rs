@@ -15,6 +15,10 @@ use core::{
 };
 
 use super::{
+    account::{
+        AuditRun,
+        AuditRuns, //
+    },
     count::inc,
     engine::{
         Engine,
@@ -87,22 +91,6 @@ impl Kind {
         }
         Ok(())
     }
-}
-
-/// What a run came to.
-#[derive(Clone, Copy)]
-struct Run {
-    ended_ms: u64,
-    faults: u32,
-}
-
-/// The runs that there were.
-#[derive(Clone, Copy, Default)]
-pub(super) struct Runs {
-    count: u64,
-    last: Option<Run>,
-    /// Made for a reader who may not have got it yet.
-    made: Option<Run>,
 }
 
 /// A run, and all that it counts.
@@ -250,8 +238,8 @@ impl Audit {
             self.unread,
         ];
         let faults = kinds.into_iter().fold(0_u32, u32::saturating_add);
-        let Runs { count, last, .. } = engine.audits;
-        engine.audits.made = Some(Run {
+        let AuditRuns { count, last, .. } = engine.audits;
+        engine.audits.made = Some(AuditRun {
             ended_ms: now_ms,
             faults,
         });

@@ -7,7 +7,10 @@
 //! hardware.
 
 use super::{
-    account::Counters,
+    account::{
+        AuditRuns,
+        Counters, //
+    },
     block::{
         Binding,
         Blocks,
@@ -150,7 +153,7 @@ pub struct Engine<P: Platform> {
     pub(super) neighbours: NeighTable<P::Vec<Option<Neighbour<NeighbourAt>>>>,
     pub(super) cancelled: CancelledOffers<P::Vec<Option<(Owner, u64)>>>,
     pub(super) conntrack: P::Conntrack,
-    pub(super) audits: super::audit::Runs,
+    pub(super) audits: AuditRuns,
     /// Where a rule is parsed to.
     flow: Flow,
     /// New flows are kept in software.
@@ -193,7 +196,7 @@ impl<P: Platform> Engine<P> {
             neighbours: NeighTable::new(P::filled(None, NEIGHBOURS)?),
             cancelled: CancelledOffers::new(P::filled(None, ENDED)?),
             conntrack,
-            audits: super::audit::Runs::default(),
+            audits: AuditRuns::default(),
             flow: Flow::NONE,
             paused: false,
             quarantined: false,

@@ -1,0 +1,55 @@
+// SPDX-License-Identifier: GPL-2.0-only
+
+//! What a user writes to files, carried out. What the text means is the core's.
+
+use crate::{
+    device::Device,
+    ppe::{
+        control::{
+            ControlError,
+            FlowFilter, //
+        },
+        policy::Invalid, //
+    },
+    qdisc_scan, //
+};
+use kernel::prelude::*;
+
+impl Device {
+    /// Ends flows as `text` says.
+    pub(crate) fn flush(&self, text: &str) -> Result {
+        let filter = self
+            .with(|state| FlowFilter::parse(text, &state.engine.ports))
+            .map_err(|error| match error {
+                ControlError::Invalid => EINVAL,
+                ControlError::NoDevice => ENODEV,
+            })?;
+        let mut ended = 0;
+        self.devices.for_each_flowtable(|flowtable| {
+            let matches = |record: &_| filter.matches(record);
+            ended += self.with(|state| state.engine.end_in(flowtable, matches));
+        });
+        ended += self.with(|state| state.engine.flush_subflows(|record| filter.matches(record)));
+        if ended == 0 && matches!(filter, FlowFilter::Connection(_)) {
+            return Err(ENOENT);
+        }
+        Ok(())
+    }
+
+    /// Keeps new flows in software or does not, as `text` says.
+    pub(crate) fn pause(&self, text: &str) -> Result {
+        self.with(|state| state.engine.pause(text))
+            .map_err(|Invalid| EINVAL)
+    }
+
+    /// Changes the policy as `text` says.
+    pub(crate) fn set_policy(&self, text: &str) -> Result {
+        let policy = self.with(|state| {
+            let policy = state.engine.set_policy(text).map_err(|Invalid| EINVAL)?;
+            qdisc_scan::scan(&mut state.engine, &self.dev);
+            Ok::<_, Error>(policy)
+        })?;
+        self.take_out(|record| policy.admit(&record.flow).is_err());
+        Ok(())
+    }
+}
