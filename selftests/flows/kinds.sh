@@ -232,7 +232,7 @@ in_conntrack()
 all_bound()
 {
 	wait_for 5 bound_is $((2 * ${#FLOWS[@]})) && return
-	grep -v ' 0$' "$ENGINE/rejects" "$ENGINE/stats"
+	awk '$2 != 0' "$ENGINE/rejects" "$ENGINE/stats"
 	cat "$ENGINE/bind"
 	return 1
 }

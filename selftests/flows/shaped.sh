@@ -69,7 +69,7 @@ become()
 	done
 	bound_are "$2" "$3" ${4+"$4"}
 	cat "$ENGINE/bind"
-	grep -v ' 0$' "$ENGINE/rejects"
+	awk '$2 != 0' "$ENGINE/rejects"
 	return 1
 }
 

@@ -125,7 +125,7 @@ busy()
 	done
 	echo "not bound after $n tries:"
 	cat "$ENGINE/bind" "$ENGINE/bridge"
-	grep -v ' 0$' "$ENGINE/rejects" "$ENGINE/stats"
+	awk '$2 != 0' "$ENGINE/rejects" "$ENGINE/stats"
 	return 1
 }
 

@@ -453,7 +453,7 @@ offloaded()
 	done
 	echo "not bound after $n tries:"
 	cat "$ENGINE/bind"
-	grep -v ' 0$' "$ENGINE/rejects" "$ENGINE/stats"
+	awk '$2 != 0' "$ENGINE/rejects" "$ENGINE/stats"
 	ip neigh
 	conntrack -L 2>/dev/null | head -n 6
 	return 1
