@@ -55,7 +55,7 @@ check "the router forwards it" same_frames lan "$tuple options=1" wan "$tuple op
 check "a fragment reaches the router" to_cpu fragment
 check "a frame with TTL 1 reaches the router" to_cpu ttl1
 check "the router does not forward it" equal frames "$(frames wan in proto=udp src="$LAN_HOST4" dst="$WAN_HOST4")" 0
-check "it answers" equal "ICMP errors" "$(frames lan in proto=icmp src="$LAN_ROUTER4")" 1
+check "it answers" equal "ICMP time exceeded" "$(frames lan in icmp=11/0 src="$LAN_ROUTER4")" 1
 peer close f >/dev/null
 
 # The CPU saw every FIN or RST that was sent.

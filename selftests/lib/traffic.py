@@ -174,6 +174,8 @@ def parse(frame: bytes) -> dict[str, Any]:
             good = good and checksum(pseudo + struct.pack(">HH", proto, len(l4)) + l4) == 0xFFFF
         if proto == 17 and l4[8:8 + TIME_DIGITS].isdigit():
             f["time_ms"] = int(l4[8:8 + TIME_DIGITS])
+    if proto == 1 and len(l4) >= 8 and not fragment:
+        f["icmp"] = f"{l4[0]}/{l4[1]}"
     f["csum"] = "ok" if good else "bad"
     return f
 
