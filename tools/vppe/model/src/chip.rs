@@ -1,46 +1,9 @@
 // SPDX-License-Identifier: GPL-2.0-only
-//! What differs between chips and between generations of the engine.
+//! The properties in which chips and generations differ.
 
-/// A bit field of a 32-bit word.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Field {
-    /// Lowest bit.
-    pub shift: u32,
-    /// Number of bits.
-    pub width: u32,
-}
+use crate::bits::Field;
 
-impl Field {
-    /// The field of bits `high` down to `low`.
-    pub const fn new(high: u32, low: u32) -> Self {
-        Self {
-            shift: low,
-            width: high - low + 1,
-        }
-    }
-
-    /// The one-bit field `bit`.
-    pub const fn bit(bit: u32) -> Self {
-        Self::new(bit, bit)
-    }
-
-    /// The bits of the field, in place.
-    pub const fn mask(self) -> u32 {
-        (((1u64 << self.width) - 1) as u32) << self.shift
-    }
-
-    /// The value of the field in `word`.
-    pub const fn get(self, word: u32) -> u32 {
-        (word & self.mask()) >> self.shift
-    }
-
-    /// `word` with the field set to `value` (cut to the field's width).
-    pub const fn set(self, word: u32, value: u32) -> u32 {
-        (word & !self.mask()) | ((value << self.shift) & self.mask())
-    }
-}
-
-/// Where the fields of an entry's information blocks stand.
+/// The fields of an entry's information blocks.
 #[derive(Debug, Clone, Copy)]
 pub struct Layout {
     /// IB1 of a bound entry: timestamp of the last hit.
@@ -49,64 +12,64 @@ pub struct Layout {
     pub ib1_vlan_layer: Field,
     /// IB1: the frame leaves with a PPPoE header.
     pub ib1_pppoe: Field,
-    /// IB1: the tags are 802.1Q tags (else the first is a switch's special tag).
+    /// IB1: all tags are 802.1Q tags; otherwise the first is a switch's special tag.
     pub ib1_vlan_tag: Field,
-    /// IB1: TTL or hop limit is decremented.
+    /// IB1: the PPE decrements TTL or hop limit.
     pub ib1_ttl: Field,
     /// IB1: packet type.
     pub ib1_type: Field,
-    /// IB1 of an entry that is not bound: packets seen.
+    /// IB1 of an entry that is not bound: number of packets.
     ///
-    /// **Assumption** from NETSYS v2 on: bits 22:8. The field that is known, 23:8, is the
-    /// first generation's; bit 23 is the lowest of the packet type in later ones.
+    /// **Assumption** from NETSYS v2 on: bits 22:8. The facts give 23:8 for the first
+    /// generation; in later ones bit 23 is the lowest bit of the packet type.
     pub ib1_unbind_packets: Field,
     /// IB2: PSE port the frame leaves through.
     pub ib2_dest_port: Field,
-    /// IB2: the entry is counted.
+    /// IB2: the MIB counts packets and bytes.
     pub ib2_mib_cnt: Field,
 }
 
-/// What the byte counters of the MIB count.
+/// The unit of the byte counters of the MIB.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum ByteUnit {
     /// The IP packet: total length of IPv4; 40 + payload length of IPv6.
     Layer3,
-    /// The frame as received, without its check sequence.
+    /// The frame as received, without the check sequence.
     Layer2,
 }
 
-/// The counters of the entries.
+/// The properties of the MIB, the counters of the entries.
 #[derive(Debug, Clone, Copy)]
 pub struct Mib {
     /// Width of the byte counters in bits.
     pub byte_bits: u32,
     /// Width of the packet counters in bits.
     pub packet_bits: u32,
-    /// What a byte counter counts.
+    /// Unit of the byte counters.
     ///
-    /// **Assumption**: layer 3, on all chips. The known drivers hand the value to
-    /// conntrack, which counts layer 3, without a correction.
+    /// **Assumption**: layer 3, on all chips. The known drivers add the value to conntrack's
+    /// counters, which count layer 3, without a correction.
     pub byte_unit: ByteUnit,
-    /// The words of `MIB_SER_R0` to `MIB_SER_R3` for so many packets and bytes.
+    /// Returns the words of `MIB_SER_R0` to `MIB_SER_R3` for these counts.
     pub words: fn(packets: u64, bytes: u64) -> [u32; 4],
 }
 
 /// One chip.
 #[derive(Debug, Clone, Copy)]
 pub struct Chip {
-    /// Name as on the command line.
+    /// Name on the command line.
     pub name: &'static str,
     /// Number in the board description.
     pub id: u32,
     /// Offset of the timestamp in the frame engine.
     pub timestamp_reg: u32,
-    /// Offset of each engine's register block in the frame engine.
+    /// Offset of each PPE's register block in the frame engine.
     pub ppe_bases: &'static [u32],
-    /// PSE port of each engine.
+    /// PSE port of each PPE.
     pub ppe_ports: &'static [u8],
     /// Ways of a bucket.
     pub ways: u32,
-    /// PSE ports of the GDMs (the ports' MACs), in order.
+    /// PSE ports of the GDMs, in order.
     pub gdm_ports: &'static [u8],
     /// Offset of each GDM's forward register in the frame engine.
     pub gdm_regs: &'static [u32],
@@ -114,28 +77,28 @@ pub struct Chip {
     pub drop_port: u8,
     /// Size of an entry in bytes for `TB_CFG.ENTRY_80B` and `TB_CFG.INFO_SEL`.
     ///
-    /// **Assumption**: the facts give the size for the values that the known driver
-    /// programs. With the others the model takes the size of the older formats, so that
-    /// a driver that programs them wrongly reads and writes elsewhere than the engine.
+    /// **Assumption**: the facts give the size for the values that the known driver programs.
+    /// For other values the model uses the size of older formats. A driver that programs
+    /// wrong values then reads and writes elsewhere than the PPE.
     pub entry_size: fn(entry_80b: bool, info_sel: bool) -> u32,
     /// `TB_CFG.ENTRY_80B` as the known driver programs it.
     pub entry_80b: bool,
     /// `TB_CFG.INFO_SEL` as the known driver programs it.
     pub info_sel: bool,
-    /// An entry that crosses a multiple of so many bytes is of no use.
+    /// The PPE cannot use an entry that crosses a multiple of this number of bytes.
     ///
-    /// **Assumption**: the facts say that a driver has to keep off such entries, not what
-    /// happens to one that does not. The model's engine never matches an entry there,
-    /// bound or not, and makes none of its own.
+    /// **Assumption**: the facts say that a driver must avoid such entries, not what happens
+    /// if it uses one. The model's PPE never matches an entry there, bound or not, and builds
+    /// none.
     pub boundary: Option<u32>,
     /// Bit fields of an entry.
     pub layout: Layout,
-    /// The counters of the entries; `None` on a chip without.
+    /// The counters of the entries; `None` on a chip without counters.
     pub mib: Option<Mib>,
 }
 
 impl Chip {
-    /// Whether the engine can match an entry of `size` bytes at `addr`.
+    /// Returns whether the PPE can use an entry of `size` bytes at `addr`.
     pub fn usable(&self, addr: u64, size: u32) -> bool {
         self.boundary.is_none_or(|boundary| {
             let boundary = u64::from(boundary);
@@ -169,7 +132,7 @@ const MIB_48_40: Mib = Mib {
     words: mib_48_40,
 };
 
-/// NETSYS v1: one engine, entries of 80 bytes, two ways, no counters.
+/// NETSYS v1: one PPE, entries of 80 bytes, two ways, no counters.
 const NETSYS_V1: Chip = Chip {
     name: "",
     id: 0,
@@ -198,7 +161,7 @@ const NETSYS_V1: Chip = Chip {
     mib: None,
 };
 
-/// NETSYS v2: two engines, entries of 96 bytes, four ways, counters of 48 and 40 bits.
+/// NETSYS v2: two PPEs, entries of 96 bytes, four ways, counters of 48 and 40 bits.
 const NETSYS_V2: Chip = Chip {
     name: "",
     id: 0,
@@ -231,8 +194,8 @@ const NETSYS_V2: Chip = Chip {
     mib: Some(MIB_48_40),
 };
 
-/// NETSYS v3: three engines and three GDMs, entries of 128 bytes, counters of 64 bits; the
-/// fields of an entry are those of v2.
+/// NETSYS v3: three PPEs and three GDMs, entries of 128 bytes with the fields of v2, counters
+/// of 64 bits.
 const NETSYS_V3: Chip = Chip {
     ppe_bases: &[0x2000, 0x2400, 0x2c00],
     ppe_ports: &[3, 4, 12],
@@ -254,8 +217,8 @@ const NETSYS_V3: Chip = Chip {
     ..NETSYS_V2
 };
 
-/// MediaTek MT7621 (NETSYS v1): no counters, and entries that cross a multiple of 1024
-/// bytes are of no use.
+/// MediaTek MT7621 (NETSYS v1): no counters; entries that cross a multiple of 1024 bytes are
+/// unusable.
 pub static MT7621: Chip = Chip {
     name: "mt7621",
     id: 0x7621,
@@ -302,7 +265,7 @@ pub static MT7988: Chip = Chip {
 /// All chips of the model.
 pub static CHIPS: &[&Chip] = &[&MT7621, &MT7623, &MT7622, &MT7981, &MT7986, &MT7988];
 
-/// The chip called `name`.
+/// Returns the chip called `name`.
 pub fn by_name(name: &str) -> Option<&'static Chip> {
     CHIPS.iter().copied().find(|chip| chip.name == name)
 }

@@ -4,11 +4,11 @@
 use std::cell::RefCell;
 use std::fmt;
 
-/// A DMA access that could not be made: nothing is mapped at the address, or the
-/// device is not a bus master.
+/// A failed access to guest memory: no memory is mapped at the address, or the device is not
+/// a bus master.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct DmaError {
-    /// Guest-physical address of the access.
+    /// Guest-physical address.
     pub addr: u64,
 }
 
@@ -20,7 +20,7 @@ impl fmt::Display for DmaError {
 
 impl std::error::Error for DmaError {}
 
-/// Guest memory as the engine sees it. Words are little-endian.
+/// Guest memory as a PPE sees it. Words are little-endian.
 pub trait Dma {
     /// Reads `buf.len()` bytes at guest-physical address `addr`.
     fn read(&self, addr: u64, buf: &mut [u8]) -> Result<(), DmaError>;
@@ -28,24 +28,25 @@ pub trait Dma {
     /// Writes `buf` at guest-physical address `addr`.
     fn write(&self, addr: u64, buf: &[u8]) -> Result<(), DmaError>;
 
-    /// Reads one aligned word, in one piece.
+    /// Reads one aligned word atomically.
     fn read_u32(&self, addr: u64) -> Result<u32, DmaError>;
 
-    /// Replaces the aligned word at `addr` by `new` if it is `old`; says whether it was.
+    /// Atomically replaces the aligned word at `addr` by `new` if it is `old`; returns whether
+    /// it was.
     ///
-    /// **Assumption**: the engine never overwrites a state word that the CPU changed
-    /// since the engine read it. The facts do not say how silicon does this.
+    /// **Assumption**: a PPE never overwrites a state word that the CPU changed after the PPE
+    /// read it. The facts do not say how silicon does this.
     fn cas_u32(&self, addr: u64, old: u32, new: u32) -> Result<bool, DmaError>;
 }
 
-/// Memory of a test or a benchmark: bytes from address `base` on.
+/// Memory for tests and benchmarks, without a guest.
 pub struct VecMemory {
     base: u64,
     bytes: RefCell<Vec<u8>>,
 }
 
 impl VecMemory {
-    /// `len` zero bytes at address `base`.
+    /// `len` zero bytes from address `base` on.
     pub fn new(base: u64, len: usize) -> Self {
         Self {
             base,

@@ -1,9 +1,12 @@
 // SPDX-License-Identifier: GPL-2.0-only
-//! An entry of the table: its words, and what they ask for.
+//! An entry of the table: its words, and the flow and header that they describe.
 
-use crate::chip::{Field, Layout};
+use etherparse::EtherType;
+
+use crate::bits::Field;
+use crate::chip::Layout;
 use crate::csum::diff32;
-use crate::packet::{PPPOE_LEN, PPP_IPV4, PPP_IPV6};
+use crate::pppoe;
 
 /// Bytes of the largest entry of any generation.
 pub const MAX_SIZE: usize = 128;
@@ -12,18 +15,18 @@ pub const MAX_SIZE: usize = 128;
 pub const IB1_STATE: Field = Field::new(29, 28);
 /// IB1: the flow is UDP, not TCP.
 pub const IB1_UDP: Field = Field::bit(30);
-/// IB1: the entry does not age and is not taken for another flow.
+/// IB1: the entry does not age, and the PPE builds no other entry in its place.
 pub const IB1_STATIC: Field = Field::bit(31);
 /// IB1 of an entry that is not bound: timestamp.
 pub const IB1_UNBIND_TIMESTAMP: Field = Field::new(7, 0);
 
 /// State: free.
 pub const STATE_INVALID: u32 = 0;
-/// State: seen, not bound.
+/// State: built by the PPE, not bound.
 pub const STATE_UNBIND: u32 = 1;
 /// State: bound.
 pub const STATE_BIND: u32 = 2;
-/// State: the connection is being closed.
+/// State: the connection is closing.
 pub const STATE_FIN: u32 = 3;
 
 /// Type: IPv4 with new addresses and ports.
@@ -33,7 +36,7 @@ pub const TYPE_IPV4_ROUTE: u32 = 1;
 /// Type: IPv6, routed, by 5-tuple.
 pub const TYPE_IPV6_5T: u32 = 5;
 
-/// A 5-tuple, in the words an entry holds.
+/// A 5-tuple, in the words of an entry.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub struct Key {
     /// IPv6, not IPv4.
@@ -48,14 +51,71 @@ pub struct Key {
     pub dst: [u32; 4],
 }
 
+impl Key {
+    /// Reads the key of an entry of this family.
+    fn decode(raw: &Raw, v6: bool) -> Self {
+        let mut key = Key {
+            v6,
+            udp: IB1_UDP.get(raw.u32(0)) != 0,
+            ..Key::default()
+        };
+        if v6 {
+            key.src = raw.four(0x04);
+            key.dst = raw.four(0x14);
+            key.ports = raw.u32(0x24);
+        } else {
+            key.src[0] = raw.u32(0x04);
+            key.dst[0] = raw.u32(0x08);
+            key.ports = raw.u32(0x0c);
+        }
+        key
+    }
+
+    /// Bytes of an entry up to the end of this key.
+    pub(crate) fn end(&self) -> usize {
+        if self.v6 {
+            0x28
+        } else {
+            0x10
+        }
+    }
+}
+
+/// Returns the bytes of an entry for `key` up to the end of the key, and their number.
+///
+/// The first word, IB1, is 0.
+pub fn key_words(key: &Key) -> ([u8; 0x28], usize) {
+    let mut bytes = [0; 0x28];
+    let mut put = |offset: usize, word: u32| {
+        bytes[offset..offset + 4].copy_from_slice(&word.to_le_bytes());
+    };
+    if key.v6 {
+        for i in 0..4 {
+            put(0x04 + 4 * i, key.src[i]);
+            put(0x14 + 4 * i, key.dst[i]);
+        }
+        put(0x24, key.ports);
+    } else {
+        put(0x04, key.src[0]);
+        put(0x08, key.dst[0]);
+        put(0x0c, key.ports);
+    }
+    (bytes, key.end())
+}
+
 /// The words of an entry.
 #[derive(Clone, Copy)]
 pub struct Raw {
-    /// The bytes as in memory; those the format does not have are 0.
+    /// The bytes as in memory; those behind the end of the chip's entries are 0.
     pub bytes: [u8; MAX_SIZE],
 }
 
 impl Raw {
+    /// The words of a free entry.
+    pub const FREE: Raw = Raw {
+        bytes: [0; MAX_SIZE],
+    };
+
     /// The little-endian word at `offset`.
     pub fn u32(&self, offset: usize) -> u32 {
         let b = &self.bytes[offset..offset + 4];
@@ -68,12 +128,7 @@ impl Raw {
     }
 
     fn four(&self, offset: usize) -> [u32; 4] {
-        [
-            self.u32(offset),
-            self.u32(offset + 4),
-            self.u32(offset + 8),
-            self.u32(offset + 12),
-        ]
+        [0, 4, 8, 12].map(|at| self.u32(offset + at))
     }
 }
 
@@ -84,7 +139,7 @@ pub struct L2 {
     pub vlan1: u16,
     /// Tag control of the inner tag.
     pub vlan2: u16,
-    /// Ethertype; with a special tag, that tag.
+    /// Ethertype, or the first half of a special tag.
     pub etype: u16,
     /// Destination address.
     pub dmac: [u8; 6],
@@ -94,8 +149,37 @@ pub struct L2 {
     pub pppoe_id: u16,
 }
 
-/// Longest layer-2 header that an entry can ask for.
-const MAX_HEAD: usize = 12 + 2 * 4 + 2 + PPPOE_LEN;
+impl L2 {
+    const ZERO: L2 = L2 {
+        vlan1: 0,
+        vlan2: 0,
+        etype: 0,
+        dmac: [0; 6],
+        smac: [0; 6],
+        pppoe_id: 0,
+    };
+
+    /// Reads the layer-2 words that begin at `offset`.
+    fn decode(raw: &Raw, offset: usize) -> Self {
+        let mac = |hi: usize, lo: usize| {
+            let mut mac = [0; 6];
+            mac[..4].copy_from_slice(&raw.u32(offset + hi).to_be_bytes());
+            mac[4..].copy_from_slice(&raw.u16(offset + lo).to_be_bytes());
+            mac
+        };
+        L2 {
+            vlan1: raw.u16(offset),
+            etype: raw.u16(offset + 2),
+            vlan2: raw.u16(offset + 8),
+            pppoe_id: raw.u16(offset + 16),
+            dmac: mac(4, 10),
+            smac: mac(12, 18),
+        }
+    }
+}
+
+/// Bytes of the longest layer-2 header that an entry can describe.
+const MAX_HEAD: usize = 12 + 2 * 4 + 2 + pppoe::LEN;
 
 /// An entry, decoded when it comes into the cache.
 #[derive(Debug, Clone)]
@@ -104,7 +188,7 @@ pub struct Entry {
     pub ib1: u32,
     /// Second information block.
     pub ib2: u32,
-    /// The key; `None` for a type the model does not look up.
+    /// The key; `None` for a type that the model does not look up.
     pub key: Option<Key>,
     /// The tuple that replaces the key: source, destination, ports.
     pub new: Option<(u32, u32, u32)>,
@@ -114,13 +198,11 @@ pub struct Entry {
     pub port_diff: u32,
     /// PSE port the frame leaves through.
     pub dest_port: u8,
-    /// Packets and bytes are counted.
+    /// The MIB counts packets and bytes.
     pub counted: bool,
-    /// TTL or hop limit is decremented.
+    /// The PPE decrements TTL or hop limit.
     pub decrement: bool,
-    /// What counts as a tag for the MTU.
-    ///
-    /// A PPPoE header and a special tag count like a tag.
+    /// Number of tags for the MTU; a PPPoE header and a special tag count as one each.
     pub tags: u8,
     /// The frame leaves with a PPPoE header.
     pub pppoe: bool,
@@ -144,14 +226,7 @@ impl Entry {
         decrement: false,
         tags: 0,
         pppoe: false,
-        l2: L2 {
-            vlan1: 0,
-            vlan2: 0,
-            etype: 0,
-            dmac: [0; 6],
-            smac: [0; 6],
-            pppoe_id: 0,
-        },
+        l2: L2::ZERO,
         head: [0; MAX_HEAD],
         head_len: 0,
     };
@@ -165,37 +240,8 @@ impl Entry {
             TYPE_IPV6_5T => true,
             _ => return Entry { ib1, ..Self::FREE },
         };
-        let (ports_at, ib2_at, l2_at) = if v6 {
-            (0x24, 0x38, 0x3c)
-        } else {
-            (0x0c, 0x10, 0x2c)
-        };
-        let ports = raw.u32(ports_at);
-        let mut key = Key {
-            v6,
-            udp: IB1_UDP.get(ib1) != 0,
-            ports,
-            ..Key::default()
-        };
-        if v6 {
-            key.src = raw.four(0x04);
-            key.dst = raw.four(0x14);
-        } else {
-            key.src[0] = raw.u32(0x04);
-            key.dst[0] = raw.u32(0x08);
-        }
-        let new = (kind == TYPE_IPV4_HNAPT).then(|| (raw.u32(0x14), raw.u32(0x18), raw.u32(0x1c)));
-        let mut l2 = L2 {
-            vlan1: raw.u16(l2_at),
-            etype: raw.u16(l2_at + 2),
-            vlan2: raw.u16(l2_at + 8),
-            pppoe_id: raw.u16(l2_at + 16),
-            ..L2::default()
-        };
-        l2.dmac[..4].copy_from_slice(&raw.u32(l2_at + 4).to_be_bytes());
-        l2.dmac[4..].copy_from_slice(&raw.u16(l2_at + 10).to_be_bytes());
-        l2.smac[..4].copy_from_slice(&raw.u32(l2_at + 12).to_be_bytes());
-        l2.smac[4..].copy_from_slice(&raw.u16(l2_at + 18).to_be_bytes());
+        let (ib2_at, l2_at) = if v6 { (0x38, 0x3c) } else { (0x10, 0x2c) };
+        let key = Key::decode(raw, v6);
         let ib2 = raw.u32(ib2_at);
         let pppoe = layout.ib1_pppoe.get(ib1) != 0;
         let layers = layout.ib1_vlan_layer.get(ib1).min(2) as u8;
@@ -203,30 +249,30 @@ impl Entry {
             ib1,
             ib2,
             key: Some(key),
-            new,
             dest_port: layout.ib2_dest_port.get(ib2) as u8,
             counted: layout.ib2_mib_cnt.get(ib2) != 0,
             decrement: layout.ib1_ttl.get(ib1) != 0,
             tags: layers + u8::from(pppoe),
             pppoe,
-            l2,
+            l2: L2::decode(raw, l2_at),
             ..Self::FREE
         };
-        if let Some((src, dst, new_ports)) = new {
+        if kind == TYPE_IPV4_HNAPT {
+            let (src, dst, ports) = (raw.u32(0x14), raw.u32(0x18), raw.u32(0x1c));
+            entry.new = Some((src, dst, ports));
             entry.address_diff = diff32(key.src[0], src) + diff32(key.dst[0], dst);
-            entry.port_diff = diff32(ports, new_ports);
+            entry.port_diff = diff32(key.ports, ports);
         }
-        entry.build_head(layers, layout.ib1_vlan_tag.get(ib1) != 0);
+        entry.build_head(v6, layers, layout.ib1_vlan_tag.get(ib1) != 0);
         entry
     }
 
     /// Builds the layer-2 header the frame leaves with.
     ///
     /// **Assumption**: `vlan1` is the outer tag; tags have TPID 0x8100; of more than two
-    /// layers two are written; the ethertype is the entry's word, except behind a special
-    /// tag, which takes that word's place.
-    fn build_head(&mut self, layers: u8, vlan_tag: bool) {
-        let v6 = self.key.is_some_and(|key| key.v6);
+    /// layers the PPE writes two; the ethertype is the entry's word. A special tag takes the
+    /// place of that word; the ethertype behind it follows from PPPoE and family.
+    fn build_head(&mut self, v6: bool, layers: u8, vlan_tag: bool) {
         let mut head = [0; MAX_HEAD];
         let mut len = 0;
         let mut put = |bytes: &[u8]| {
@@ -241,24 +287,20 @@ impl Entry {
             let tpid = if special && i == 0 {
                 self.l2.etype
             } else {
-                0x8100
+                EtherType::VLAN_TAGGED_FRAME.0
             };
             put(&tpid.to_be_bytes());
             put(&tci.to_be_bytes());
         }
         let etype = match (special, self.pppoe, v6) {
             (false, _, _) => self.l2.etype,
-            (true, true, _) => crate::packet::ETHERTYPE_PPPOE,
-            (true, false, false) => 0x0800,
-            (true, false, true) => 0x86dd,
+            (true, true, _) => pppoe::ETHERTYPE.0,
+            (true, false, false) => EtherType::IPV4.0,
+            (true, false, true) => EtherType::IPV6.0,
         };
         put(&etype.to_be_bytes());
         if self.pppoe {
-            let protocol = if v6 { PPP_IPV6 } else { PPP_IPV4 };
-            put(&[0x11, 0x00]);
-            put(&self.l2.pppoe_id.to_be_bytes());
-            put(&[0, 0]); // the length is each packet's
-            put(&protocol.to_be_bytes());
+            put(&pppoe::header(self.l2.pppoe_id, v6));
         }
         self.head = head;
         self.head_len = len as u8;
@@ -269,13 +311,12 @@ impl Entry {
         usize::from(self.head_len)
     }
 
-    /// The layer-2 header for an IP packet of `ip_len` bytes.
+    /// Returns the layer-2 header for an IP packet of `ip_len` bytes, and the header's length.
     pub fn head(&self, ip_len: usize) -> ([u8; MAX_HEAD], usize) {
         let mut head = self.head;
         let len = self.head_len();
         if self.pppoe {
-            let payload = (ip_len + 2) as u16;
-            head[len - 4..len - 2].copy_from_slice(&payload.to_be_bytes());
+            pppoe::set_ip_len(&mut head[..len], ip_len);
         }
         (head, len)
     }
@@ -283,28 +324,5 @@ impl Entry {
     /// The state.
     pub fn state(&self) -> u32 {
         IB1_STATE.get(self.ib1)
-    }
-}
-
-/// The first words of an entry that is not bound, for `key`: everything up to the ports.
-///
-/// The first word is left 0.
-pub fn key_words(key: &Key) -> ([u8; 0x28], usize) {
-    let mut bytes = [0; 0x28];
-    let mut put = |offset: usize, word: u32| {
-        bytes[offset..offset + 4].copy_from_slice(&word.to_le_bytes());
-    };
-    if key.v6 {
-        for i in 0..4 {
-            put(0x04 + 4 * i, key.src[i]);
-            put(0x14 + 4 * i, key.dst[i]);
-        }
-        put(0x24, key.ports);
-        (bytes, 0x28)
-    } else {
-        put(0x04, key.src[0]);
-        put(0x08, key.dst[0]);
-        put(0x0c, key.ports);
-        (bytes, 0x10)
     }
 }

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: GPL-2.0-only
-//! A frame in a buffer with room in front.
+//! A frame in a buffer.
 
 /// A frame, with room in front of it for a longer layer-2 header.
 pub struct FrameBuf {
@@ -9,9 +9,9 @@ pub struct FrameBuf {
 }
 
 impl FrameBuf {
-    /// Room in front of a frame: two tags, PPPoE, and some.
+    /// Bytes in front of a frame, for a longer layer-2 header.
     pub const HEADROOM: usize = 64;
-    /// Largest frame. Larger ones cannot be received.
+    /// Bytes of the largest frame that the buffer can hold.
     pub const MAX_FRAME: usize = 9728;
 
     /// An empty buffer.
@@ -23,7 +23,7 @@ impl FrameBuf {
         }
     }
 
-    /// A buffer with this frame in it.
+    /// A buffer with a frame in it.
     ///
     /// # Panics
     ///
@@ -44,14 +44,14 @@ impl FrameBuf {
         self.set_len(frame.len());
     }
 
-    /// The whole room for a frame, to read one into; [`Self::set_len`] follows.
+    /// Returns the room for a frame, to read one into; the caller then calls [`Self::set_len`].
     pub fn space(&mut self) -> &mut [u8] {
         self.start = Self::HEADROOM;
         self.end = Self::HEADROOM;
         &mut self.buf[Self::HEADROOM..]
     }
 
-    /// Says how long the frame is that was read into [`Self::space`].
+    /// Sets the length of the frame that the caller read into [`Self::space`].
     pub fn set_len(&mut self, len: usize) {
         assert!(len <= Self::MAX_FRAME);
         self.start = Self::HEADROOM;
@@ -77,7 +77,7 @@ impl FrameBuf {
     ///
     /// # Panics
     ///
-    /// If the room in front does not suffice.
+    /// If the header does not fit into the bytes in front of the frame.
     pub fn replace_head(&mut self, old: usize, header: &[u8]) {
         let payload = self.start + old;
         self.start = payload - header.len();

@@ -3,7 +3,7 @@
 
 use crate::entry::Key;
 
-/// The three words that are mixed.
+/// Returns the three words that the hash mixes.
 fn words(key: &Key) -> [u32; 3] {
     if key.v6 {
         let (s, d) = (&key.src, &key.dst);
@@ -17,11 +17,11 @@ fn words(key: &Key) -> [u32; 3] {
     }
 }
 
-/// Index of the first way of the key's bucket.
+/// Returns the index of the first way of the key's bucket.
 ///
 /// `entries` and `ways` are powers of two. The facts describe hash mode 1.
-/// **Assumption**: in the other modes the model mixes differently (and takes
-/// `seed` in), so that a driver that leaves the mode alone does not find its entries.
+/// **Assumption**: in the other modes the model mixes differently and uses `seed`. The PPE
+/// then finds no entry of a driver that does not set the mode.
 pub fn bucket(key: &Key, mode: u32, seed: u32, entries: u32, ways: u32) -> u32 {
     let [a, b, c] = words(key);
     let mut h = if mode == 1 {

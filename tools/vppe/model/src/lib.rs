@@ -3,62 +3,54 @@
 //!
 //! The model has no I/O and no threads. Its user gives it three things: register
 //! accesses ([`FrameEngine::read`], [`FrameEngine::write`]), frames
-//! ([`FrameEngine::process`]) and the passing of time ([`FrameEngine::tick`]).
-//! Guest memory is reached through the small trait [`Dma`].
+//! ([`FrameEngine::process`]) and time ([`FrameEngine::set_time`], [`FrameEngine::tick`]).
+//! The model reaches guest memory through the trait [`Dma`].
 //!
-//! What differs between the chips and their generations is data in [`chip::Chip`]; a
-//! further generation is a further value in [`chip`].
+//! A module uses only modules above it, and those to its left:
+//!
+//! ```text
+//! bits csum pppoe dma frame verdict faults
+//! chip regs                               chips, registers
+//! entry gdm                               a flow in the table, a port
+//! hash packet rewrite                     from frame to flow and back
+//! ppe::stats table cache mib ageing config scribble
+//! ppe                                     one PPE
+//! engine                                  PPEs, ports, time and faults
+//! ```
 //!
 //! The model is deliberately unkind where a chip is:
 //!
-//! * an entry that was looked at once (a free one too) stays in the entry cache,
-//!   however the table in memory changes, until `CACHE_CTL.CLEAR` goes from 0 to 1;
-//! * the age scan reads words of the table at odd moments and takes idle entries
-//!   away;
-//! * the MIB port stays busy for a while and holds the old value meanwhile;
-//! * the timestamp starts shortly before it wraps;
-//! * faults can be switched on, see [`Faults`].
+//! * The entry cache keeps an entry from its first look-up on, a free one too, until
+//!   `CACHE_CTL.CLEAR` goes from 0 to 1. Changes of the table in memory do not reach it.
+//! * The age scan reads words of the table at odd moments and removes idle entries.
+//! * The MIB port stays busy for a while and shows the old value until it is ready.
+//! * The user can switch faults on, see [`Faults`].
 //!
-//! Every point at which the facts are silent and the model had to choose is
-//! marked **Assumption** in the documentation of the item.
+//! Where the facts are silent, the model had to choose. The documentation marks each such
+//! place with **Assumption**.
 #![forbid(unsafe_code)]
 
+pub mod bits;
 pub mod chip;
-pub mod csum;
+mod csum;
 mod dma;
 mod engine;
 pub mod entry;
+mod faults;
 mod frame;
+mod gdm;
 pub mod hash;
-pub mod packet;
+mod packet;
 mod ppe;
-mod reason;
+mod pppoe;
 pub mod regs;
+mod rewrite;
+mod verdict;
 
 pub use dma::{Dma, DmaError, VecMemory};
-pub use engine::{Faults, FrameEngine, Port};
+pub use engine::FrameEngine;
+pub use faults::Faults;
 pub use frame::FrameBuf;
+pub use gdm::Port;
 pub use ppe::{EntryView, Ppe, PpeStats, TableCount};
-pub use reason::CpuReason;
-
-/// Number of a port of the packet switch engine (PSE).
-pub type PsePort = u8;
-
-/// What the engine decided about a frame.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Verdict {
-    /// The frame was rewritten and leaves through this PSE port.
-    Forward {
-        /// The PSE port the entry names.
-        port: PsePort,
-    },
-    /// The frame goes to the CPU, unmodified.
-    ToCpu {
-        /// Why.
-        reason: CpuReason,
-        /// Index of the entry that was found or made, as the receive descriptor has it.
-        entry: Option<u32>,
-    },
-    /// The frame is discarded.
-    Drop,
-}
+pub use verdict::{CpuReason, PsePort, Verdict};

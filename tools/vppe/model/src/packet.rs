@@ -8,55 +8,48 @@ use etherparse::{
 
 use crate::csum;
 use crate::entry::Key;
-use crate::CpuReason;
+use crate::pppoe;
+use crate::verdict::CpuReason;
 
-/// Ethertype of PPPoE sessions.
-pub const ETHERTYPE_PPPOE: u16 = 0x8864;
-/// PPP protocol number of IPv4.
-pub const PPP_IPV4: u16 = 0x0021;
-/// PPP protocol number of IPv6.
-pub const PPP_IPV6: u16 = 0x0057;
-/// Bytes of a PPPoE session header with the PPP protocol number.
-pub const PPPOE_LEN: usize = 8;
-/// Tags that are looked through.
+/// Number of tags that the PPE looks through.
 const MAX_TAGS: usize = 2;
 
-/// A TCP or UDP packet that the table may have a flow for.
+/// A TCP or UDP packet for which the table may have an entry.
 #[derive(Debug, Clone, Copy)]
-pub struct Packet {
+pub(crate) struct Packet {
     /// The 5-tuple.
-    pub key: Key,
+    pub(crate) key: Key,
     /// Offset of the IP header in the frame.
-    pub l3: usize,
+    pub(crate) l3: usize,
     /// Offset of the TCP or UDP header in the frame.
-    pub l4: usize,
-    /// Offset behind the IP packet.
-    pub end: usize,
+    pub(crate) l4: usize,
+    /// Offset of the end of the IP packet in the frame.
+    pub(crate) end: usize,
     /// TTL or hop limit.
-    pub ttl: u8,
+    pub(crate) ttl: u8,
     /// TCP with SYN or RST.
-    pub syn_rst: bool,
+    pub(crate) syn_rst: bool,
     /// TCP with FIN.
-    pub fin: bool,
+    pub(crate) fin: bool,
 }
 
 impl Packet {
     /// Length of the IP packet.
-    pub fn ip_len(&self) -> usize {
+    pub(crate) fn ip_len(&self) -> usize {
         self.end - self.l3
     }
 }
 
-/// Why a frame is not looked up.
+/// Why the PPE does not look a frame up.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Unfit {
-    /// It is the CPU's.
+pub(crate) enum Unfit {
+    /// The frame is for the CPU.
     Cpu(CpuReason),
-    /// Its IPv4 header checksum is wrong.
+    /// The IPv4 header checksum is wrong.
     BadIpChecksum,
-    /// Its TCP or UDP checksum is wrong.
+    /// The TCP or UDP checksum is wrong.
     BadL4Checksum,
-    /// TTL or hop limit 0.
+    /// TTL or hop limit is 0.
     TtlZero,
 }
 
@@ -75,21 +68,32 @@ fn words(bytes: [u8; 16]) -> [u32; 4] {
 
 const NO_FLOW: Unfit = Unfit::Cpu(CpuReason::NoFlow);
 
-/// Looks at a frame; with `special_tag`, four bytes of a switch stand behind its addresses.
+/// Parses a frame. With `special_tag`, a switch's four bytes stand behind the addresses.
 ///
-/// **Assumption**: multicast goes to the CPU; two 802.1Q or 802.1ad tags and one PPPoE
-/// session header are looked through; IPv4 fragments, options and IPv6 extension headers
-/// go to the CPU whatever `FLOW_CFG` says; a frame shorter than its IP header says goes to
-/// the CPU.
-pub fn parse(frame: &[u8], special_tag: bool) -> Result<Packet, Unfit> {
+/// **Assumption**: multicast frames go to the CPU. IPv4 fragments, IPv4 options and IPv6
+/// extension headers go to the CPU whatever `FLOW_CFG` says, and so do frames that end before
+/// the IP packet does.
+pub(crate) fn parse(frame: &[u8], special_tag: bool) -> Result<Packet, Unfit> {
     let ethertype_at = if special_tag { 16 } else { 12 };
-    let mut l3 = ethertype_at + 2;
-    let head = frame.get(..l3).ok_or(NO_FLOW)?;
+    let head = frame.get(..ethertype_at + 2).ok_or(NO_FLOW)?;
     if head[0] & 1 != 0 {
         return Err(Unfit::Cpu(CpuReason::MulticastToCpu));
     }
-    let word = [head[ethertype_at], head[ethertype_at + 1]];
+    match network_layer(frame, ethertype_at)? {
+        (EtherType::IPV4, l3) => parse_v4(frame, l3),
+        (EtherType::IPV6, l3) => parse_v6(frame, l3),
+        _ => Err(NO_FLOW),
+    }
+}
+
+/// Returns ethertype and offset of the packet behind tags and PPPoE header.
+///
+/// **Assumption**: the PPE looks through two 802.1Q or 802.1ad tags and one PPPoE session
+/// header.
+fn network_layer(frame: &[u8], ethertype_at: usize) -> Result<(EtherType, usize), Unfit> {
+    let word = [frame[ethertype_at], frame[ethertype_at + 1]];
     let mut ethertype = EtherType(u16::from_be_bytes(word));
+    let mut l3 = ethertype_at + 2;
     for _ in 0..MAX_TAGS {
         if !matches!(
             ethertype,
@@ -101,23 +105,11 @@ pub fn parse(frame: &[u8], special_tag: bool) -> Result<Packet, Unfit> {
         ethertype = tag.ether_type();
         l3 += 4;
     }
-    if ethertype.0 == ETHERTYPE_PPPOE {
-        let header = frame.get(l3..l3 + PPPOE_LEN).ok_or(NO_FLOW)?;
-        if header[0] != 0x11 || header[1] != 0 {
-            return Err(NO_FLOW);
-        }
-        ethertype = match u16::from_be_bytes([header[6], header[7]]) {
-            PPP_IPV4 => EtherType::IPV4,
-            PPP_IPV6 => EtherType::IPV6,
-            _ => return Err(NO_FLOW),
-        };
-        l3 += PPPOE_LEN;
+    if ethertype == pppoe::ETHERTYPE {
+        ethertype = pppoe::payload(&frame[l3..]).ok_or(NO_FLOW)?;
+        l3 += pppoe::LEN;
     }
-    match ethertype {
-        EtherType::IPV4 => parse_v4(frame, l3),
-        EtherType::IPV6 => parse_v6(frame, l3),
-        _ => Err(NO_FLOW),
-    }
+    Ok((ethertype, l3))
 }
 
 fn parse_v4(frame: &[u8], l3: usize) -> Result<Packet, Unfit> {
@@ -190,6 +182,7 @@ fn parse_v6(frame: &[u8], l3: usize) -> Result<Packet, Unfit> {
     Ok(packet)
 }
 
+/// Parses the TCP or UDP header in `payload` and verifies the checksum.
 fn parse_l4(
     packet: &mut Packet,
     payload: &[u8],

@@ -1,11 +1,11 @@
 // SPDX-License-Identifier: GPL-2.0-only
-//! Registers of one engine: offsets from its block, and their fields.
+//! Registers of one PPE: offsets in its block, fields, and their storage.
 
 #![allow(missing_docs)] // The names are the chip's; the facts page describes them.
 
-use crate::chip::Field;
+use crate::bits::Field;
 
-// A GDM's forward register (offset in the frame engine: a property of the chip).
+// A GDM's forward register; its offset is a property of the chip.
 pub const GDM_FWD_OTHER: Field = Field::new(3, 0);
 pub const GDM_FWD_MULTICAST: Field = Field::new(7, 4);
 pub const GDM_FWD_BROADCAST: Field = Field::new(11, 8);
@@ -13,7 +13,7 @@ pub const GDM_FWD_OWN: Field = Field::new(15, 12);
 pub const GDM_FWD_CHECKSUMS: Field = Field::new(22, 20);
 pub const GDM_FWD_SPECIAL_TAG: Field = Field::bit(24);
 
-/// Bytes of one engine's register block.
+/// Bytes of one PPE's register block.
 pub const BLOCK_SIZE: u32 = 0x400;
 
 pub const GLO_CFG: u32 = 0x200;
@@ -85,3 +85,36 @@ pub const MIB_SER_R1: u32 = 0x344;
 pub const MIB_SER_R2: u32 = 0x348;
 pub const MIB_SER_R3: u32 = 0x34c;
 pub const MIB_CACHE_CTL: u32 = 0x350;
+
+/// Offset of the first word of a block that is a register.
+const FIRST: u32 = 0x200;
+const WORDS: usize = ((BLOCK_SIZE - FIRST) / 4) as usize;
+
+/// The values of a PPE's registers.
+pub(crate) struct Registers([u32; WORDS]);
+
+impl Registers {
+    /// The values after power-up.
+    ///
+    /// **Assumption**: the MTU limits come up as 1518 plus 4 per tag, all else as 0.
+    pub(crate) fn new() -> Self {
+        let mut this = Self([0; WORDS]);
+        this.set(VLAN_MTU0, 1518 | 1522 << 16);
+        this.set(VLAN_MTU1, 1526 | 1530 << 16);
+        this
+    }
+
+    /// Returns whether a register can be at this offset.
+    pub(crate) fn contains(offset: u32) -> bool {
+        (FIRST..BLOCK_SIZE).contains(&offset)
+    }
+
+    #[inline]
+    pub(crate) fn get(&self, offset: u32) -> u32 {
+        self.0[((offset - FIRST) / 4) as usize]
+    }
+
+    pub(crate) fn set(&mut self, offset: u32, value: u32) {
+        self.0[((offset - FIRST) / 4) as usize] = value;
+    }
+}
