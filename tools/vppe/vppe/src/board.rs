@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: GPL-2.0-only
-//! The board description in BAR2 (Documentation/emulated-board.md).
+//! The interface of the board to its driver (Documentation/emulated-board.md): the board
+//! description in BAR2, and the receive words.
 
-use vppe_model::Port;
+use vppe_model::{CpuReason, Port};
 
 /// The magic word, the bytes `VPPE`.
 pub const MAGIC: u32 = u32::from_le_bytes(*b"VPPE");
@@ -9,10 +10,10 @@ pub const MAGIC: u32 = u32::from_le_bytes(*b"VPPE");
 pub const VERSION: u32 = 1;
 /// Bytes of BAR2.
 pub const SIZE: usize = 4096;
-/// Most ports a board can have.
+/// Most ports of a board.
 pub const MAX_PORTS: usize = 16;
 
-/// What a board says about itself.
+/// The board description.
 #[derive(Debug, Clone)]
 pub struct Board {
     /// Magic word.
@@ -21,14 +22,14 @@ pub struct Board {
     pub version: u32,
     /// Number of the chip.
     pub chip: u32,
-    /// Frames to the CPU end with a receive word.
+    /// A receive word follows each frame to the CPU.
     pub rx_words: bool,
-    /// The ports.
+    /// Ports in the order of the command line.
     pub ports: Vec<Port>,
 }
 
 impl Board {
-    /// The content of BAR2.
+    /// Returns the content of BAR2.
     pub fn bytes(&self) -> Vec<u8> {
         let mut bytes = vec![0; SIZE];
         let mut put = |offset: usize, word: u32| {
@@ -47,6 +48,15 @@ impl Board {
         }
         bytes
     }
+}
+
+/// Returns the receive word of a frame for the CPU: what a receive descriptor says.
+pub fn rx_word(reason: CpuReason, entry: Option<u32>) -> [u8; 4] {
+    const MARK: u32 = 0x5a;
+    const NO_ENTRY: u32 = 0xffff;
+    const OTHER_REASON: u8 = 0x1f;
+    let reason = u32::from(reason.number().unwrap_or(OTHER_REASON));
+    (MARK << 24 | reason << 16 | entry.unwrap_or(NO_ENTRY)).to_le_bytes()
 }
 
 #[cfg(test)]

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: GPL-2.0-only
-//! `vppe bucket`: where a flow's entry can stand, and which flows share the place.
+//! `vppe bucket`: the bucket of a flow, and other flows of the same bucket.
 
 use std::net::SocketAddr;
 
@@ -11,7 +11,7 @@ use vppe_model::hash;
 
 use crate::cli::{BucketOptions, Vary};
 
-/// Entries of the table: what the known drivers program.
+/// Entries of the table, as the known drivers program it.
 const ENTRIES: u32 = 16384;
 
 fn key(src: SocketAddr, dst: SocketAddr) -> Result<Key> {
@@ -39,7 +39,7 @@ fn first_way(chip: &Chip, key: &Key) -> u32 {
     hash::bucket(key, 1, 0, ENTRIES, chip.ways)
 }
 
-/// The answer.
+/// Returns the answer.
 pub fn report(options: &BucketOptions) -> Result<Value> {
     let chip = options.chip;
     let first = first_way(chip, &key(options.src, options.dst)?);
@@ -70,7 +70,7 @@ pub fn report(options: &BucketOptions) -> Result<Value> {
     }))
 }
 
-/// `vppe bucket`.
+/// Prints the answer.
 pub fn run(options: &BucketOptions) -> Result<()> {
     println!("{}", report(options)?);
     Ok(())
@@ -91,7 +91,7 @@ mod tests {
         }
     }
 
-    /// The vector of the model's tests, and its neighbours.
+    /// The flow of the model's `hash_vectors`.
     #[test]
     fn ports_that_share_a_bucket() {
         let answer = report(&options(&MT7986, "192.168.1.100:1234", "8.8.8.8:8080")).unwrap();
@@ -108,7 +108,7 @@ mod tests {
     }
 
     #[test]
-    fn slots_of_no_use_are_left_out() {
+    fn unusable_slots_are_left_out() {
         let mut seen = false;
         for port in 1..2000 {
             let src = format!("192.168.1.100:{port}");

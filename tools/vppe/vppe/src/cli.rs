@@ -7,9 +7,9 @@ use std::str::FromStr;
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
 use log::LevelFilter;
-use serde_json::{json, Value};
 use vppe_model::chip::{self, Chip};
-use vppe_model::Faults;
+
+use crate::request::Request;
 
 const EXAMPLES: &str = "\
 Examples:
@@ -19,7 +19,7 @@ Examples:
         --port name=lan,mac=02:00:00:00:01:01,tap=lan0,nic=run/lan.nic \\
         --port name=wan,mac=02:00:00:00:01:02,tap=wan0,nic=run/wan.nic
 
-  The part of QEMU's command line that belongs to it:
+  QEMU's command line for this board:
 
     -machine q35,memory-backend=mem
     -object memory-backend-memfd,id=mem,size=512M,share=on
@@ -27,7 +27,7 @@ Examples:
     -netdev stream,id=lan,server=off,addr.type=unix,addr.path=run/lan.nic
     -device virtio-net-pci,netdev=lan,mac=02:00:00:00:01:01,romfile=
 
-  What it counted; the bound entries; a chip that stops answering:
+  Statistics, bound entries, and a chip that stops answering:
 
     vppe ctl --control run/ctl stats
     vppe ctl --control run/ctl entries
@@ -37,36 +37,36 @@ Examples:
 #[derive(Debug, Parser)]
 #[command(version, after_help = EXAMPLES)]
 pub struct Cli {
-    /// What to do.
+    /// The command with its options.
     #[command(subcommand)]
     pub command: Command,
 }
 
-/// What to do.
+/// A command of vppe.
 #[derive(Debug, Subcommand)]
 pub enum Command {
-    /// Be a chip until SIGTERM or SIGINT.
+    /// Emulate a chip until SIGTERM or SIGINT.
     ///
-    /// Prints one line of JSON, {"event":"ready","pid":…}, as soon as all sockets are
-    /// there. Messages go to stderr.
+    /// When all sockets exist, vppe prints one line of JSON, {"event":"ready","pid":…}.
+    /// Messages go to stderr.
     #[command(after_help = EXAMPLES)]
     Run(RunOptions),
-    /// Ask a running vppe, and print its answer (JSON).
+    /// Send a request to a running vppe and print the answer (JSON).
     Ctl(CtlOptions),
-    /// Print where a flow's entry can stand, and which flows share the place (JSON).
+    /// Print a flow's bucket and other flows of the same bucket (JSON).
     ///
-    /// With more such flows than "usable" has slots, their bucket is full.
+    /// The bucket is full when it has a flow in each slot of "usable".
     Bucket(BucketOptions),
 }
 
 /// Options of `vppe run`.
 #[derive(Debug, Args)]
 pub struct RunOptions {
-    /// Chip to be: mt7621, mt7623, mt7622, mt7981, mt7986 or mt7988.
+    /// Chip to emulate: mt7621, mt7623, mt7622, mt7981, mt7986 or mt7988.
     #[arg(long, value_parser = parse_chip)]
     pub chip: &'static Chip,
 
-    /// Socket at which QEMU's vfio-user-pci finds the device.
+    /// Socket for QEMU's vfio-user-pci.
     #[arg(long, value_name = "PATH")]
     pub vfio_user: PathBuf,
 
@@ -76,20 +76,20 @@ pub struct RunOptions {
 
     /// A port: name=NAME,mac=MAC,tap=IFNAME,nic=PATH[,pse=N][,ppe=N][,tag=mtk].
     ///
-    /// IFNAME is the TAP interface to make, PATH the socket to which QEMU's
-    /// `-netdev stream` connects. Without pse= the first port is the chip's first GDM, the
-    /// second its second, and so on; ports beyond the chip's GDMs need it. ppe= is the
-    /// engine that gets the port's frames (0). With tag=mtk a switch is behind the port,
-    /// and its frames come in with MediaTek's special tag.
+    /// vppe creates the TAP interface IFNAME. QEMU's `-netdev stream` connects to the socket
+    /// PATH. pse= is the PSE port; by default the first port is the chip's first GDM, the
+    /// second port its second, and so on; ports beyond the chip's GDMs need pse=. ppe= is
+    /// the number of the PPE that gets the port's frames, 0 by default. With tag=mtk a switch
+    /// is behind the port: frames come in with MediaTek's special tag.
     #[arg(long = "port", value_name = "PORT", required = true)]
     pub ports: Vec<PortOption>,
 
-    /// Frames that wait for a guest's NIC, at most; more are dropped.
+    /// Most frames that wait for a guest's NIC; vppe drops more.
     #[arg(long, value_name = "N", default_value_t = 512)]
     pub cpu_queue: usize,
 
-    /// Put behind each frame for a guest's NIC what a receive descriptor says of it: the
-    /// entry that was found or made, and why the frame goes to the CPU.
+    /// Append to each frame for a guest's NIC what a receive descriptor says: the entry that
+    /// the PPE found or built, and why the frame goes to the CPU.
     #[arg(long)]
     pub rx_words: bool,
 
@@ -97,7 +97,7 @@ pub struct RunOptions {
     #[arg(long, value_name = "N", default_value_t = 3)]
     pub mib_busy_reads: u32,
 
-    /// Nice value to run with, if that is permitted and better than the one at hand.
+    /// Nice value to run with, if it is permitted and better than the current one.
     #[arg(long, value_name = "N", default_value_t = -10, allow_negative_numbers = true,
         value_parser = clap::value_parser!(i32).range(-20..=19))]
     pub nice: i32,
@@ -114,7 +114,7 @@ pub struct RunOptions {
     #[arg(long, value_name = "HEX", value_parser = parse_hex)]
     pub board_chip: Option<u32>,
 
-    /// Messages to print: off, error, warn, info, debug, trace. RUST_LOG goes before it.
+    /// Messages to print: off, error, warn, info, debug, trace. RUST_LOG takes precedence.
     #[arg(long, value_name = "LEVEL", default_value = "info")]
     pub log: LevelFilter,
 }
@@ -126,13 +126,13 @@ pub struct PortOption {
     pub name: String,
     /// MAC address.
     pub mac: [u8; 6],
-    /// TAP interface.
+    /// Name of the TAP interface.
     pub tap: String,
     /// Socket of the guest's NIC.
     pub nic: PathBuf,
-    /// PSE port, if not the chip's next one.
+    /// PSE port; `None`: of the chip's next GDM.
     pub pse: Option<u8>,
-    /// Engine.
+    /// Number of the PPE that gets the port's frames.
     pub ppe: usize,
     /// Frames come in with a special tag.
     pub special_tag: bool,
@@ -193,124 +193,42 @@ pub struct CtlOptions {
     #[arg(long, value_name = "PATH")]
     pub control: PathBuf,
 
-    /// What to ask.
+    /// Request to send.
     #[command(subcommand)]
     pub request: Request,
-}
-
-/// What to ask a running vppe.
-#[derive(Debug, Subcommand)]
-pub enum Request {
-    /// Print what was counted.
-    Stats,
-    /// Print the bound entries.
-    Entries,
-    /// Switch a fault.
-    Fault {
-        /// stuck-busy, mib-stuck, dead or lost-writes.
-        #[arg(value_parser = parse_fault)]
-        name: String,
-        /// on or off.
-        switch: Switch,
-        /// Number of writes to lose, for lost-writes; for dead, which access is the first without
-        /// an answer.
-        #[arg(default_value_t = 1)]
-        count: u32,
-    },
-    /// Write a word of an engine's table in memory.
-    Poke {
-        /// The engine.
-        ppe: usize,
-        /// The entry.
-        index: u32,
-        /// The word in it.
-        word: u32,
-        /// What to write.
-        value: u32,
-    },
-    /// Write any words into the tables and counters, as a broken engine might.
-    Scribble {
-        /// Chooses them.
-        #[arg(long, default_value_t = 1)]
-        seed: u64,
-        /// How many words, in each engine's table.
-        #[arg(long, default_value_t = 64)]
-        words: u32,
-    },
-    /// Set what was counted to 0.
-    ResetStats,
-    /// Bring the chip to its state after power-up, behind its driver's back.
-    Reset,
 }
 
 /// Options of `vppe bucket`.
 #[derive(Debug, Args)]
 pub struct BucketOptions {
-    /// The chip.
+    /// Chip whose table it is.
     #[arg(long, value_parser = parse_chip)]
     pub chip: &'static Chip,
 
-    /// Source as frames come in: address and port, an IPv6 address in brackets.
+    /// Source of incoming frames: address and port, an IPv6 address in brackets.
     #[arg(long)]
     pub src: SocketAddr,
 
-    /// Destination as frames come in.
+    /// Destination of incoming frames.
     #[arg(long)]
     pub dst: SocketAddr,
 
-    /// Port to vary in search of flows that share the bucket.
+    /// Port to vary in the search for flows of the same bucket.
     #[arg(long, value_enum, default_value_t = Vary::Sport)]
     pub vary: Vary,
 
-    /// How many of them to print.
+    /// Number of such flows to print.
     #[arg(long, value_name = "N", default_value_t = 8)]
     pub count: usize,
 }
 
-/// Port that is varied.
+/// Port to vary.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
 pub enum Vary {
     /// Source port.
     Sport,
     /// Destination port.
     Dport,
-}
-
-/// On or off.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
-pub enum Switch {
-    /// On.
-    On,
-    /// Off.
-    Off,
-}
-
-impl Request {
-    /// The request as JSON.
-    pub fn to_json(&self) -> Value {
-        match self {
-            Request::Stats => json!({"cmd": "stats"}),
-            Request::Entries => json!({"cmd": "entries"}),
-            Request::Fault {
-                name,
-                switch,
-                count,
-            } => json!({
-                "cmd": "fault", "name": name, "on": *switch == Switch::On, "count": count,
-            }),
-            Request::Poke {
-                ppe,
-                index,
-                word,
-                value,
-            } => json!({"cmd": "poke", "ppe": ppe, "index": index, "word": word, "value": value}),
-            Request::Scribble { seed, words } => {
-                json!({"cmd": "scribble", "seed": seed, "words": words})
-            }
-            Request::ResetStats => json!({"cmd": "reset-stats"}),
-            Request::Reset => json!({"cmd": "reset"}),
-        }
-    }
 }
 
 fn parse_chip(name: &str) -> Result<&'static Chip, String> {
@@ -323,17 +241,6 @@ fn parse_chip(name: &str) -> Result<&'static Chip, String> {
 fn parse_hex(text: &str) -> Result<u32, String> {
     let digits = text.strip_prefix("0x").unwrap_or(text);
     u32::from_str_radix(digits, 16).map_err(|_| "not a hexadecimal number of 32 bits".to_owned())
-}
-
-fn parse_fault(name: &str) -> Result<String, String> {
-    if Faults::NAMES.contains(&name) {
-        Ok(name.to_owned())
-    } else {
-        Err(format!(
-            "unknown fault; there are: {}",
-            Faults::NAMES.join(", ")
-        ))
-    }
 }
 
 fn parse_mac(text: &str) -> Result<[u8; 6], String> {

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: GPL-2.0-only
-//! The chip and the guest's memory, shared by the threads.
+//! The chip and the guest's memory, which the threads share.
 
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Mutex, MutexGuard, PoisonError};
@@ -9,22 +9,21 @@ use vppe_model::FrameEngine;
 
 use crate::memory::GuestMemory;
 
-/// Seconds from the program's start to the wrap of the timestamp's bits that an entry
-/// holds, in every run.
+/// Seconds from the start of the program to the wrap of an entry's timestamp.
 const BEFORE_WRAP: u32 = 16;
 
-/// The chip and what it needs.
+/// The chip and the guest's memory.
 pub struct Core {
     /// The chip.
     pub engine: FrameEngine,
     /// The guest's memory.
     pub memory: GuestMemory,
-    /// How often the guest let the device access memory while a PPE ran.
+    /// Number of times that the guest allowed bus mastering while a PPE was on.
     pub masters_running: u64,
 }
 
 impl Core {
-    /// Allows or forbids access to memory.
+    /// Allows or forbids the device to access memory.
     pub fn set_bus_master(&mut self, on: bool) {
         let runs = self.engine.ppes().iter().any(|ppe| ppe.enabled());
         if on && !self.memory.bus_master() && runs {
@@ -34,7 +33,7 @@ impl Core {
     }
 }
 
-/// [`Core`] behind a lock. Threads hold it for a batch of frames or one register access.
+/// [`Core`] behind a lock. A thread holds it for a batch of frames or one register access.
 pub struct Shared {
     core: Mutex<Core>,
     connected: AtomicBool,
@@ -55,7 +54,7 @@ impl Shared {
         }
     }
 
-    /// Locks the chip; its time is the present.
+    /// Locks the chip and sets its time.
     pub fn lock(&self) -> MutexGuard<'_, Core> {
         let mut core = self.core.lock().unwrap_or_else(PoisonError::into_inner);
         let elapsed = self.start.elapsed().as_secs() as u32;
@@ -64,17 +63,17 @@ impl Shared {
         core
     }
 
-    /// When the program started.
+    /// Start of the program.
     pub fn start(&self) -> Instant {
         self.start
     }
 
-    /// Whether a vfio-user client uses the device.
+    /// Returns whether a vfio-user client uses the device.
     pub fn connected(&self) -> bool {
         self.connected.load(Ordering::Relaxed)
     }
 
-    /// Says whether a vfio-user client uses the device.
+    /// Sets whether a vfio-user client uses the device.
     pub fn set_connected(&self, connected: bool) {
         self.connected.store(connected, Ordering::Relaxed);
     }

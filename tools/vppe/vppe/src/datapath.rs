@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: GPL-2.0-only
-//! Frames between the wires, the engine and the guest's NICs. One thread.
+//! The thread that moves frames between the wires, the engine and the guest's NICs.
 
 use std::io::ErrorKind;
 use std::os::fd::{AsFd, BorrowedFd};
@@ -14,29 +14,31 @@ use rustix::buffer::spare_capacity;
 use rustix::event::epoll::{self, EventData, EventFlags};
 use rustix::event::{poll, PollFd, PollFlags, Timespec};
 use rustix::fd::OwnedFd;
-use vppe_model::{CpuReason, FrameBuf, Verdict};
+use vppe_model::{FrameBuf, Verdict};
 
+use crate::board::rx_word;
 use crate::core::{Core, Shared};
 use crate::nic::{Nic, Received};
-use crate::stats::PortInfo;
+use crate::port::PortInfo;
 use crate::tap::Tap;
 
-/// Frames that go through the engine under one hold of its lock.
+/// Most frames that the engine processes while the thread holds its lock.
 const BATCH: usize = 64;
-/// Batches of one port before the others have their turn.
+/// Batches of one port before the next port has its turn.
 const ROUNDS: usize = 4;
-/// From so many frames at once on the wires are busy: what comes next is then left to
-/// gather for [`REST`] and not fetched frame by frame, as a NIC moderates its interrupts.
-/// Without it every frame wakes this thread, at more cost than that of the frame.
+/// With this many frames at once the wires are busy. The thread then sleeps for [`REST`]
+/// while further frames gather, as a NIC moderates its interrupts. Otherwise each frame would
+/// wake the thread, and the wake-up costs more than the frame.
 const BUSY: usize = 16;
-/// How long frames gather while the wires are busy.
+/// Time in which frames gather while the wires are busy.
 const REST: Duration = Duration::from_micros(50);
-/// How often the age scan goes on.
+/// Interval of the age scan.
 const TICK: Duration = Duration::from_millis(10);
-/// Entries it looks at each time: a table of 16384 in a third of a second.
+/// Entries per interval: a table of 16384 takes a third of a second.
 const TICK_BUDGET: u32 = 512;
 
-/// Kinds of descriptors, in the upper half of an event's number; the port is in the lower.
+/// Kinds of descriptors. An event's number has the kind in its upper half, the port in the
+/// lower.
 const STOP: u64 = 0;
 const TAP: u64 = 1;
 const LISTENER: u64 = 2;
@@ -46,25 +48,25 @@ fn event(kind: u64, port: usize) -> EventData {
     EventData::new_u64(kind << 32 | port as u64)
 }
 
-/// A port: a wire, and a NIC of the guest.
+/// What the datapath needs of a port.
 pub struct Port {
     /// The wire.
     pub tap: Tap,
-    /// Where the NIC connects.
+    /// Socket to which the guest's NIC connects.
     pub listener: UnixListener,
 }
 
 struct PortState {
     tap: Tap,
-    /// The interface is there (it goes away with its network namespace).
+    /// The TAP interface exists. It disappears with its network namespace.
     wire: bool,
     listener: UnixListener,
     nic: Option<Nic>,
-    /// The NIC waits to be writable.
+    /// epoll watches for the NIC to become writable.
     waiting: bool,
 }
 
-/// The datapath.
+/// The state of the datapath.
 pub struct Datapath {
     shared: Arc<Shared>,
     info: Arc<Vec<PortInfo>>,
@@ -78,9 +80,10 @@ pub struct Datapath {
 }
 
 impl Datapath {
-    /// A datapath that runs until `stop` becomes readable. `info` and `ports` go together.
-    /// `cpu_queue` frames at most wait for a NIC; with `rx_words` they end with a
-    /// [`rx_word`].
+    /// A datapath that runs until `stop` becomes readable.
+    ///
+    /// `info` and `ports` describe the same ports in the same order. At most `cpu_queue`
+    /// frames wait for a NIC. With `rx_words` an [`rx_word`] follows each of them.
     pub fn new(
         shared: Arc<Shared>,
         info: Arc<Vec<PortInfo>>,
@@ -123,7 +126,7 @@ impl Datapath {
         epoll::add(&self.epoll, fd, data, EventFlags::IN).context("epoll")
     }
 
-    /// Runs.
+    /// Moves frames until `stop` becomes readable.
     pub fn run(mut self) -> Result<()> {
         let mut events = Vec::with_capacity(64);
         let mut next_tick = Instant::now() + TICK;
@@ -160,8 +163,9 @@ impl Datapath {
         }
     }
 
-    /// Receives what waits on a port's wire, asks the engine, and sends. Returns how many
-    /// frames there were, or 0 if there are more.
+    /// Receives frames from a port's wire, lets the engine decide and sends them.
+    ///
+    /// Returns the number of frames, or 0 if more frames wait.
     fn drain_wire(&mut self, port: usize) -> usize {
         let mut frames = 0;
         for _ in 0..ROUNDS {
@@ -189,7 +193,7 @@ impl Datapath {
         let mut bytes = 0;
         while let Some(frame) = self.frames.get_mut(n) {
             match state.tap.recv(frame.space()) {
-                // The frame did not fit if it filled the room.
+                // A frame that fills the buffer may have been longer.
                 Ok(FrameBuf::MAX_FRAME) => warn!("{}: frame too large", self.info[port].name),
                 Ok(len) => {
                     frame.set_len(len);
@@ -199,7 +203,7 @@ impl Datapath {
                 Err(error) if error.kind() == ErrorKind::WouldBlock => break,
                 Err(error) if error.kind() == ErrorKind::Interrupted => (),
                 Err(error) => {
-                    // Its network namespace has gone, and it with it.
+                    // The interface disappeared with its network namespace.
                     error!(
                         "{}: the TAP interface is lost: {error}",
                         self.info[port].name
@@ -256,7 +260,7 @@ impl Datapath {
         }
     }
 
-    /// Sends what waits for the guest's NIC.
+    /// Sends the frames that wait for the guest's NIC.
     fn flush(&mut self, port: usize) {
         let state = &mut self.ports[port];
         let Some(nic) = &mut state.nic else {
@@ -347,7 +351,7 @@ impl Datapath {
     }
 
     fn hang_up(&mut self, port: usize) {
-        // Closing takes the descriptor out of epoll.
+        // The close removes the descriptor from epoll.
         if self.ports[port].nic.take().is_some() {
             info!("{}: the guest's NIC has gone", self.info[port].name);
         }
@@ -355,17 +359,7 @@ impl Datapath {
     }
 }
 
-/// What a receive descriptor says of a frame for the CPU, as it stands behind the frame
-/// (Documentation/emulated-board.md).
-pub fn rx_word(reason: CpuReason, entry: Option<u32>) -> [u8; 4] {
-    const MARK: u32 = 0x5a;
-    const NO_ENTRY: u32 = 0xffff;
-    const OTHER_REASON: u8 = 0x1f;
-    let reason = u32::from(reason.number().unwrap_or(OTHER_REASON));
-    (MARK << 24 | reason << 16 | entry.unwrap_or(NO_ENTRY)).to_le_bytes()
-}
-
-/// Whether the other end of a connection is still there.
+/// Returns whether the other end of the connection is still open.
 fn alive(nic: &Nic) -> bool {
     let mut fds = [PollFd::new(nic, PollFlags::RDHUP)];
     let now = Timespec {
@@ -380,7 +374,7 @@ fn alive(nic: &Nic) -> bool {
     }
 }
 
-/// Sends a frame out of a port; says whether the interface took it.
+/// Sends a frame to the wire; returns whether the interface accepted it.
 fn to_wire(state: &PortState, info: &PortInfo, frame: &[u8]) -> bool {
     let sent = state.wire && state.tap.send(frame).is_ok();
     if sent {

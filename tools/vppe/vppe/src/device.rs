@@ -28,7 +28,7 @@ pub struct Device {
 }
 
 impl Device {
-    /// The device of a chip on a board described by `board` (the content of BAR2).
+    /// A device with this chip. `board` is the content of BAR2.
     pub fn new(shared: Arc<Shared>, board: Vec<u8>) -> Self {
         Self {
             shared,
@@ -37,12 +37,12 @@ impl Device {
         }
     }
 
-    /// Serves one client after the other, for ever.
+    /// Serves one client after the other.
     pub fn serve(mut self, listener: UnixListener) -> ! {
         let server = Server::from_owned_fd(OwnedFd::from(listener), true, irqs(), regions());
         loop {
-            // The crate panics on some malformed messages: a client's fault, not a reason
-            // to go away.
+            // The crate panics on some malformed messages of a client. The device must
+            // survive them.
             let run = AssertUnwindSafe(|| server.run(&mut self));
             match panic::catch_unwind(run) {
                 Ok(Ok(())) => info!("vfio-user: client has gone"),
@@ -57,7 +57,7 @@ impl Device {
         }
     }
 
-    /// Forgets the client: its memory, its registers, its configuration.
+    /// Brings the device to its state after power-up, without a client's memory.
     fn power_up(&mut self) {
         self.config = ConfigSpace::new();
         let mut core = self.shared.lock();
@@ -104,7 +104,7 @@ impl Device {
     }
 }
 
-/// The register that an access to a BAR is for: 32 bits wide, aligned, or none.
+/// Returns the offset of an access to a BAR if the access is aligned and 32 bits wide.
 fn register(offset: u64, len: usize) -> Option<u32> {
     let offset = u32::try_from(offset).ok()?;
     (len == 4 && offset % 4 == 0).then_some(offset)
@@ -158,8 +158,8 @@ impl ServerBackend for Device {
         self.shared.set_connected(true);
         debug!("DMA map {address:#x}+{size:#x}, {flags:?}");
         let Some(file) = fd else {
-            // Memory of the guest that has no file cannot be reached. It is not an error:
-            // clients announce such ranges too (firmware, device memory).
+            // The device cannot reach memory without a file. This is no error: clients map
+            // such ranges too (firmware, device memory).
             debug!("DMA map {address:#x}+{size:#x}: no file");
             return Ok(());
         };

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: GPL-2.0-only
-//! `vppe`: see `vppe --help`.
+//! The command `vppe`.
 
 use std::process::ExitCode;
 
@@ -17,7 +17,7 @@ fn main() -> ExitCode {
             vppe::run::run(&options)
         }
         Command::Bucket(options) => vppe::bucket::run(&options),
-        Command::Ctl(options) => vppe::control::client(&options),
+        Command::Ctl(options) => vppe::ctl::run(&options),
     };
     match result {
         Ok(()) => ExitCode::SUCCESS,

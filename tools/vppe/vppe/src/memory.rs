@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: GPL-2.0-only
-//! The guest's memory, as the vfio-user client maps it for the device.
+//! The guest's memory that the vfio-user client maps for the device.
 
 use std::cell::Cell;
 use std::fs::File;
@@ -25,7 +25,7 @@ impl Map {
     }
 }
 
-/// All pieces of guest memory that the device may reach.
+/// All mapped pieces of guest memory.
 #[derive(Default)]
 pub struct GuestMemory {
     maps: Vec<Map>,
@@ -38,7 +38,7 @@ fn invalid(message: &str) -> io::Error {
 }
 
 impl GuestMemory {
-    /// Adds `size` bytes of `file` from `offset` on, at guest-physical address `addr`.
+    /// Maps `size` bytes of `file` from `offset` on at guest-physical address `addr`.
     pub fn map(
         &mut self,
         addr: u64,
@@ -57,7 +57,7 @@ impl GuestMemory {
             return Err(invalid("overlaps another mapping"));
         }
         let len = usize::try_from(size).map_err(|_| invalid("is too large"))?;
-        // An access behind the end of a file would be SIGBUS.
+        // An access behind the end of a file would raise SIGBUS.
         let meta = file.metadata()?;
         if meta.is_file() && offset.checked_add(size).is_none_or(|end| end > meta.len()) {
             return Err(invalid("goes beyond its file"));
@@ -78,7 +78,7 @@ impl GuestMemory {
         Ok(())
     }
 
-    /// Takes away what is mapped in the range; says how many pieces that were.
+    /// Unmaps the pieces within the range; returns their number.
     pub fn unmap(&mut self, addr: u64, size: u64) -> usize {
         let end = addr.saturating_add(size);
         let before = self.maps.len();
@@ -86,22 +86,23 @@ impl GuestMemory {
         before - self.maps.len()
     }
 
-    /// Takes away everything.
+    /// Unmaps all pieces.
     pub fn clear(&mut self) {
         self.maps.clear();
     }
 
-    /// How many pieces there are.
+    /// Number of mapped pieces.
     pub fn maps(&self) -> usize {
         self.maps.len()
     }
 
-    /// Whether access is allowed.
+    /// Returns whether the device may access memory.
     pub fn bus_master(&self) -> bool {
         self.bus_master
     }
 
-    /// Allows or forbids access (the bus-master bit of the device's command register).
+    /// Allows or forbids the device to access memory (bus-master bit of PCI's command
+    /// register).
     pub fn set_bus_master(&mut self, on: bool) {
         self.bus_master = on;
     }
@@ -119,7 +120,7 @@ impl GuestMemory {
         Ok(&self.maps[index])
     }
 
-    /// Calls `access` with each contiguous piece of `len` bytes at `addr`.
+    /// Calls `access` for each mapped piece of the `len` bytes at `addr`.
     fn pieces(
         &self,
         addr: u64,

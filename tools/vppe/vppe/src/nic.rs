@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-only
 //! The guest's NIC of a port: QEMU's `-netdev stream` over a Unix socket.
 //!
-//! Each frame goes after its length, four bytes in network order.
+//! Four bytes in network order, the length, precede each frame.
 
 use std::collections::VecDeque;
 use std::io::{self, ErrorKind, Read};
@@ -12,9 +12,9 @@ use rustix::net::{send, SendFlags};
 
 /// Largest frame that QEMU sends (its `NET_BUFSIZE`).
 const MAX_FRAME: usize = 4096 + 65536;
-/// Room for what was received and is not yet complete.
+/// Bytes of the receive buffer.
 const RECEIVE: usize = 4 * (MAX_FRAME + 4);
-/// The queue's buffer is moved to its front when so much of it is sent.
+/// After this many sent bytes the queue moves the others to the front of its buffer.
 const COMPACT: usize = 64 * 1024;
 
 /// A connection to QEMU.
@@ -26,17 +26,17 @@ pub struct Nic {
     queue: Queue,
 }
 
-/// What became of a [`Nic::receive`].
+/// The result of [`Nic::receive`].
 #[derive(Debug, PartialEq, Eq)]
 pub enum Received {
-    /// There is no more for now.
+    /// The socket is empty.
     Drained,
-    /// There may be more.
+    /// The socket may hold more.
     More,
 }
 
 impl Nic {
-    /// A connection with room for `limit` frames to the guest.
+    /// A connection that queues at most `limit` frames to the guest.
     pub fn new(stream: UnixStream, limit: usize) -> io::Result<Self> {
         stream.set_nonblocking(true)?;
         Ok(Self {
@@ -47,19 +47,19 @@ impl Nic {
         })
     }
 
-    /// Queues a frame to the guest, with `tail` as its last bytes; says whether there was
+    /// Queues a frame to the guest with `tail` as its last bytes; returns whether the queue had
     /// room.
     #[inline]
     pub fn push(&mut self, frame: &[u8], tail: &[u8]) -> bool {
         self.queue.push(frame, tail)
     }
 
-    /// Whether frames wait for the guest.
+    /// Returns whether frames wait for the guest.
     pub fn pending(&self) -> bool {
         !self.queue.is_empty()
     }
 
-    /// Sends what the guest takes, without blocking.
+    /// Sends frames that wait, without blocking.
     pub fn flush(&mut self) -> io::Result<()> {
         while !self.queue.is_empty() {
             let flags = SendFlags::NOSIGNAL | SendFlags::DONTWAIT;
@@ -75,8 +75,9 @@ impl Nic {
         Ok(())
     }
 
-    /// Receives once, and hands over each complete frame. An end of the connection is an
-    /// error.
+    /// Receives once and calls `frame` for each complete frame.
+    ///
+    /// The end of the connection is an error.
     pub fn receive(&mut self, mut frame: impl FnMut(&[u8])) -> io::Result<Received> {
         let room = &mut self.received[self.filled..];
         let wanted = room.len();
@@ -121,12 +122,12 @@ impl AsFd for Nic {
     }
 }
 
-/// Frames that wait, with their lengths, in one buffer.
+/// Waiting frames with their lengths, in one buffer.
 #[derive(Debug)]
 struct Queue {
     bytes: Vec<u8>,
     head: usize,
-    /// Bytes left of each frame.
+    /// Number of unsent bytes of each frame.
     frames: VecDeque<usize>,
     limit: usize,
 }

@@ -3,9 +3,9 @@
 
 /// Bytes of the configuration space.
 pub const CONFIG_SIZE: usize = 256;
-/// Vendor of the emulated board.
+/// PCI vendor ID of the board.
 pub const VENDOR: u16 = 0x1af4;
-/// Device of the emulated board.
+/// PCI device ID of the board.
 pub const DEVICE: u16 = 0x10f7;
 /// Bytes of BAR0.
 pub const BAR0_SIZE: u32 = 64 * 1024;
@@ -41,11 +41,11 @@ impl ConfigSpace {
         put(&mut this.writable, COMMAND, &COMMAND_WRITABLE.to_le_bytes());
         put(&mut this.writable, 0x10, &(!(BAR0_SIZE - 1)).to_le_bytes());
         put(&mut this.writable, 0x18, &(!(BAR2_SIZE - 1)).to_le_bytes());
-        put(&mut this.writable, 0x3c, &[0xff]); // interrupt line: a note of software's
+        put(&mut this.writable, 0x3c, &[0xff]); // interrupt line, for software's use
         this
     }
 
-    /// Reads; says whether the range exists.
+    /// Reads a range; returns whether it exists.
     pub fn read(&self, offset: u64, data: &mut [u8]) -> bool {
         let Some(range) = range(offset, data.len()) else {
             return false;
@@ -54,7 +54,7 @@ impl ConfigSpace {
         true
     }
 
-    /// Writes the bits that can be written; says whether the range exists.
+    /// Writes the writable bits of a range; returns whether it exists.
     pub fn write(&mut self, offset: u64, data: &[u8]) -> bool {
         let Some(range) = range(offset, data.len()) else {
             return false;
@@ -66,7 +66,7 @@ impl ConfigSpace {
         true
     }
 
-    /// Whether the device is a bus master.
+    /// Returns whether the bus-master bit is set.
     pub fn bus_master(&self) -> bool {
         self.bytes[COMMAND] & COMMAND_MASTER != 0
     }

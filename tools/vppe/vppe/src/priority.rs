@@ -1,11 +1,13 @@
 // SPDX-License-Identifier: GPL-2.0-only
-//! The program's share of the processor.
+//! The scheduling priority of the program.
 
 use rustix::io::Result;
 use rustix::process::{getpriority_process, setpriority_process};
 
-/// Gives the calling thread, and those it starts later, this nice value, unless it has a
-/// better one. Says whether it changed.
+/// Gives the calling thread this nice value unless it has a better one; returns whether the
+/// value changed.
+///
+/// Threads that the calling thread starts later inherit the value.
 pub fn raise(nice: i32) -> Result<bool> {
     if getpriority_process(None)? <= nice {
         return Ok(false);
@@ -25,7 +27,7 @@ mod tests {
             assert_eq!(raise(9), Ok(false));
             assert_eq!(raise(7), Ok(false));
             assert_eq!(getpriority_process(None), Ok(7));
-            // The privilege for more may be there or not.
+            // The test may run with or without the privilege.
             let now = if raise(3) == Ok(true) { 3 } else { 7 };
             assert_eq!(getpriority_process(None), Ok(now));
         })

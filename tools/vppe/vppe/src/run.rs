@@ -1,9 +1,9 @@
 // SPDX-License-Identifier: GPL-2.0-only
-//! `vppe run`.
+//! `vppe run`: puts the program together.
 
 use std::collections::HashSet;
 use std::io::Write;
-use std::os::unix::net::UnixStream;
+use std::os::unix::net::{UnixListener, UnixStream};
 use std::sync::Arc;
 use std::thread;
 
@@ -19,13 +19,13 @@ use crate::control::Control;
 use crate::core::Shared;
 use crate::datapath::{self, Datapath};
 use crate::device::Device;
+use crate::port::{mac, PortCounters, PortInfo};
 use crate::priority;
-use crate::socket::listen;
-use crate::stats::{mac, PortCounters, PortInfo};
+use crate::socket::{listen, SocketFile};
 use crate::tap::Tap;
 
-/// Gives each port its PSE port, and refuses what cannot be.
-fn ports(options: &RunOptions) -> Result<Vec<PortInfo>> {
+/// Assigns PSE ports to the ports of the command line; fails if the board cannot have them.
+fn port_infos(options: &RunOptions) -> Result<Vec<PortInfo>> {
     let chip = options.chip;
     if options.ports.len() > board::MAX_PORTS {
         bail!("a board has at most {} ports", board::MAX_PORTS);
@@ -52,11 +52,11 @@ fn ports(options: &RunOptions) -> Result<Vec<PortInfo>> {
             bail!("port {}: PSE port {pse} is the one that drops", port.name);
         }
         if chip.ppe_ports.contains(&pse) {
-            bail!("port {}: PSE port {pse} is an engine's", port.name);
+            bail!("port {}: PSE port {pse} is a PPE's", port.name);
         }
-        let engines = chip.ppe_bases.len();
-        if port.ppe >= engines {
-            bail!("port {}: {} has {engines} engines", port.name, chip.name);
+        let ppes = chip.ppe_bases.len();
+        if port.ppe >= ppes {
+            bail!("port {}: {} has {ppes} PPEs", port.name, chip.name);
         }
         once(format!("name={}", port.name))?;
         once(format!("mac={}", mac(&port.mac)))?;
@@ -73,35 +73,46 @@ fn ports(options: &RunOptions) -> Result<Vec<PortInfo>> {
     Ok(infos)
 }
 
-/// Runs until SIGTERM or SIGINT.
-pub fn run(options: &RunOptions) -> Result<()> {
-    let infos = Arc::new(ports(options)?);
-    // Before there are threads: they inherit it.
-    if let Err(error) = priority::raise(options.nice) {
-        info!("priority stays as it is: nice {}: {error}", options.nice);
-    }
+/// The sockets of the program.
+struct Sockets {
+    control: UnixListener,
+    vfio_user: UnixListener,
+    nics: Vec<UnixListener>,
+    files: Vec<SocketFile>,
+}
 
-    let (stop, signal) = UnixStream::pair()?;
-    for number in [SIGTERM, SIGINT, SIGHUP] {
-        signal_hook::low_level::pipe::register(number, signal.try_clone()?)?;
+impl Sockets {
+    fn listen(options: &RunOptions) -> Result<Self> {
+        let (control, control_file) = listen(&options.control)?;
+        let (vfio_user, vfio_file) = listen(&options.vfio_user)?;
+        let mut this = Self {
+            control,
+            vfio_user,
+            nics: Vec::new(),
+            files: vec![control_file, vfio_file],
+        };
+        for port in &options.ports {
+            let (nic, file) = listen(&port.nic)?;
+            this.nics.push(nic);
+            this.files.push(file);
+        }
+        Ok(this)
     }
+}
 
-    // Sockets before interfaces: a second vppe is refused before it does anything.
-    let (control_socket, _control_file) = listen(&options.control)?;
-    let (vfio_socket, _vfio_file) = listen(&options.vfio_user)?;
-    let mut files = Vec::new();
-    let mut wires = Vec::new();
-    for port in &options.ports {
-        let (listener, file) = listen(&port.nic)?;
-        files.push(file);
-        wires.push((listener, port));
-    }
-    let mut datapath_ports = Vec::new();
-    for (listener, port) in wires {
-        let tap = Tap::create(&port.tap).with_context(|| format!("port {}", port.name))?;
-        datapath_ports.push(datapath::Port { tap, listener });
-    }
+/// Creates the TAP interfaces and joins them with the NICs' sockets.
+fn datapath_ports(options: &RunOptions, nics: Vec<UnixListener>) -> Result<Vec<datapath::Port>> {
+    let ports = options.ports.iter().zip(nics);
+    ports
+        .map(|(port, listener)| {
+            let tap = Tap::create(&port.tap).with_context(|| format!("port {}", port.name))?;
+            Ok(datapath::Port { tap, listener })
+        })
+        .collect()
+}
 
+/// Makes the chip and the content of BAR2.
+fn chip(options: &RunOptions, infos: &[PortInfo]) -> (FrameEngine, Vec<u8>) {
     let ports: Vec<Port> = infos
         .iter()
         .zip(&options.ports)
@@ -122,24 +133,37 @@ pub fn run(options: &RunOptions) -> Result<()> {
         rx_words: options.rx_words,
         ports,
     };
-    let shared = Arc::new(Shared::new(engine));
+    (engine, board.bytes())
+}
 
-    let device = Device::new(Arc::clone(&shared), board.bytes());
-    thread::Builder::new()
-        .name("vfio-user".to_owned())
-        .spawn(move || device.serve(vfio_socket))?;
+fn spawn(name: &str, run: impl FnOnce() + Send + 'static) -> Result<()> {
+    thread::Builder::new().name(name.to_owned()).spawn(run)?;
+    Ok(())
+}
+
+/// Runs until SIGTERM or SIGINT.
+pub fn run(options: &RunOptions) -> Result<()> {
+    let infos = Arc::new(port_infos(options)?);
+    // Threads inherit the priority: raise it before the first one starts.
+    if let Err(error) = priority::raise(options.nice) {
+        info!("priority stays as it is: nice {}: {error}", options.nice);
+    }
+    let (stop, signal) = UnixStream::pair()?;
+    for number in [SIGTERM, SIGINT, SIGHUP] {
+        signal_hook::low_level::pipe::register(number, signal.try_clone()?)?;
+    }
+
+    // The sockets refuse a second vppe before it creates interfaces.
+    let sockets = Sockets::listen(options)?;
+    let ports = datapath_ports(options, sockets.nics)?;
+    let (engine, board) = chip(options, &infos);
+    let shared = Arc::new(Shared::new(engine));
+    let device = Device::new(Arc::clone(&shared), board);
+    spawn("vfio-user", move || device.serve(sockets.vfio_user))?;
     let control = Control::new(Arc::clone(&shared), Arc::clone(&infos));
-    thread::Builder::new()
-        .name("control".to_owned())
-        .spawn(move || control.serve(control_socket))?;
-    let datapath = Datapath::new(
-        shared,
-        infos,
-        datapath_ports,
-        stop,
-        options.cpu_queue,
-        options.rx_words,
-    )?;
+    spawn("control", move || control.serve(sockets.control))?;
+    let (cpu_queue, rx_words) = (options.cpu_queue, options.rx_words);
+    let datapath = Datapath::new(shared, infos, ports, stop, cpu_queue, rx_words)?;
 
     let ready = json!({"event": "ready", "pid": std::process::id()});
     let mut stdout = std::io::stdout();
@@ -147,6 +171,7 @@ pub fn run(options: &RunOptions) -> Result<()> {
     stdout.flush()?;
 
     let end = datapath.run();
+    drop(sockets.files);
     info!("stopped");
     end
 }

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: GPL-2.0-only
-//! Listening Unix sockets that leave no file behind.
+//! Listening Unix sockets whose files vanish with them.
 
 use std::fs;
 use std::io::ErrorKind;
@@ -15,13 +15,15 @@ pub struct SocketFile(PathBuf);
 
 impl Drop for SocketFile {
     fn drop(&mut self) {
-        // It may have gone already; there is nobody left to tell.
+        // Somebody may have removed the file already.
         let _ = fs::remove_file(&self.0);
     }
 }
 
-/// Listens at `path`. The socket of a program that has ended is replaced; that of one that
-/// still listens is refused, and so is a file of another kind.
+/// Listens at `path`.
+///
+/// Replaces the socket file of a program that has ended. A socket at which a program listens,
+/// or a file of another kind, is an error.
 pub fn listen(path: &Path) -> Result<(UnixListener, SocketFile)> {
     let shown = path.display();
     match fs::symlink_metadata(path) {

@@ -8,17 +8,17 @@ use std::os::unix::fs::OpenOptionsExt;
 
 use anyhow::{Context, Result};
 
-/// Frames that wait for the program in the kernel: a scheduling delay on a busy machine.
+/// Frames that the kernel queues for the program while it does not run.
 const QUEUE_LEN: u32 = 4096;
 
-/// A TAP interface that goes away with the program.
+/// A TAP interface. The kernel removes it when the program ends.
 #[derive(Debug)]
 pub struct Tap {
     file: File,
 }
 
 impl Tap {
-    /// Makes the interface `name` in the program's network namespace.
+    /// Creates the interface `name` in the program's network namespace.
     pub fn create(name: &str) -> Result<Self> {
         let file = OpenOptions::new()
             .read(true)
@@ -29,7 +29,7 @@ impl Tap {
         set_iff(&file, name).with_context(|| {
             format!("cannot make the TAP interface {name} (is it there already? are you root?)")
         })?;
-        // The kernel's default is 500. Not worth an error.
+        // A failure is no error: the queue then has the kernel's default length, 500.
         let queue_len = format!("/sys/class/net/{name}/tx_queue_len");
         if let Err(error) = fs::write(&queue_len, QUEUE_LEN.to_string()) {
             log::debug!("{queue_len}: {error}");
@@ -50,8 +50,8 @@ impl Tap {
     }
 }
 
-/// Anything that receives and sends whole frames without blocking, such as one end of a
-/// pair of datagram sockets in a test.
+/// For tests: any descriptor that receives and sends whole frames without blocking, such as
+/// one end of a pair of datagram sockets.
 impl From<OwnedFd> for Tap {
     fn from(fd: OwnedFd) -> Self {
         Self {
@@ -66,6 +66,7 @@ impl AsFd for Tap {
     }
 }
 
+/// Attaches the descriptor to a new interface.
 fn set_iff(file: &File, name: &str) -> io::Result<()> {
     // SAFETY: `ifreq` is plain data, for which all zeroes is a value.
     let mut request: libc::ifreq = unsafe { std::mem::zeroed() };

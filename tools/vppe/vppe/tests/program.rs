@@ -22,7 +22,7 @@ use vppe::control::Control;
 use vppe::core::Shared;
 use vppe::datapath::{self, Datapath};
 use vppe::device::Device;
-use vppe::stats::{PortCounters, PortInfo};
+use vppe::port::{PortCounters, PortInfo};
 use vppe::tap::Tap;
 use vppe_model::chip::{Chip, MT7621, MT7622, MT7986, MT7988};
 use vppe_model::entry::Key;
