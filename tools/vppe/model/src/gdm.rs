@@ -66,6 +66,7 @@ impl Gdm {
     /// **Assumption**: the forward register has a PSE port for each kind of destination
     /// address: the port's own in bits 15:12, broadcast in 11:8, multicast in 7:4, other
     /// unicast in 3:0. The facts know only values with four equal nibbles.
+    #[inline]
     pub(crate) fn destination(&self, frame: &[u8]) -> PsePort {
         let field = match frame.get(..6) {
             Some(mac) if mac == self.port.mac => regs::GDM_FWD_OWN,

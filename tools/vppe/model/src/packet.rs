@@ -90,6 +90,7 @@ pub(crate) fn parse(frame: &[u8], special_tag: bool) -> Result<Packet, Unfit> {
 ///
 /// **Assumption**: the PPE looks through two 802.1Q or 802.1ad tags and one PPPoE session
 /// header.
+#[inline]
 fn network_layer(frame: &[u8], ethertype_at: usize) -> Result<(EtherType, usize), Unfit> {
     let word = [frame[ethertype_at], frame[ethertype_at + 1]];
     let mut ethertype = EtherType(u16::from_be_bytes(word));

@@ -190,6 +190,7 @@ impl Ppe {
     /// **Assumption**: a look-up reads all ways of the bucket into the cache. The first way
     /// with the key counts, bound or not. If a driver binds a flow in one way while the PPE's
     /// own unbound entry for the flow stands in an earlier way, the PPE does not forward it.
+    #[inline]
     fn lookup(&mut self, dma: &impl Dma, key: &Key, first: u32) -> Result<Option<u32>, DmaError> {
         if !self.config.cached {
             self.cache.clear();
@@ -359,6 +360,7 @@ impl Ppe {
     ///
     /// **Assumption**: such a frame leaves timestamp and counters alone, and FIN does not
     /// change the state.
+    #[inline]
     fn exception(&mut self, packet: &Packet, index: u32, ports: &[PsePort]) -> Option<CpuReason> {
         let entry = &self.cache.line(index).entry;
         let mtu = self.config.mtu[usize::from(entry.tags).min(3)] as usize;
@@ -380,6 +382,7 @@ impl Ppe {
     }
 
     /// Forwards or drops a frame as its bound entry says.
+    #[inline]
     fn hit(
         &mut self,
         dma: &impl Dma,

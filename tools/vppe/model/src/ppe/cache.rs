@@ -80,14 +80,17 @@ impl Cache {
     }
 
     /// Returns whether the cache holds the entry.
+    #[inline]
     pub(super) fn holds(&self, index: u32) -> bool {
         self.lines[index as usize].generation == self.generation
     }
 
+    #[inline]
     pub(super) fn line(&self, index: u32) -> &Line {
         &self.lines[index as usize]
     }
 
+    #[inline]
     pub(super) fn line_mut(&mut self, index: u32) -> &mut Line {
         &mut self.lines[index as usize]
     }

@@ -49,6 +49,7 @@ impl Counters {
     }
 
     /// Adds to the counters of an entry. They wrap at their widths.
+    #[inline]
     pub(super) fn add(&mut self, index: u32, packets: u64, bytes: u64) {
         let Some(mib) = self.mib else {
             return;

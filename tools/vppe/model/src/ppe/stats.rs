@@ -39,6 +39,7 @@ pub struct PpeStats {
 
 impl PpeStats {
     /// Counts a failed access to guest memory.
+    #[inline]
     pub(super) fn count_dma<T>(&mut self, result: Result<T, DmaError>) -> Option<T> {
         if result.is_err() {
             self.dma_errors += 1;

@@ -46,11 +46,13 @@ pub(super) struct Table {
 
 impl Table {
     /// Returns the address of an entry.
+    #[inline]
     pub(super) fn addr(&self, index: u32) -> u64 {
         self.base + u64::from(index) * u64::from(self.entry_size)
     }
 
     /// Returns whether the PPE can use the entry.
+    #[inline]
     pub(super) fn usable(&self, chip: &Chip, index: u32) -> bool {
         chip.usable(self.addr(index), self.entry_size)
     }
