@@ -1,6 +1,5 @@
 // SPDX-License-Identifier: GPL-2.0-only
-
-//! Time that the engine's model takes for a frame: `make bench-host`.
+//! Time that the model takes for a frame: `make bench-host`.
 
 #[path = "../tests/common/mod.rs"]
 mod common;
@@ -11,12 +10,11 @@ use common::*;
 use criterion::{black_box, Criterion, Throughput};
 use vppe_model::{CpuReason, FrameBuf, Verdict};
 
-fn frames(c: &mut Criterion, name: &str, flow: &Flow) {
+fn frames(c: &mut Criterion, name: &str, flow: &Flow, size: usize) {
     let mut group = c.benchmark_group(name);
     group.throughput(Throughput::Elements(1));
-    // Frames of the smallest size, without the frame check sequence.
     let headers = flow.frame(&[]).len();
-    let frame = flow.frame(&vec![0x5a; 60_usize.saturating_sub(headers)]);
+    let frame = flow.frame(&vec![0x5a; size.saturating_sub(headers)]);
 
     let mut lab = Lab::new();
     lab.bind(flow);
@@ -52,7 +50,9 @@ fn main() {
         .warm_up_time(Duration::from_millis(300))
         .measurement_time(Duration::from_secs(1))
         .configure_from_args();
-    frames(&mut c, "ipv4-snat-udp", &Flow::v4(true));
-    frames(&mut c, "ipv6-udp", &Flow::v6(true));
+    // The smallest and the largest frame, without the check sequence.
+    frames(&mut c, "ipv4-snat-udp", &Flow::v4(true), 60);
+    frames(&mut c, "ipv4-snat-tcp-1514", &Flow::v4(false), 1514);
+    frames(&mut c, "ipv6-udp", &Flow::v6(true), 60);
     c.final_summary();
 }

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: GPL-2.0-only
-//! What holds on every chip, and what does not.
+//! What all chips have in common, and how they differ.
 
 mod common;
 
@@ -39,7 +39,7 @@ fn chips() {
     assert!(chip::by_name("mt7629").is_none());
 }
 
-/// GDM to engine, in the nibbles of the forward registers.
+/// The nibbles of the forward registers name the PPE.
 #[test]
 fn forward_registers() {
     for (chip, ppe, value) in [
@@ -60,40 +60,18 @@ fn forward_registers() {
 #[test]
 fn flows_are_bound_and_forwarded() {
     for &chip in CHIPS {
-        for (flow, translated) in [
-            (Flow::v4(true), true),
-            (Flow::v4(false), true),
-            (Flow::v6(true), false),
-            (Flow::v6(false), false),
-        ] {
+        for flow in flows() {
             let mut lab = Lab::on(chip);
             let frame = flow.frame(b"hello");
             lab.expect_cpu(&frame, CpuReason::UnHit);
             let index = lab.bucket(&flow);
             lab.put(index, &flow);
-            // The free entry that was looked at is still in the cache.
+            // The cache still holds the free entry.
             lab.expect_cpu(&frame, CpuReason::UnHit);
             lab.clear_cache();
             let out = lab.expect_forward(&frame);
-            let new = if translated {
-                Flow {
-                    src: [flow.new_src, 0, 0, 0],
-                    dst: [flow.new_dst, 0, 0, 0],
-                    sport: flow.new_sport,
-                    dport: flow.new_dport,
-                    ..flow.clone()
-                }
-            } else {
-                flow.clone()
-            };
-            let head = [&WAN_HOST[..], &WAN.mac, &flow.etype.to_be_bytes()].concat();
-            assert_eq!(
-                out,
-                [head, new.packet(63, b"hello")].concat(),
-                "{}",
-                chip.name
-            );
-            // What the driver takes away stays until the cache is cleared.
+            assert_eq!(out, flow.forwarded(b"hello"), "{}", chip.name);
+            // An entry that the driver removes stays in the cache.
             lab.set_ib1(index, 0);
             lab.expect_forward(&frame);
             lab.clear_cache();
@@ -124,7 +102,7 @@ fn each_way_is_found_and_no_other() {
     }
 }
 
-/// With what another generation programs, the engine looks elsewhere.
+/// With the values of another generation the PPE looks elsewhere.
 #[test]
 fn entry_size_comes_from_the_registers() {
     let flow = Flow {
@@ -172,7 +150,7 @@ fn output_ports() {
     lab.bind(&flow);
     let forward = Verdict::Forward { port: 15 };
     assert_eq!(lab.process(&flow.frame(b"x")).0, forward);
-    // And in at the third port, out of the first.
+    // In at the third port, out at the first.
     let back = Flow {
         pse: 1,
         ..Flow::v4(false)
@@ -208,7 +186,7 @@ fn ageing() {
     }
 }
 
-/// A hit changes the timestamp's bits and no other, though they are all ones.
+/// A hit changes only the timestamp's bits, also when they are all ones.
 #[test]
 fn the_timestamp_wraps_in_its_bits() {
     for chip in each_kind() {
@@ -228,7 +206,7 @@ fn the_timestamp_wraps_in_its_bits() {
     }
 }
 
-/// Unbound entries have eight bits of it on every chip.
+/// The timestamp of an unbound entry has eight bits on every chip.
 #[test]
 fn unbound_entries() {
     for chip in each_kind() {
@@ -254,7 +232,7 @@ fn unbound_entries() {
     }
 }
 
-/// The packet counter of an unbound entry: sixteen bits on v1, and the type above it stays.
+/// The packet counter of an unbound entry has sixteen bits on v1; the type above it stays.
 #[test]
 fn the_unbound_packet_counter_of_v1() {
     let flow = Flow::v6(true);
@@ -292,7 +270,7 @@ fn counters() {
     }
 }
 
-/// 48 and 40 bits, or 64 and 64: all of them are read, and where they end they wrap.
+/// The counters have 48 and 40 bits, or 64 and 64, and wrap there.
 #[test]
 fn widths_of_the_counters() {
     for (chip, packets, bytes) in [
@@ -317,7 +295,7 @@ fn widths_of_the_counters() {
     }
 }
 
-/// Chips without counters have no registers for them.
+/// Chips without counters have no MIB registers.
 #[test]
 fn no_counters() {
     for chip in [&MT7621, &MT7623] {
@@ -338,7 +316,7 @@ fn no_counters() {
 /// The slots of a block of 128 that cross a multiple of 1024 bytes, by arithmetic.
 const CROSSING: [u32; 8] = [12, 25, 38, 51, 76, 89, 102, 115];
 
-/// A flow that has its bucket at `index` modulo 128.
+/// A flow whose bucket is at `index` modulo 128.
 fn flow_at(chip: &'static Chip, index: u32) -> Flow {
     let lab = Lab::on(chip);
     (1..=u16::MAX)
@@ -351,7 +329,7 @@ fn flow_at(chip: &'static Chip, index: u32) -> Flow {
 }
 
 #[test]
-fn slots_across_a_boundary_are_of_no_use() {
+fn slots_across_a_boundary_are_unusable() {
     for slot in 0..128 {
         for (chip, ok) in [(&MT7621, !CROSSING.contains(&slot)), (&MT7623, true)] {
             let flow = flow_at(chip, slot & !1);
@@ -367,7 +345,7 @@ fn slots_across_a_boundary_are_of_no_use() {
     }
 }
 
-/// The engine builds nothing there, and finds what stands in the bucket's other slot.
+/// The PPE builds no entry there and finds the entry in the bucket's other slot.
 #[test]
 fn nothing_is_built_across_a_boundary() {
     for slot in CROSSING {
@@ -382,7 +360,7 @@ fn nothing_is_built_across_a_boundary() {
         lab.put(first + 1 - slot % 2, &flow);
         lab.clear_cache();
         lab.expect_forward(&flow.frame(b"x"));
-        // With the good slot taken there is no room.
+        // When the usable slot is taken, the bucket is full.
         let mut lab = Lab::on(&MT7621);
         lab.write(0x21c, tb_cfg);
         lab.put(first + 1 - slot % 2, &Flow::v6(true));
@@ -390,9 +368,9 @@ fn nothing_is_built_across_a_boundary() {
     }
 }
 
-/// Each engine has its table and its counters; frames go to the one the GDM says.
+/// Each PPE has a table and counters of its own. The GDM chooses the PPE of a frame.
 #[test]
-fn engines_are_apart() {
+fn ppes_are_apart() {
     for (chip, blocks) in [
         (&MT7986, &[0x2000, 0x2400][..]),
         (&MT7988, &[0x2000, 0x2400, 0x2c00]),
@@ -416,7 +394,7 @@ fn engines_are_apart() {
             let index = lab.bind(&flow);
             lab.expect_in(ppe, &flow.frame(b"x"));
             assert_eq!(lab.mib(index), (1, 29));
-            // The same frame at the other port is for an engine that is off, or is this one.
+            // The GDM of the other port sends the frame to the first PPE.
             let (verdict, _) = lab.process_from(WAN.pse, &flow.frame(b"x"));
             assert_eq!(verdict == TO_WAN, ppe == 0);
         }

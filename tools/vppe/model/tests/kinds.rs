@@ -7,7 +7,7 @@ use common::*;
 use vppe_model::chip::MT7986;
 use vppe_model::{CpuReason, Port, Verdict};
 
-/// What a flow leaves with.
+/// The layer-2 header a flow leaves with.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 struct Out {
     vlans: &'static [u16],
@@ -20,7 +20,8 @@ const fn out(vlans: &'static [u16], pppoe: Option<u16>, dsa: Option<u32>) -> Out
     Out { vlans, pppoe, dsa }
 }
 
-/// All that the known driver makes: two layers of tags and PPPoE together, then a switch.
+/// All headers that the known driver programs: up to two layers of tags and PPPoE, and the tag
+/// of a switch.
 const OUTS: &[Out] = &[
     out(&[], None, None),
     out(&[100], None, None),
@@ -35,7 +36,7 @@ const OUTS: &[Out] = &[
     out(&[835], Some(0xffff), Some(4)),
 ];
 
-/// What a frame comes in with, between its addresses and its IP packet.
+/// The bytes of an incoming frame between addresses and IP packet.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 struct In {
     tags: &'static [u8],
@@ -69,10 +70,11 @@ const INS: &[In] = &[
     },
 ];
 
-/// The flow with the words that make it leave like this: a tag is pushed by raising
-/// `VLAN_LAYER`, the first one sets `VLAN_TAG`; PPPoE takes the ethertype; a switch's tag
-/// takes the ethertype with a bit for its port and bit 8 if a tag's words go with it, needs
-/// a layer of its own if there is none, and clears `VLAN_TAG`.
+/// The flow with the words that make it leave like this.
+///
+/// Each tag raises `VLAN_LAYER`; the first one sets `VLAN_TAG`. PPPoE takes the ethertype. A
+/// switch's tag takes the ethertype too, with a bit for its port, and with bit 8 if it includes
+/// a tag. It needs a layer of its own if the flow has no tag, and it clears `VLAN_TAG`.
 fn leaving(flow: Flow, out: Out) -> Flow {
     let mut flow = flow;
     flow.vlan_layer = out.vlans.len() as u32;
@@ -107,12 +109,12 @@ fn ethertype(v6: bool) -> [u8; 2] {
     }
 }
 
-/// The frame that must leave, written down field by field.
+/// The frame that must leave, field by field.
 fn expected(flow: &Flow, out: Out, payload: &[u8]) -> Vec<u8> {
     let mut bytes = [&WAN_HOST[..], &WAN.mac].concat();
     let mut vlans = out.vlans.iter();
     if let Some(port) = out.dsa {
-        // MediaTek's tag: whether an 802.1Q tag is in it, a bit for the port, tag control.
+        // MediaTek's tag: whether it includes an 802.1Q tag, a bit for the port, tag control.
         let vlan = vlans.next();
         bytes.extend([u8::from(vlan.is_some()), 1 << port]);
         bytes.extend(vlan.unwrap_or(&0).to_be_bytes());
@@ -121,18 +123,7 @@ fn expected(flow: &Flow, out: Out, payload: &[u8]) -> Vec<u8> {
         bytes.extend([0x81, 0x00]);
         bytes.extend(vlan.to_be_bytes());
     }
-    let new = if flow.v6 {
-        flow.clone()
-    } else {
-        Flow {
-            src: [flow.new_src, 0, 0, 0],
-            dst: [flow.new_dst, 0, 0, 0],
-            sport: flow.new_sport,
-            dport: flow.new_dport,
-            ..flow.clone()
-        }
-    };
-    let packet = new.packet(63, payload);
+    let packet = flow.translated().packet(63, payload);
     match out.pppoe {
         Some(session) => bytes.extend(pppoe_header(session, packet.len(), flow.v6)),
         None => bytes.extend(ethertype(flow.v6)),
@@ -141,7 +132,7 @@ fn expected(flow: &Flow, out: Out, payload: &[u8]) -> Vec<u8> {
     bytes
 }
 
-/// A frame of the flow with something between addresses and packet.
+/// A frame of the flow with these bytes between addresses and packet.
 fn incoming(flow: &Flow, with: In, payload: &[u8]) -> Vec<u8> {
     let packet = flow.packet(64, payload);
     let mut bytes = [&LAN.mac[..], &LAN_HOST, with.tags].concat();
@@ -154,16 +145,7 @@ fn incoming(flow: &Flow, with: In, payload: &[u8]) -> Vec<u8> {
     bytes
 }
 
-fn flows() -> [Flow; 4] {
-    [
-        Flow::v4(true),
-        Flow::v4(false),
-        Flow::v6(true),
-        Flow::v6(false),
-    ]
-}
-
-/// Push, pop and rewrite of tags and PPPoE: everything in, everything out.
+/// Each incoming header with each outgoing one: push, pop and rewrite of tags and PPPoE.
 #[test]
 fn every_kind_in_and_out() {
     for chip in each_kind() {
@@ -188,7 +170,7 @@ fn every_kind_in_and_out() {
     }
 }
 
-/// From a switch: its tag goes before anything else, with or without a tag in it.
+/// From a switch: the switch's tag comes first, with or without a tag in it.
 #[test]
 fn every_kind_from_a_switch() {
     let lan = Port {
@@ -213,7 +195,7 @@ fn every_kind_from_a_switch() {
                         assert_eq!(got, expected(&flow, out, b"dsa"), "{}", chip.name);
                     }
                 }
-                // From the other port, which has no switch, such a frame is no flow.
+                // The other port has no switch: such a frame is no flow there.
                 let with = In {
                     tags: tags[0],
                     pppoe: false,
@@ -242,7 +224,7 @@ fn the_special_tag_is_a_bit_of_the_forward_register() {
     lab.expect_cpu(&frame, CpuReason::NoFlow);
     lab.engine.write(&lab.memory, 0x500, 1 << 24 | 0x3333);
     lab.expect_forward(&frame);
-    // Now all frames have it: one that ends too early is none.
+    // All frames must have the tag now; one that ends within the tag is no flow.
     lab.expect_cpu(&frame[..17], CpuReason::NoFlow);
     assert_ne!(lab.process(&flow.frame(b"x")).0, TO_WAN);
 }
@@ -273,7 +255,7 @@ fn hairpin() {
     }
 }
 
-/// Source, destination, both, addresses or ports only: each of it a rewrite on its own.
+/// Each combination of new source and destination addresses and ports.
 #[test]
 fn every_translation() {
     for chip in each_kind() {
@@ -299,7 +281,7 @@ fn every_translation() {
     }
 }
 
-/// Largest frames: tags, PPPoE and the switch's tag take their part of the limits.
+/// The limits include tags, PPPoE and the switch's tag.
 #[test]
 fn limits_by_kind() {
     for chip in each_kind() {
@@ -307,7 +289,7 @@ fn limits_by_kind() {
             let mut lab = Lab::on(chip);
             let flow = leaving(Flow::v4(true), out);
             lab.bind(&flow);
-            // A switch's tag has the first VLAN's words in it.
+            // A switch's tag includes the first VLAN tag.
             let tags = out.vlans.len().max(usize::from(out.dsa.is_some()));
             let layers = tags + usize::from(out.pppoe.is_some());
             let limit = 1514 + 4 * layers;
@@ -320,8 +302,8 @@ fn limits_by_kind() {
     }
 }
 
-/// A driver that forgets a word is seen: the ethertype is the entry's, and without
-/// `VLAN_TAG` it stands where a switch's tag would.
+/// The frame shows which word a driver forgot: the PPE takes the ethertype from the entry, and
+/// without `VLAN_TAG` it writes that word in place of a switch's tag.
 #[test]
 fn forgotten_words_show() {
     let flow = Flow::v4(true);

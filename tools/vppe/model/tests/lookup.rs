@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: GPL-2.0-only
-//! Which frames the engine takes, and why it does not take the others.
+//! Which frames the PPE forwards, and why others go to the CPU.
 
 mod common;
 
@@ -23,9 +23,9 @@ fn hash_vectors() {
         ..Key::default()
     };
     assert_eq!(bucket(&v4, 16384, 4), 0x1918);
-    // The same with two ways: << 1.
+    // With two ways: << 1.
     assert_eq!(bucket(&v4, 16384, 2), 0x2c8c);
-    // UDP is not in the hash.
+    // The hash does not include the protocol.
     assert_eq!(bucket(&Key { udp: true, ..v4 }, 16384, 4), 0x1918);
     // hv1 = s3 ^ d3 ^ ports = 1 ^ 2 ^ 0x00500051 = 0x00500052,
     // hv2 = s2 ^ d2 ^ d0 = 0x20010db9, hv3 = s1 ^ d1 ^ s0 = 0x20010db8 ^ 0x10 = 0x20010da8:
@@ -89,7 +89,7 @@ fn every_part_of_the_key_counts() {
         }
         for other in others {
             let mut lab = Lab::new();
-            // Where the frame is looked up stands the other flow.
+            // The bucket of the frame holds the other flow.
             lab.put(flow.bucket(), &other);
             lab.expect_cpu(&flow.frame(b"x"), CpuReason::UnHit);
         }
@@ -102,7 +102,7 @@ fn destination_addresses() {
     let flow = Flow::v4(true);
     lab.bind(&flow);
     let mut frame = flow.frame(b"x");
-    // A bridged frame is one of the flow too.
+    // A bridged frame belongs to the flow too.
     frame[..6].copy_from_slice(&WAN_HOST);
     lab.expect_forward(&frame);
     frame[..6].copy_from_slice(&[0xff; 6]);
@@ -112,7 +112,7 @@ fn destination_addresses() {
     lab.expect_forward(&flow.frame(b"x"));
 }
 
-/// The GDM's forward register: who gets which frames of the port.
+/// The GDM's forward register decides who gets which frames of the port.
 #[test]
 fn forward_register_of_the_port() {
     let mut lab = Lab::new();
@@ -132,7 +132,7 @@ fn forward_register_of_the_port() {
     for (at, frame) in frames.iter().enumerate() {
         let shift = 12 - 4 * at;
         let others = 0x3333 & !(0xf << shift);
-        // To the CPU, to the one that drops, to the second engine (which is off).
+        // To the CPU, to the drop port, to the second PPE (which is off).
         lab.engine.write(&lab.memory, 0x500, others);
         let bypass = Verdict::ToCpu {
             reason: CpuReason::PpeBypass,
@@ -349,7 +349,7 @@ fn an_engine_that_is_off_or_has_no_table() {
     assert!(lab.engine.ppes()[0].stats().dma_errors > 0);
 }
 
-/// The registers that say how a table looks: with a wrong one, nothing is found.
+/// With a wrong value in a register for the table's geometry the PPE finds no entry.
 #[test]
 fn table_geometry_comes_from_the_registers() {
     let flow = Flow {
@@ -375,13 +375,13 @@ fn cache_is_stale_until_cleared() {
     let flow = Flow::v4(true);
     let mut lab = Lab::new();
     let index = flow.bucket();
-    // A free entry was looked at: it stays free.
+    // The cache now holds the free entry.
     lab.expect_cpu(&flow.frame(b"x"), CpuReason::UnHit);
     lab.put(index, &flow);
     lab.expect_cpu(&flow.frame(b"x"), CpuReason::UnHit);
     lab.clear_cache();
     lab.expect_forward(&flow.frame(b"x"));
-    // A bound entry stays bound, and as it was.
+    // The cache keeps the old words of a bound entry.
     lab.put(
         index,
         &Flow {
@@ -448,11 +448,11 @@ fn misses_build_unbound_entries() {
     }
     lab.expect_cpu(&frame, CpuReason::HitUnbindRateReached);
     assert_eq!(lab.ib1(index) >> 8 & 0x7fff, 31);
-    // The next second begins anew.
+    // The count begins anew in the next second.
     lab.engine.set_time(0x3_06);
     lab.expect_cpu(&frame, CpuReason::HitUnbind);
     assert_eq!(lab.ib1(index) & 0xff, 0x06);
-    // The driver binds it.
+    // The driver binds the flow.
     lab.bind(&flow);
     lab.expect_forward(&frame);
     assert_eq!(lab.engine.ppes()[0].stats().built, 1);
@@ -465,7 +465,7 @@ fn building_takes_only_free_ways() {
     lab.write(0x21c, TB_CFG_BUILD);
     let first = flow.bucket();
     lab.put(first, &Flow::v4(true));
-    lab.set_ib1(first + 1, 1 << 31); // static and free: out of bounds
+    lab.set_ib1(first + 1, 1 << 31); // static and free: not for the PPE
     lab.expect_cpu(&flow.frame(b"x"), CpuReason::UnHit);
     assert_eq!(lab.ib1(first + 1), 1 << 31);
     assert_eq!(lab.ib1(first + 2), 1 << 30 | 1 << 28 | 5 << 23 | 1 << 8);
@@ -477,7 +477,7 @@ fn building_takes_only_free_ways() {
     assert_eq!(lab.engine.ppes()[0].stats().built, 1);
 }
 
-/// The packet counter of an unbound entry ends at its width and leaves the type alone.
+/// The packet counter of an unbound entry saturates and leaves the type alone.
 #[test]
 fn the_unbound_packet_counter_saturates() {
     let flow = Flow::v6(true);

@@ -8,7 +8,7 @@ use vppe_model::chip::{ByteUnit, Chip, Mib, MT7986};
 use vppe_model::{CpuReason, Dma, Verdict};
 
 #[test]
-fn a_hit_brings_the_timestamp_to_the_present() {
+fn a_hit_sets_the_timestamp_to_now() {
     let flow = Flow {
         timestamp: 10,
         ..Flow::v4(true)
@@ -24,7 +24,7 @@ fn a_hit_brings_the_timestamp_to_the_present() {
     assert_eq!(lab.ib1(index), ib1 & !0xff | 0x20);
 }
 
-/// The engine does not bring back what the driver has taken away or replaced.
+/// A hit in the cache does not restore an entry that the driver removed or replaced.
 #[test]
 fn a_stale_hit_leaves_memory_alone() {
     let flow = Flow::v4(true);
@@ -64,7 +64,7 @@ fn idle_entries_age() {
         lab.pass(2 * age + 1);
         assert_eq!(lab.ib1(index) >> 28 & 3, 0);
         assert_eq!(lab.read(0x224), 0);
-        // Without a cache clear: the engine knows what it took away.
+        // The driver need not clear the cache: the age scan updates it.
         lab.expect_cpu(&flow.frame(b"x"), CpuReason::UnHit);
         assert_eq!(lab.engine.ppes()[0].stats().aged, 1);
     }
@@ -136,7 +136,7 @@ fn the_scan_is_bounded() {
     assert_eq!(lab.ib1(100) >> 28, 0);
 }
 
-/// Layer-3 bytes, packet by packet.
+/// The MIB counts layer-3 bytes without padding.
 #[test]
 fn the_mib_is_exact() {
     for flow in [
@@ -167,7 +167,7 @@ fn the_mib_is_exact() {
     }
 }
 
-/// What a byte counter counts is a property of the chip.
+/// The unit of the byte counters is a property of the chip.
 #[test]
 fn a_chip_may_count_layer_2() {
     static CHIP: Chip = Chip {
@@ -238,10 +238,10 @@ fn a_serial_read_takes_its_time() {
         lab.expect_forward(&flow.frame(b"x"));
     }
     assert_eq!(lab.read(0x33c), index);
-    // Two more were counted before it ended, and one after.
+    // The PPE forwarded two more frames before the read completed, and one after it.
     assert_eq!(lab.read(0x340), 3 * 29);
     assert_eq!(lab.mib(index), (1, 29));
-    // The table in memory got the value too.
+    // The read wrote the table in memory too.
     let at = MIB_BASE + 16 * u64::from(index);
     assert_eq!(lab.memory.read_u32(at).unwrap(), 29);
     assert_eq!(lab.memory.read_u32(at + 4).unwrap(), 1 << 16);
@@ -285,7 +285,7 @@ fn reset_forgets_everything() {
 }
 
 #[test]
-fn the_second_engine_gets_no_frames() {
+fn the_second_ppe_gets_no_frames() {
     let flow = Flow::v4(true);
     let mut lab = Lab::bare();
     lab.engine.write(&lab.memory, 0x2600, 1);
@@ -365,7 +365,7 @@ fn fault_lost_writes() {
 }
 
 #[test]
-fn what_is_poked_is_in_memory_and_not_in_the_cache() {
+fn poke_writes_memory_and_not_the_cache() {
     let flow = Flow::v4(true);
     let mut lab = Lab::new();
     let index = lab.bind(&flow);
@@ -388,7 +388,7 @@ fn what_is_poked_is_in_memory_and_not_in_the_cache() {
     assert!(!poke(&lab, 1 << 14, 0, 1));
 }
 
-/// The model alone does millions; see vppe-bench. Unoptimised code is not measured.
+/// A lower bound of the model's speed; benches/frame.rs measures it.
 #[test]
 #[cfg_attr(debug_assertions, ignore = "measures optimised code only")]
 fn two_million_packets_a_second() {

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-only
-//! A chip with memory and two ports, entries and frames.
+//! For the tests: a chip with memory and two ports, entries, frames.
 
-#![allow(dead_code, unreachable_pub)] // Each test program uses its part.
+#![allow(dead_code, unreachable_pub)] // Each test program uses a part.
 
 use etherparse::PacketBuilder;
 use vppe_model::chip::{Chip, CHIPS, MT7986};
@@ -17,12 +17,11 @@ pub const LAN_HOST: [u8; 6] = [0x02, 0, 0, 0, 0x0a, 0x01];
 pub const WAN_HOST: [u8; 6] = [0x02, 0, 0, 0, 0x0a, 0x02];
 pub const TO_WAN: Verdict = Verdict::Forward { port: 2 };
 
-/// The programmed values of the facts page for MT7986, except that nothing is built on a
-/// miss.
+/// `TB_CFG` as the facts page has it for MT7986, except that the PPE builds no entries.
 pub const TB_CFG: u32 = 4 | 1 << 3 | 2 << 4 | 0xf << 8 | 1 << 7 | 1 << 14 | 1 << 16 | 1 << 20;
 pub const TB_CFG_BUILD: u32 = TB_CFG | 3 << 4;
 
-/// Chips that differ for the model: the generations, and what is special.
+/// Chips that differ for the model: the generations and the special chips.
 pub fn each_kind() -> impl Iterator<Item = &'static Chip> {
     let kinds = ["mt7621", "mt7622", "mt7986", "mt7988"];
     CHIPS
@@ -31,7 +30,7 @@ pub fn each_kind() -> impl Iterator<Item = &'static Chip> {
         .filter(move |c| kinds.contains(&c.name))
 }
 
-/// What the facts page says of a chip, read once more: the tests' own copy.
+/// What the facts page says of a chip. The tests read it independently of the model.
 #[derive(Debug, Clone, Copy)]
 pub struct Facts {
     pub netsys: u32,
@@ -64,7 +63,7 @@ pub struct Lab {
     pub engine: FrameEngine,
     pub memory: VecMemory,
     pub facts: Facts,
-    /// The engine that `read` and `write` go to.
+    /// Offset of the PPE for `read` and `write`.
     pub ppe: u32,
 }
 
@@ -74,7 +73,7 @@ impl Lab {
         Self::on(&MT7986)
     }
 
-    /// `TB_CFG` with nothing built on a miss.
+    /// `TB_CFG` of the chip. The PPE builds no entries.
     pub fn tb_cfg(&self) -> u32 {
         match self.facts.netsys {
             1 => TB_CFG & !(1 << 20),
@@ -143,7 +142,7 @@ impl Lab {
         BASE + u64::from(self.facts.size) * u64::from(index)
     }
 
-    /// The first way of a flow's bucket.
+    /// Index of the first way of a flow's bucket.
     pub fn bucket(&self, flow: &Flow) -> u32 {
         hash::bucket(&flow.key(), 1, 0, ENTRIES, self.facts.ways)
     }
@@ -156,13 +155,13 @@ impl Lab {
         self.memory.write_u32(self.addr(index), ib1).unwrap();
     }
 
-    /// Writes an entry into memory, nothing more.
+    /// Writes an entry into memory and does not clear the cache.
     pub fn put(&self, index: u32, flow: &Flow) {
         let bytes = flow.entry_for(self.facts);
         self.memory.write(self.addr(index), &bytes).unwrap();
     }
 
-    /// Binds a flow as a driver does; gives its index.
+    /// Binds a flow as a driver does; returns its index.
     pub fn bind(&mut self, flow: &Flow) -> u32 {
         let index = self.bucket(flow);
         self.put(index, flow);
@@ -180,7 +179,7 @@ impl Lab {
         (verdict, buf.frame().to_vec())
     }
 
-    /// The frame goes to the CPU, as it is, and counts under this reason.
+    /// The frame goes to the CPU unmodified, and the PPE counts this reason.
     #[track_caller]
     pub fn expect_cpu(&mut self, frame: &[u8], reason: CpuReason) -> Option<u32> {
         let before = self.engine.ppes()[0].stats().reasons[reason as usize];
@@ -206,7 +205,7 @@ impl Lab {
         out
     }
 
-    /// The frame is forwarded, by this engine.
+    /// This PPE forwards the frame.
     #[track_caller]
     pub fn expect_in(&mut self, ppe: usize, frame: &[u8]) {
         let before = self.engine.ppes()[ppe].stats().forwarded;
@@ -214,7 +213,7 @@ impl Lab {
         assert_eq!(self.engine.ppes()[ppe].stats().forwarded, before + 1);
     }
 
-    /// A serial read of the MIB: packets and bytes.
+    /// Reads packets and bytes from the MIB by a serial read.
     pub fn mib(&mut self, index: u32) -> (u64, u64) {
         self.write(0x33c, 1 << 16 | index);
         for _ in 0..100 {
@@ -230,14 +229,14 @@ impl Lab {
         panic!("MIB stays busy");
     }
 
-    /// Lets the age scan see the whole table at time `now`.
+    /// Lets the age scan look at the whole table at time `now`.
     pub fn pass(&mut self, now: u32) {
         self.engine.set_time(now);
         self.engine.tick(&self.memory, ENTRIES);
     }
 }
 
-/// A flow from the LAN to the WAN: what comes in, and what an entry makes of it.
+/// A flow from the LAN to the WAN: the incoming tuple, and what the entry changes.
 #[derive(Debug, Clone)]
 pub struct Flow {
     pub v6: bool,
@@ -263,6 +262,16 @@ pub struct Flow {
     pub pppoe: Option<u16>,
     pub timestamp: u32,
     pub is_static: bool,
+}
+
+/// A flow of each family and protocol.
+pub fn flows() -> [Flow; 4] {
+    [
+        Flow::v4(true),
+        Flow::v4(false),
+        Flow::v6(true),
+        Flow::v6(false),
+    ]
 }
 
 impl Flow {
@@ -322,10 +331,8 @@ impl Flow {
         self.entry_for(facts(&MT7986))
     }
 
-    /// The words of the bound entry, from the tables of bits and byte offsets in the facts.
-    pub fn entry_for(&self, facts: Facts) -> Vec<u8> {
-        let mut bytes = vec![0; facts.size as usize];
-        let mut put = |at: usize, b: &[u8]| bytes[at..at + b.len()].copy_from_slice(b);
+    /// The information blocks of the bound entry.
+    fn info_blocks(&self, facts: Facts) -> (u32, u32) {
         let kind: u32 = match (self.v6, self.route) {
             (true, _) => 5,
             (false, true) => 1,
@@ -357,6 +364,14 @@ impl Flow {
         } else {
             self.pse << 9 | counted << 15 | 0xf << 20
         };
+        (ib1, ib2)
+    }
+
+    /// The words of the bound entry, from the bits and byte offsets in the facts.
+    pub fn entry_for(&self, facts: Facts) -> Vec<u8> {
+        let mut bytes = vec![0; facts.size as usize];
+        let mut put = |at: usize, b: &[u8]| bytes[at..at + b.len()].copy_from_slice(b);
+        let (ib1, ib2) = self.info_blocks(facts);
         put(0x00, &ib1.to_le_bytes());
         let l2 = if self.v6 {
             for i in 0..4 {
@@ -394,6 +409,26 @@ impl Flow {
         bytes
     }
 
+    /// The flow as it leaves, with its new tuple.
+    pub fn translated(&self) -> Self {
+        if self.v6 || self.route {
+            return self.clone();
+        }
+        Self {
+            src: [self.new_src, 0, 0, 0],
+            dst: [self.new_dst, 0, 0, 0],
+            sport: self.new_sport,
+            dport: self.new_dport,
+            ..self.clone()
+        }
+    }
+
+    /// The frame that leaves for `self.frame(payload)`, without tags.
+    pub fn forwarded(&self, payload: &[u8]) -> Vec<u8> {
+        let head = [&WAN_HOST[..], &WAN.mac, &self.etype.to_be_bytes()].concat();
+        [head, self.translated().packet(63, payload)].concat()
+    }
+
     /// A packet of the flow, without layer 2.
     pub fn packet(&self, ttl: u8, payload: &[u8]) -> Vec<u8> {
         self.frame_with(ttl, payload)[14..].to_vec()
@@ -408,7 +443,7 @@ impl Flow {
         self.frame_tcp(ttl, payload, |tcp| tcp.ack = true)
     }
 
-    /// A frame of the flow, with a TCP header to one's liking.
+    /// A frame of the flow whose TCP header `change` may modify.
     pub fn frame_tcp(
         &self,
         ttl: u8,
