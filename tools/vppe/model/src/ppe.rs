@@ -262,7 +262,7 @@ impl Ppe {
     /// Decides about a frame that the PPE does not look up.
     ///
     /// **Assumption**: if `GLO_CFG` does not drop a kind of bad frame, the frame goes to the
-    /// CPU.
+    /// CPU. `IP4_L4_CS_DROP` and `TTL0_DROP` count for IPv6 too.
     fn unfit(&mut self, unfit: Unfit) -> Verdict {
         let (drop, reason) = match unfit {
             Unfit::Cpu(reason) => return self.stats.punt(reason, None),
