@@ -83,7 +83,7 @@ impl Ppe {
     }
 
     /// Brings the PPE to its state after power-up. The statistics stay.
-    pub(crate) fn reset(&mut self) {
+    pub fn reset(&mut self) {
         self.regs = Registers::new();
         self.config = Config::new(self.chip, &self.regs);
         self.cache = Cache::new(0);
