@@ -27,9 +27,9 @@ use crate::{
         reject_log::RejectedRule,
         revalidate::FlowPath,
         table::{
+            BlockId,
             Event,
             Host,
-            Owner,
             Record, //
         }, //
     },
@@ -141,7 +141,7 @@ impl Host for Kernel {
 impl Platform for Kernel {
     type Conntrack = Connections;
 
-    fn rejected(&self, owner: Option<Owner>, rule: &RejectedRule) {
+    fn rejected(&self, owner: Option<BlockId>, rule: &RejectedRule) {
         self.trace.reject(owner, rule);
     }
 

@@ -54,7 +54,7 @@ fn memory(
 ) -> Result<[Option<Memory<WordTable>>; MAX_PPES]> {
     let mut memory = [const { None }; MAX_PPES];
     let entries = usize::from(spec.entries);
-    for memory in memory.iter_mut().take(spec.caps.parts()) {
+    for memory in memory.iter_mut().take(spec.caps.ppes()) {
         *memory = Some(Memory {
             entries: WordTable::new(dev, entries * spec.format.entry_words())?,
             mib: WordTable::new(dev, entries * spec.mib_words.max(1))?,

@@ -7,8 +7,8 @@ use crate::{
         flow::Tuple,
         reject_log::RejectedRule,
         table::{
+            BlockId,
             Event,
-            Owner,
             Record,
             Replaced,
             Unbound, //
@@ -47,7 +47,7 @@ impl Trace {
 
     /// Something got no entry: of `owner`, if that is known.
     #[inline(always)]
-    pub(crate) fn reject(&self, owner: Option<Owner>, rule: &RejectedRule) {
+    pub(crate) fn reject(&self, owner: Option<BlockId>, rule: &RejectedRule) {
         self.0.reject(|| Rejected {
             reason: rule.reject.name(),
             owner: owner.map_or(0, |owner| owner.0),

@@ -130,7 +130,7 @@ impl platform::Words for Words {
 pub(crate) fn tables(spec: &Spec) -> Result<[Option<mapped::Memory<Words>>; MAX_PPES]> {
     let mut tables = [const { None }; MAX_PPES];
     let entries = usize::from(spec.entries);
-    for table in tables.iter_mut().take(spec.caps.parts()) {
+    for table in tables.iter_mut().take(spec.caps.ppes()) {
         *table = Some(mapped::Memory {
             entries: Words::new(entries * spec.format.entry_words())?,
             mib: Words::new(0)?,

@@ -60,9 +60,9 @@ use ppe::{
     table::{
         index_len,
         spares,
+        BlockId,
         Event,
         Host,
-        Owner,
         Record,
         Table, //
     }, //
@@ -154,7 +154,7 @@ impl Entry {
             *to = *from;
         }
         self.count = entry.words().len() as u32;
-        self.ppe = spec.caps.part(flow.ingress.port) as u8;
+        self.ppe = spec.caps.ppe_of(flow.ingress.port) as u8;
         self.bucket = format.bucket(flow, spec.entries.into());
         self.ways = format.ways();
         self.v6 = flow.tuple.is_v6();
@@ -271,7 +271,7 @@ impl Bench {
 }
 
 /// Whose flows they are.
-const OWNER: Owner = Owner(1);
+const OWNER: BlockId = BlockId(1);
 
 /// # Safety
 ///

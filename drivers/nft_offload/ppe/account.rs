@@ -56,10 +56,10 @@ impl Counters {
         let residual = removed.unreported;
         self.forward(residual);
         // Flows of flowtables without `counter` have no connection.
-        if removed.tag == 0 || residual.packets == 0 {
+        if removed.ct_id == 0 || residual.packets == 0 {
             return;
         }
-        if net.is_some_and(|net| conntrack.account(net, &removed.flow, removed.tag, residual)) {
+        if net.is_some_and(|net| conntrack.account(net, &removed.flow, removed.ct_id, residual)) {
             self.residual = self.residual.plus(residual);
         } else {
             self.residual_lost = self.residual_lost.saturating_add(1);

@@ -171,17 +171,17 @@ impl Audit {
             (Finding::Orphan, _) => self.orphans.show(at, record, f),
             (Finding::Differs | Finding::Lost, _) => self.mismatches.show(at, record, f),
             (Finding::Index, _) => self.index.show(at, record, f),
-            (Finding::LetGo, _) => {
+            (Finding::AgedOut, _) => {
                 self.let_go = self.let_go.saturating_add(1);
                 Ok(())
             }
-            (Finding::Half, Some(record)) if self.half_bound.add() => {
+            (Finding::OneDirection, Some(record)) if self.half_bound.add() => {
                 let known = refused_with(&engine.rejects, record);
                 self.half_bound.line(at, Some(record), f)?;
                 let age = Age::of(engine.table.host.now_ms(), record.since_ms);
                 show_half(age, engine.table.opposite(record), known, f)
             }
-            (Finding::Half | Finding::Unread, _) => Ok(()),
+            (Finding::OneDirection | Finding::Unread, _) => Ok(()),
         }
     }
 
@@ -200,11 +200,11 @@ impl Audit {
         let (net, _) = flowtable.net();
         for at in from..to {
             let record = engine.table.get(at);
-            let Some(record) = record.filter(|record| record.tag != 0 && record.owner == owner)
+            let Some(record) = record.filter(|record| record.ct_id != 0 && record.owner == owner)
             else {
                 continue;
             };
-            if engine.conntrack.find(net, &record.flow) != Some(record.tag) {
+            if engine.conntrack.find(net, &record.flow) != Some(record.ct_id) {
                 self.stale.show(at, Some(record), f)?;
             }
         }

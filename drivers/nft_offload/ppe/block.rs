@@ -9,7 +9,7 @@ use super::{
         List, //
     },
     platform::Storage,
-    table::Owner, //
+    table::BlockId, //
 };
 
 /// Devices that are bound to flowtables at once, at most.
@@ -23,7 +23,7 @@ pub struct FlowTableId(pub usize);
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Binding {
     /// Whose the flows or rules are. Each binding to rules of tc is an owner of its own.
-    pub owner: Owner,
+    pub owner: BlockId,
     /// The port whose device it is.
     pub port: PsePort,
     /// What it is bound to.
@@ -47,7 +47,7 @@ pub enum BoundTo {
 #[derive(Clone, Copy)]
 struct Member {
     table: FlowTableId,
-    owner: Owner,
+    owner: BlockId,
     id: u64,
     port: PsePort,
 }
@@ -55,7 +55,7 @@ struct Member {
 impl Member {
     const EMPTY: Self = Self {
         table: FlowTableId(0),
-        owner: Owner(0),
+        owner: BlockId(0),
         id: 0,
         port: PsePort(0),
     };
@@ -81,10 +81,10 @@ impl<S: Storage> Blocks<S> {
     }
 
     /// An owner that there never was.
-    pub fn new_owner(&mut self) -> Result<Owner, Full> {
+    pub fn new_owner(&mut self) -> Result<BlockId, Full> {
         // Numbers are given out by BIND and for rules, of which there are far less than 2^32 ever.
         self.next_id = self.next_id.checked_add(1).ok_or(Full)?;
-        Ok(Owner(self.next_id))
+        Ok(BlockId(self.next_id))
     }
 
     /// Binds the device of `port` to a flowtable.
@@ -94,8 +94,8 @@ impl<S: Storage> Blocks<S> {
         port: PsePort,
         counter: bool,
     ) -> Result<Binding, Full> {
-        let Owner(id) = self.new_owner()?;
-        let owner = self.owner_of(table).unwrap_or(Owner(id));
+        let BlockId(id) = self.new_owner()?;
+        let owner = self.owner_of(table).unwrap_or(BlockId(id));
         let member = Member {
             table,
             owner,
@@ -141,13 +141,13 @@ impl<S: Storage> Blocks<S> {
     }
 
     /// Whether this is the owner of a flowtable's flows.
-    pub fn has(&self, owner: Owner) -> bool {
+    pub fn has(&self, owner: BlockId) -> bool {
         let mut members = self.members.as_slice().iter();
         members.any(|member| member.owner == owner)
     }
 
     /// The owner of the flows of a flowtable.
-    pub fn owner_of(&self, table: FlowTableId) -> Option<Owner> {
+    pub fn owner_of(&self, table: FlowTableId) -> Option<BlockId> {
         let mut members = self.members.as_slice().iter();
         Some(members.find(|member| member.table == table)?.owner)
     }

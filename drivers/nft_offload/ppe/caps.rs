@@ -89,10 +89,10 @@ pub struct Caps {
     pub dsa: Option<DsaCaps>,
     /// What the entries' counters count; `None` if there are none.
     pub mib: Option<MibUnit>,
-    /// The table has a part for each PPE of the chip. Frames that arrive at the first of
-    /// these ports are looked up in the second part, those of the next one in the third
-    /// part and so on; those of all other ports in the first part.
-    pub apart: &'static [PsePort],
+    /// The ports that have a PPE of their own, with a part of the table: the first of these ports
+    /// the second PPE, the next one the third and so on. The first PPE is that of all other
+    /// ports.
+    pub extra_ppe_ports: &'static [PsePort],
 }
 
 impl Caps {
@@ -109,18 +109,17 @@ impl Caps {
         headers: 0,
         dsa: None,
         mib: None,
-        apart: &[],
+        extra_ppe_ports: &[],
     };
 
-    /// Number of parts of the table.
-    pub const fn parts(&self) -> usize {
-        self.apart.len().saturating_add(1)
+    /// Number of PPEs, each with a part of the table.
+    pub const fn ppes(&self) -> usize {
+        self.extra_ppe_ports.len().saturating_add(1)
     }
 
-    /// The part of the table, from 0 on, in which frames that arrive at `port` are looked
-    /// up.
-    pub fn part(&self, port: PsePort) -> usize {
-        let apart = self.apart.iter().position(|own| *own == port);
+    /// The PPE, from 0 on, in which frames that arrive at `port` are looked up.
+    pub fn ppe_of(&self, port: PsePort) -> usize {
+        let apart = self.extra_ppe_ports.iter().position(|own| *own == port);
         apart.map_or(0, |at| at.saturating_add(1))
     }
 }

@@ -38,7 +38,7 @@ pub trait Chip<R: Regs>: Sync {
     /// wait.
     fn is_started(&self, regs: &R, ppe: usize, tables: Tables) -> Result<bool, HwError>;
     /// Has frames that arrive at a port looked up in the PPE of that port
-    /// ([`Caps::part`](super::caps::Caps::part)). Returns the setting that was there, for
+    /// ([`Caps::ppe_of`](super::caps::Caps::ppe_of)). Returns the setting that was there, for
     /// [`Chip::restore_port`].
     fn attach_port(&self, regs: &R, port: PsePort) -> Result<u32, HwError>;
     /// Has frames that arrive at a port go where they went before [`Chip::attach_port`].
@@ -57,7 +57,7 @@ pub trait Chip<R: Regs>: Sync {
     /// Stops all PPEs: each of them, also after one that did not.
     fn stop_all(&self, regs: &R) -> Result<(), HwError> {
         let mut all = Ok(());
-        for ppe in 0..self.spec().caps.parts() {
+        for ppe in 0..self.spec().caps.ppes() {
             all = all.and(self.stop(regs, ppe));
         }
         all

@@ -80,8 +80,8 @@ use super::{
     table::{
         index_len,
         spares,
+        BlockId,
         Host,
-        Owner,
         Record,
         Removal,
         Replaced,
@@ -106,7 +106,7 @@ pub trait Platform: Host<Hw: Lifecycle> {
     type Conntrack: Conntrack;
 
     /// Something got no entry: of `owner`, if that is known.
-    fn rejected(&self, owner: Option<Owner>, rule: &RejectedRule) {
+    fn rejected(&self, owner: Option<BlockId>, rule: &RejectedRule) {
         let _ = (owner, rule);
     }
 
@@ -151,7 +151,7 @@ pub struct Engine<P: Platform> {
     pub(super) health: Health,
     pub(super) rejects: RejectLog<P>,
     pub(super) neighbours: NeighTable<P::Vec<Option<Neighbour<NeighbourAt>>>>,
-    pub(super) cancelled: CancelledOffers<P::Vec<Option<(Owner, u64)>>>,
+    pub(super) cancelled: CancelledOffers<P::Vec<Option<(BlockId, u64)>>>,
     pub(super) conntrack: P::Conntrack,
     pub(super) audits: AuditRuns,
     /// Where a rule is parsed to.
@@ -215,7 +215,7 @@ impl<P: Platform> Engine<P> {
     }
 
     /// The owner of the flows of a flowtable.
-    pub fn owner_of(&self, table: FlowTableId) -> Option<Owner> {
+    pub fn owner_of(&self, table: FlowTableId) -> Option<BlockId> {
         self.blocks.owner_of(table)
     }
 }
@@ -400,7 +400,7 @@ impl<P: Platform> Engine<P> {
         removed
     }
 
-    fn count_rejected(&mut self, owner: Option<Owner>, rule: &RejectedRule) {
+    fn count_rejected(&mut self, owner: Option<BlockId>, rule: &RejectedRule) {
         self.counters.rejected = self.counters.rejected.saturating_add(1);
         self.table.host.rejected(owner, rule);
     }
@@ -620,7 +620,7 @@ impl<P: Platform> Engine<P> {
         for slot in (0..=u16::MAX).take(self.table.capacity()) {
             let _ = self.table.hw.invalidate(slot);
         }
-        self.table.gone();
+        self.table.mark_all_unbound();
     }
 
     /// Looks whether the engine runs, and starts it again, empty, if it answers and does not. All
@@ -758,7 +758,7 @@ impl<P: Platform> Engine<P> {
     fn end<F: FlowTable<Net = Net<P>>>(
         &mut self,
         flowtable: &F,
-        owner: Owner,
+        owner: BlockId,
         removal: Removal,
         holds: &dyn Fn(&Record) -> bool,
         invalid: Option<&dyn Fn(&FlowPath) -> bool>,

@@ -20,7 +20,7 @@ pub trait Hw {
     /// Makes an entry invalid in word 0. The engine may still use it until
     /// [`Hw::clear_cache`].
     fn invalidate(&mut self, slot: u16) -> Result<(), HwError>;
-    /// Clears the cache of entries of that part of the table ([`Caps::apart`](super::caps::Caps::apart)) which the
+    /// Clears the cache of entries of that part of the table ([`Caps::extra_ppe_ports`](super::caps::Caps::extra_ppe_ports)) which the
     /// slot belongs to.
     fn clear_cache(&mut self, slot: u16) -> Result<(), HwError>;
     /// Clears the caches of all parts.

@@ -74,7 +74,7 @@ impl<R: Regs, W: Words> MappedHw<R, W> {
         memory: [Option<Memory<W>>; MAX_PPES],
     ) -> Option<Self> {
         let given = memory.iter().take_while(|memory| memory.is_some()).count();
-        (given == chip.spec().caps.parts()).then_some(Self {
+        (given == chip.spec().caps.ppes()).then_some(Self {
             chip,
             regs,
             memory,
@@ -108,7 +108,7 @@ impl<R: Regs, W: Words> MappedHw<R, W> {
     ) -> Result<(), HwError> {
         self.with(|chip, regs| {
             let mut all = Ok(());
-            for ppe in 0..chip.spec().caps.parts() {
+            for ppe in 0..chip.spec().caps.ppes() {
                 all = all.and(f(chip, regs, ppe));
             }
             all

@@ -27,7 +27,7 @@ use super::{
     netdev::NetId,
     platform::Storage,
     table::{
-        Owner,
+        BlockId,
         Record, //
     }, //
 };
@@ -229,7 +229,7 @@ pub struct CancelledOffers<S> {
 
 impl<S> CancelledOffers<S>
 where
-    S: DerefMut<Target = [Option<(Owner, u64)>]>,
+    S: DerefMut<Target = [Option<(BlockId, u64)>]>,
 {
     /// None. The length of the storage is a multiple of four; what is over is not used.
     pub fn new(mut places: S) -> Self {
@@ -238,7 +238,7 @@ where
     }
 
     /// Remembers the flow that `owner` knows by `cookie`.
-    pub fn add(&mut self, owner: Owner, cookie: u64) {
+    pub fn add(&mut self, owner: BlockId, cookie: u64) {
         let flow = (owner, cookie);
         let Some(ways) = places_of(&mut self.places, flow) else {
             return;
@@ -250,7 +250,7 @@ where
 
     /// Whether that one has ended. It is forgotten: a flow that has ended is offered once, and
     /// another one may get its name.
-    pub fn take(&mut self, owner: Owner, cookie: u64) -> bool {
+    pub fn take(&mut self, owner: BlockId, cookie: u64) -> bool {
         if self.known == 0 {
             return false;
         }

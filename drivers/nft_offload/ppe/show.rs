@@ -38,7 +38,7 @@ use super::{
     platform::Conntrack,
     reject::Reject,
     table::{
-        Owner,
+        BlockId,
         Record, //
     }, //
 };
@@ -112,7 +112,7 @@ impl<P: Platform> Engine<P> {
         writeln!(f, "version: {version}")?;
         writeln!(f, "chip: {}", spec.name)?;
         writeln!(f, "bus: {bus}")?;
-        writeln!(f, "ppes: {}", caps.parts())?;
+        writeln!(f, "ppes: {}", caps.ppes())?;
         writeln!(f, "entries: {}", spec.slots())?;
         writeln!(f, "ways: {}", spec.format.ways())?;
         writeln!(
@@ -249,7 +249,7 @@ impl<P: Platform> Engine<P> {
     /// nothing, this takes no count from conntrack.
     fn look_at(&mut self, at: u16) -> Option<Record> {
         if self.table.hw.is_alive() && self.table.get(at).is_some() {
-            self.table.harvest(at);
+            self.table.refresh(at);
         }
         self.table.get(at).copied()
     }
@@ -276,7 +276,7 @@ impl<P: Platform> Engine<P> {
             let state = if record.bound { "bound" } else { "aged" };
             write!(f, "slot={at:05x} state={state}")?;
         }
-        let dir = match record.tag {
+        let dir = match record.ct_id {
             0 => "-",
             id if P::Conntrack::is_reply(id) => "reply",
             _ => "original",
@@ -360,7 +360,7 @@ impl<P: Platform> Engine<P> {
 
     /// Writes a line for a rule of `bridge`, and one for each of its subflows behind it.
     pub fn show_filter(&mut self, at: u64, f: &mut Formatter<'_>) -> Result {
-        let flows = u32::try_from(at).map(Owner);
+        let flows = u32::try_from(at).map(BlockId);
         let filters = &self.filters;
         let of = |flows| filters.iter().find(|record| record.flows == flows);
         let Some(record) = flows.ok().and_then(of) else {
@@ -370,7 +370,7 @@ impl<P: Platform> Engine<P> {
         let mut count = record.total;
         for subflow in filters.subflows(record) {
             let slot = self.table.find(flows, subflow.into());
-            let subflow = slot.and_then(|slot| self.table.harvest(slot));
+            let subflow = slot.and_then(|slot| self.table.refresh(slot));
             count = count.plus(subflow.map_or(Count::ZERO, |subflow| subflow.unreported));
         }
         let rule = &record.rule;

@@ -9,7 +9,7 @@ use super::{
 
 /// The facts of a chip.
 ///
-/// An engine has one PPE or several ([`Caps::parts`]), numbered from 0 on, each with a table of its
+/// An engine has one PPE or several ([`Caps::ppes`]), numbered from 0 on, each with a table of its
 /// own. A slot's number counts the entries of all tables, one table after the other.
 pub struct Spec {
     /// The chip's name, as users know it.
@@ -27,7 +27,7 @@ pub struct Spec {
 impl Spec {
     /// Number of entries of all PPEs.
     pub fn slots(&self) -> usize {
-        usize::from(self.entries).saturating_mul(self.caps.parts())
+        usize::from(self.entries).saturating_mul(self.caps.ppes())
     }
 
     /// The PPE that has a slot, and the number of the entry in its table.

@@ -139,7 +139,7 @@ impl Board {
             entries * spec.mib_words.max(1),
         ];
         let stride = 4 * (sizes[0] + sizes[1]);
-        let memory = Rc::new(VecMemory::new(MEMORY, stride * spec.caps.parts()));
+        let memory = Rc::new(VecMemory::new(MEMORY, stride * spec.caps.ppes()));
         let engine = Rc::new(RefCell::new(FrameEngine::new(model, &on_board)));
         let (accesses, waited_us) = (Rc::new(Cell::new(0)), Rc::new(Cell::new(0)));
         let meanwhile = Meanwhile::default();
@@ -150,7 +150,7 @@ impl Board {
             waited_us: waited_us.clone(),
         };
         let mut tables = [const { None }; MAX_PPES];
-        for (ppe, table) in tables.iter_mut().take(spec.caps.parts()).enumerate() {
+        for (ppe, table) in tables.iter_mut().take(spec.caps.ppes()).enumerate() {
             let address = MEMORY + (ppe * stride) as u64;
             let words = |address, words| BoardWords {
                 memory: memory.clone(),
@@ -250,7 +250,7 @@ impl Board {
 
     /// The first slot that the format has for `flow`.
     pub fn slot(&self, flow: &Flow) -> u16 {
-        let part = self.spec.caps.part(flow.ingress.port) as u16;
+        let part = self.spec.caps.ppe_of(flow.ingress.port) as u16;
         let slots = self.spec.format.slots(flow, self.spec.entries.into());
         part * self.spec.entries + slots.into_iter().next().expect("there is one")
     }

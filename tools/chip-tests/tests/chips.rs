@@ -37,7 +37,7 @@ fn the_module_and_the_model_know_the_same_chips() {
         let board = Board::new(chip);
         assert_eq!(board.spec.name, chip.name);
         assert_eq!(
-            board.spec.caps.parts(),
+            board.spec.caps.ppes(),
             chip.ppe_bases.len(),
             "{}",
             chip.name

@@ -11,7 +11,7 @@ use nft_offload_ppe::{
         Key, Sighting,
     },
     flow::{Encap, PsePort},
-    table::{Owner, Removal},
+    table::{BlockId, Removal},
 };
 
 use crate::{
@@ -66,14 +66,14 @@ pub fn run(data: &[u8]) {
     let mut flows = 100;
     while !table.hw.bytes.is_empty() {
         let now_ms = table.hw.now_ms.get();
-        let owner = Owner(table.hw.bytes.below(2).into());
+        let owner = BlockId(table.hw.bytes.below(2).into());
         let cookie = table.hw.bytes.below(8).into();
         match table.hw.bytes.below(10) {
             0 | 1 => {
                 let prio = table.hw.bytes.below(3).into();
                 if let Some(rule) = rule(&mut table.hw.bytes) {
                     flows += 1;
-                    let _ = all.insert(&mut table, owner, cookie, Owner(flows), prio, &rule);
+                    let _ = all.insert(&mut table, owner, cookie, BlockId(flows), prio, &rule);
                     watch.set_keys(all.keys());
                 }
             }

@@ -31,7 +31,7 @@ pub(crate) const CAPS: Caps = Caps {
     headers: 3,
     dsa: Some(DsaCaps { tag: TAG, ports: 6 }),
     mib: Some(MibUnit::Layer2 { fcs: false }),
-    apart: &[PsePort(2)],
+    extra_ppe_ports: &[PsePort(2)],
 };
 /// The same without counters, and with as many headers as chips have.
 const UNCOUNTED: Caps = Caps {

@@ -10,7 +10,7 @@ use nft_offload_ppe::{
     format::{Entry, MAX_WORDS},
     hw::Hw,
     platform::{Clock, HwError, Storage},
-    table::{index_len, Event, Host, Owner, Record, Removal, Replaced, Table},
+    table::{index_len, BlockId, Event, Host, Record, Removal, Replaced, Table},
 };
 
 use crate::{bytes::Bytes, rules};
@@ -243,7 +243,7 @@ pub(crate) fn check(table: &FuzzTable<'_>) {
             continue;
         }
         let key = (
-            rules::CAPS.part(record.flow.ingress.port),
+            rules::CAPS.ppe_of(record.flow.ingress.port),
             record.flow.key(),
         );
         assert!(!keys.contains(&key), "two flows with one key");
@@ -268,22 +268,22 @@ pub fn run(data: &[u8]) {
         match table.hw.bytes.below(12) {
             0..=3 => {
                 let flow = flow(&mut table.hw.bytes);
-                if table.replace(Owner(owner), cookie, 0, &flow).is_ok() {
+                if table.replace(BlockId(owner), cookie, 0, &flow).is_ok() {
                     assert!(table.host.bound.contains_key(&id), "taken and not bound");
                     known.insert(id, flow);
                 }
             }
             4 => {
-                let gone = table.destroy(Owner(owner), cookie).is_some();
+                let gone = table.destroy(BlockId(owner), cookie).is_some();
                 assert_eq!(gone, known.remove(&id).is_some());
             }
             5 => {
-                let stats = table.stats(Owner(owner), cookie);
+                let stats = table.stats(BlockId(owner), cookie);
                 assert_eq!(stats.is_some(), known.contains_key(&id));
             }
             6 => {
                 let slot = table.hw.bytes.u8().into();
-                let _ = table.harvest(slot);
+                let _ = table.refresh(slot);
             }
             7 => {
                 let removal = [Removal::Flows, Removal::Connections, Removal::Moved]
@@ -302,7 +302,7 @@ pub fn run(data: &[u8]) {
             }
             8 => {
                 let key = flow(&mut table.hw.bytes).key();
-                table.refuse(Owner(owner), &key);
+                table.refuse(BlockId(owner), &key);
             }
             9 => {
                 let limit = table.hw.bytes.mostly(u32::MAX, |bytes| bytes.u8().into());
@@ -311,7 +311,7 @@ pub fn run(data: &[u8]) {
             _ => table.hw.happen(),
         }
         for (id, flow) in &known {
-            let slot = table.find(Owner(id.0), id.1).expect("no flow is lost");
+            let slot = table.find(BlockId(id.0), id.1).expect("no flow is lost");
             assert_eq!(table.get(slot).map(|record| &record.flow), Some(flow));
         }
         assert_eq!(table.table_stats().flows as usize, known.len());

@@ -46,15 +46,15 @@ use nft_offload_ppe::{
     table::{
         index_len,
         spares,
+        BlockId,
         Host,
-        Owner,
         Record,
         Table, //
     }, //
 };
 
 const SLOTS: usize = 16384;
-const OWNER: Owner = Owner(1);
+const OWNER: BlockId = BlockId(1);
 /// Flows that come and go are timed together, so many at once.
 const BATCH: usize = 64;
 /// The first of their cookies; smaller ones are those of flows that stay.

@@ -11,8 +11,8 @@ use super::{
         flow::Flow,
         reject::Reject,
         table::{
+            BlockId,
             Host,
-            Owner,
             Record as TableRecord,
             Replaced,
             Stats,
@@ -44,9 +44,9 @@ pub struct Record {
     /// Name of the rule, unique per owner.
     pub cookie: u64,
     /// Who brought it.
-    pub owner: Owner,
+    pub owner: BlockId,
     /// Who its subflows belong to in the table: nobody else.
-    pub flows: Owner,
+    pub flows: BlockId,
     /// Of two rules for the same frames the one with the lower number counts, and the newer
     /// one if they are equal.
     pub prio: u32,
@@ -69,8 +69,8 @@ impl Record {
     /// No rule.
     pub const EMPTY: Self = Self {
         cookie: 0,
-        owner: Owner(0),
-        flows: Owner(0),
+        owner: BlockId(0),
+        flows: BlockId(0),
         prio: 0,
         rule: Rule::NONE,
         subflows: 0,
@@ -181,7 +181,7 @@ impl<P: Host> Rules<P> {
         self.iter().map(|record| record.rule.key)
     }
 
-    fn find(&self, owner: Owner, cookie: u64) -> Option<u16> {
+    fn find(&self, owner: BlockId, cookie: u64) -> Option<u16> {
         self.position(|record| record.owner == owner && record.cookie == cookie)
     }
 
@@ -213,9 +213,9 @@ impl<P: Host> Rules<P> {
     pub fn insert(
         &mut self,
         table: &mut Table<P>,
-        owner: Owner,
+        owner: BlockId,
         cookie: u64,
-        flows: Owner,
+        flows: BlockId,
         prio: u32,
         rule: &Rule,
     ) -> Result<Count, Reject> {
@@ -271,13 +271,13 @@ impl<P: Host> Rules<P> {
 
     /// Ends a rule and all of its subflows: when this returns, the engine forwards nothing
     /// for it. Returns what was counted for it and not known before.
-    pub fn remove(&mut self, table: &mut Table<P>, owner: Owner, cookie: u64) -> Option<Count> {
+    pub fn remove(&mut self, table: &mut Table<P>, owner: BlockId, cookie: u64) -> Option<Count> {
         let at = self.find(owner, cookie)?;
         Some(self.drop_rule(table, at))
     }
 
     /// [`Rules::remove`] for all rules of an owner.
-    pub fn remove_owner(&mut self, table: &mut Table<P>, owner: Owner) -> Count {
+    pub fn remove_owner(&mut self, table: &mut Table<P>, owner: BlockId) -> Count {
         let mut counted = Count::ZERO;
         while let Some(at) = self.position(|record| record.owner == owner) {
             counted = counted.plus(self.drop_rule(table, at));
@@ -421,7 +421,7 @@ impl<P: Host> Rules<P> {
     }
 
     /// Ends a subflow. Returns what was counted and not known before.
-    fn end(&mut self, table: &mut Table<P>, flows: Owner, subflow: u16) -> Count {
+    fn end(&mut self, table: &mut Table<P>, flows: BlockId, subflow: u16) -> Count {
         match table.destroy(flows, subflow.into()) {
             Some(removed) => {
                 self.forget(removed);
@@ -467,7 +467,7 @@ impl<P: Host> Rules<P> {
     pub fn stats(
         &mut self,
         table: &mut Table<P>,
-        owner: Owner,
+        owner: BlockId,
         cookie: u64,
     ) -> Option<(Stats, Count)> {
         let at = self.find(owner, cookie)?;

@@ -45,8 +45,8 @@ use nft_offload_ppe::{
     table::{
         index_len,
         spares,
+        BlockId,
         Host,
-        Owner,
         Record,
         Table, //
     }, //
@@ -60,7 +60,7 @@ const fn caps(apart: &'static [PsePort]) -> Caps {
     Caps {
         ipv4: true,
         nat44: true,
-        apart,
+        extra_ppe_ports: apart,
         ..Caps::NONE
     }
 }
@@ -248,7 +248,7 @@ fn fill(spec: &'static Spec, flows: impl Iterator<Item = Flow>, sum: &mut Sum) {
     };
     let (mut bound, mut refused) = (0, false);
     for (cookie, flow) in (0..).zip(flows.take(SLOTS)) {
-        if table.replace(Owner(0), cookie, 0, &flow).is_ok() {
+        if table.replace(BlockId(0), cookie, 0, &flow).is_ok() {
             bound += 1;
         } else if !refused {
             refused = true;
@@ -264,10 +264,10 @@ fn fill(spec: &'static Spec, flows: impl Iterator<Item = Flow>, sum: &mut Sum) {
 /// The same with the mainline driver's policy.
 fn drive(spec: &Spec, flows: impl Iterator<Item = Flow>, sum: &mut Sum) {
     let (format, caps) = (spec.format, &spec.caps);
-    let mut taken = vec![vec![false; SLOTS]; caps.parts()];
+    let mut taken = vec![vec![false; SLOTS]; caps.ppes()];
     let (mut bound, mut refused) = (0, false);
     for flow in flows.take(SLOTS) {
-        let table = caps.part(flow.ingress.port);
+        let table = caps.ppe_of(flow.ingress.port);
         let first = format.bucket(&flow, u32::try_from(SLOTS).unwrap_or(0));
         let free = (first..first + format.ways()).find(|slot| {
             // It overlooks that one of those that cannot be used on MT7621.

@@ -34,11 +34,11 @@ pub enum Finding {
     /// The entry of a bound flow is gone, too soon after its last packet for ageing.
     Lost,
     /// The engine has let the flow go since it was last looked at. No fault.
-    LetGo,
+    AgedOut,
     /// The flow is not where owner and cookie lead to, or what they lead to next is none.
     Index,
     /// The flow is bound, and its opposite direction is not: see [`Table::opposite`].
-    Half,
+    OneDirection,
     /// The engine does not answer, so that the entry is not known.
     Unread,
 }
@@ -75,7 +75,7 @@ impl<P: Host> Table<P> {
         // Each rule of tc is for one direction.
         let routed = bound.filter(|record| record.flow.routed);
         if routed.is_some_and(|record| self.slot_of_opposite(&record, true).is_none()) {
-            *half = Some(Finding::Half);
+            *half = Some(Finding::OneDirection);
         }
         found
     }
@@ -101,7 +101,11 @@ impl<P: Host> Table<P> {
         }
         let idle_ms = self.host.now_ms().saturating_sub(record.last_used_ms);
         let lost = record.flow.l4 == L4::Udp && idle_ms < LOST_MS;
-        Ok(Some(if lost { Finding::Lost } else { Finding::LetGo }))
+        Ok(Some(if lost {
+            Finding::Lost
+        } else {
+            Finding::AgedOut
+        }))
     }
 
     /// How many of these sums do not fit: flows, bound flows, parked ones, free places, and
@@ -161,7 +165,7 @@ impl<P: Host> Table<P> {
     /// The slot of the opposite direction of a flow, if that is bound or not, as `bound` says.
     fn slot_of_opposite(&self, record: &Record, bound: bool) -> Option<u16> {
         let key = record.flow.opposite();
-        (0..self.spec.caps.parts()).find_map(|part| {
+        (0..self.spec.caps.ppes()).find_map(|part| {
             let slot = self.slot_in(record.owner, &key, part)?;
             self.get(slot)
                 .is_some_and(|other| other.bound == bound)
@@ -207,7 +211,7 @@ impl<P: Host> Table<P> {
     }
 
     /// Has the index begin the chain of a flow at `head`.
-    pub fn begin_at(&mut self, owner: super::Owner, cookie: u64, head: u16) {
+    pub fn begin_at(&mut self, owner: super::BlockId, cookie: u64, head: u16) {
         let chain = self.chain(owner, cookie);
         if let Some(place) = self.index.get_mut(chain) {
             *place = head;
@@ -220,7 +224,7 @@ impl<P: Host> Table<P> {
     }
 
     /// Element of the index at which a flow begins.
-    pub fn begins(&self, owner: super::Owner, cookie: u64) -> usize {
+    pub fn begins(&self, owner: super::BlockId, cookie: u64) -> usize {
         self.chain(owner, cookie)
     }
 }

@@ -19,7 +19,7 @@ use super::{
 
 fn removed(tag: u64, packets: u64) -> Record {
     let mut record = Record::EMPTY;
-    record.tag = tag;
+    record.ct_id = tag;
     record.flow = flow(L4::Udp, v4(1, 1, 2, 2));
     record.unreported = Count {
         packets,

@@ -24,8 +24,8 @@ use super::{
                 Finding,
                 Opposite, //
             },
+            BlockId,
             Event,
-            Owner,
             Removal,
             Unbound,
             EVICT_IDLE_MS, //
@@ -39,13 +39,13 @@ use super::{
     table::routed,
     v4,
     CAPS,
-    TWO_PARTS, //
+    TWO_PPES, //
 };
 
 const SLOTS: usize = 64;
 const SPARES: usize = 8;
-const A: Owner = Owner(1);
-const B: Owner = Owner(2);
+const A: BlockId = BlockId(1);
+const B: BlockId = BlockId(2);
 
 struct Bench {
     table: TestTable,
@@ -145,7 +145,7 @@ fn what_is_right_is_clean() {
 
 #[test]
 fn two_ppes() {
-    let mut b = Bench::of(&TWO_PARTS);
+    let mut b = Bench::of(&TWO_PPES);
     let [there, again] = b.connect(1, &masqueraded(3));
     assert_ne!(usize::from(there) / SLOTS, usize::from(again) / SLOTS);
     b.clean();
@@ -180,7 +180,7 @@ fn an_entry_of_a_flow_that_is_not_bound_is_an_orphan() {
     let before = b.table.hw.words.clone();
     for slot in [there, again] {
         b.table.hw.age_out(slot);
-        b.table.harvest(slot);
+        b.table.refresh(slot);
     }
     b.clean();
     b.table.hw.words = before;
@@ -244,19 +244,24 @@ fn an_entry_that_is_gone() {
     b.table.host.wait(1999);
     b.table.hw.age_out(udp);
     b.table.hw.age_out(tcp);
-    let mut found = vec![(udp, Finding::Lost), (tcp, Finding::LetGo)];
+    let mut found = vec![(udp, Finding::Lost), (tcp, Finding::AgedOut)];
     found.sort_by_key(|(slot, _)| *slot);
     assert_eq!(b.audit(), found);
     // With time it is what an engine does.
     b.table.host.wait(1);
-    found.iter_mut().for_each(|found| found.1 = Finding::LetGo);
+    found
+        .iter_mut()
+        .for_each(|found| found.1 = Finding::AgedOut);
     assert_eq!(b.audit(), found);
 
     // Once that was seen, it is the opposite directions that are alone.
     for slot in [udp, tcp] {
-        b.table.harvest(slot);
+        b.table.refresh(slot);
     }
-    let mut found = vec![(udp_back, Finding::Half), (tcp_back, Finding::Half)];
+    let mut found = vec![
+        (udp_back, Finding::OneDirection),
+        (tcp_back, Finding::OneDirection),
+    ];
     found.sort_by_key(|(slot, _)| *slot);
     assert_eq!(b.audit(), found);
     assert_eq!(b.opposite(udp_back), Opposite::Aged);
@@ -268,12 +273,12 @@ fn why_a_direction_is_alone() {
     let mut b = Bench::new();
     let first = routed(1);
     let slot = b.bind(1, &first);
-    assert_eq!(b.audit(), [(slot, Finding::Half)]);
+    assert_eq!(b.audit(), [(slot, Finding::OneDirection)]);
     assert_eq!(b.opposite(slot), Opposite::Unknown);
     // That of another owner is of another flowtable.
     b.table.replace(B, 9, 0, &back(&first)).unwrap();
     let other = b.table.find(B, 9).unwrap();
-    let mut alone = [slot, other].map(|slot| (slot, Finding::Half));
+    let mut alone = [slot, other].map(|slot| (slot, Finding::OneDirection));
     alone.sort_by_key(|(slot, _)| *slot);
     assert_eq!(b.audit(), alone);
     b.table.destroy(B, 9).unwrap();
@@ -294,7 +299,7 @@ fn why_a_direction_is_alone() {
     assert_eq!(b.table.table_stats().parked, 1);
     assert_eq!(b.table.audit_sums(), 0);
     let slot = b.table.find(A, 1).unwrap();
-    assert!(b.audit().contains(&(slot, Finding::Half)));
+    assert!(b.audit().contains(&(slot, Finding::OneDirection)));
     assert_eq!(b.opposite(slot), Opposite::Parked);
 
     // A rule of tc has no opposite direction.
@@ -371,7 +376,7 @@ fn an_engine_that_was_given_up_has_no_bound_flow() {
     let slots = b.connect(1, &routed(1));
     b.table.host.events.clear();
     slots.map(|slot| b.table.hw.age_out(slot));
-    b.table.gone();
+    b.table.mark_all_unbound();
     let ended = b.table.host.events.iter().map(|(event, ..)| *event);
     assert!(ended.eq([Event::Unbound(Unbound::Aged); 2]));
     assert_eq!(b.table.table_stats().bound, 0);

@@ -64,7 +64,7 @@ use super::{
             VlanKey, //
         },
         table::{
-            Owner,
+            BlockId,
             Replaced, //
         }, //
     },
@@ -620,7 +620,7 @@ fn every_key_is_found_and_no_other() {
 // Subflows.
 
 const SLOTS: usize = 64;
-const PORT: Owner = Owner(1);
+const PORT: BlockId = BlockId(1);
 /// Counts from the IP header on, as the chips do.
 const LAYER3: Caps = Caps {
     mib: Some(MibUnit::Layer3),
@@ -648,7 +648,7 @@ impl Bench {
 
     fn insert(&mut self, cookie: u64, prio: u32, rule: &Rule) -> Result<Count, Reject> {
         self.flows += 1;
-        let flows = Owner(self.flows);
+        let flows = BlockId(self.flows);
         self.rules
             .insert(&mut self.table, PORT, cookie, flows, prio, rule)
     }

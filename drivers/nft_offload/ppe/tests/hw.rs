@@ -33,9 +33,9 @@ use super::{
         spec::Spec,
         table::{
             index_len,
+            BlockId,
             Event,
             Host,
-            Owner,
             Record,
             Table, //
         }, //
@@ -316,7 +316,7 @@ pub struct TestHost {
     /// What the table said, in order.
     pub events: Vec<(Event, u16, Record)>,
     /// What was refused, in order.
-    pub rejected: RefCell<Vec<(Option<Owner>, RejectedRule)>>,
+    pub rejected: RefCell<Vec<(Option<BlockId>, RejectedRule)>>,
 }
 
 impl Clock for TestHost {
@@ -344,7 +344,7 @@ impl Host for TestHost {
 impl Platform for TestHost {
     type Conntrack = Connections;
 
-    fn rejected(&self, owner: Option<Owner>, rule: &RejectedRule) {
+    fn rejected(&self, owner: Option<BlockId>, rule: &RejectedRule) {
         self.rejected.borrow_mut().push((owner, *rule));
     }
 }
@@ -412,7 +412,7 @@ impl TestHost {
 
 /// A table over storage of these lengths.
 pub fn table_over(spec: &'static Spec, records: usize, index: usize) -> Option<TestTable> {
-    let hw = Fake::with_parts(spec.slots(), spec.caps.parts());
+    let hw = Fake::with_parts(spec.slots(), spec.caps.ppes());
     let host = host_of(&hw);
     // What was there before must not matter.
     Table::new(host, hw, spec, vec![Record::EMPTY; records], vec![0; index])

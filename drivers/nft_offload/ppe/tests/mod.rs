@@ -74,15 +74,15 @@ const CAPS: Caps = Caps {
         ports: 6,
     }),
     mib: Some(MibUnit::Layer2 { fcs: false }),
-    apart: &[],
+    extra_ppe_ports: &[],
 };
 
 /// A port with a part of the table of its own.
 const APART: PsePort = PsePort(2);
 
 /// The same chip with two PPEs.
-const TWO_PARTS: Caps = Caps {
-    apart: &[APART],
+const TWO_PPES: Caps = Caps {
+    extra_ppe_ports: &[APART],
     ..CAPS
 };
 

@@ -24,8 +24,8 @@ use super::{
         },
         reject::Reject,
         table::{
+            BlockId,
             Event,
-            Owner,
             Replaced,
             TableStats,
             EVICT_IDLE_MS, //
@@ -36,7 +36,7 @@ use super::{
         TestTable, //
     },
     table::routed,
-    TWO_PARTS, //
+    TWO_PPES, //
 };
 
 /// Few slots, so that buckets get full, in two parts.
@@ -131,7 +131,7 @@ struct Run {
 
 impl Run {
     fn slot(&self, id: Id) -> Option<u16> {
-        self.table.find(Owner(id.0), id.1)
+        self.table.find(BlockId(id.0), id.1)
     }
 
     /// Whether the engine has the flow of `id` bound.
@@ -193,7 +193,7 @@ impl Run {
             Step::Replace(id, n) => {
                 let flow = flow(n);
                 let expected = self.expected(id, &flow);
-                let (owner, cookie) = (Owner(id.0), id.1);
+                let (owner, cookie) = (BlockId(id.0), id.1);
                 let got = self.table.replace(owner, cookie, 0, &flow);
                 if got == Err(Reject::EngineDead) {
                     prop_assert!(self.table.hw.dies_in == Some(0));
@@ -221,7 +221,7 @@ impl Run {
                 }
             }
             Step::Destroy(id) => {
-                let removed = self.table.destroy(Owner(id.0), id.1);
+                let removed = self.table.destroy(BlockId(id.0), id.1);
                 let known = self.known.remove(&id);
                 prop_assert_eq!(removed.is_some(), known.is_some());
                 if let Some((removed, known)) = removed.zip(known) {
@@ -241,7 +241,7 @@ impl Run {
             }
             Step::Stats(id) => {
                 let bound = self.bound(id);
-                let stats = self.table.stats(Owner(id.0), id.1);
+                let stats = self.table.stats(BlockId(id.0), id.1);
                 let exact = self.exact;
                 prop_assert_eq!(stats.is_some(), self.known.contains_key(&id));
                 if let Some((stats, known)) = stats.zip(self.known.get_mut(&id)) {
@@ -267,7 +267,7 @@ impl Run {
             Step::Harvest(slot) => {
                 let total = self
                     .table
-                    .harvest(slot)
+                    .refresh(slot)
                     .map(|record| ((record.owner.0, record.cookie), record.total));
                 if let (true, Some((id, total))) = (self.exact, total) {
                     prop_assert_eq!(total, self.known[&id].frames);
@@ -399,7 +399,7 @@ impl Run {
 
 fn run(steps: &[Step]) -> Result<(), TestCaseError> {
     let mut run = Run {
-        table: new_table(SLOTS / 2, &TWO_PARTS, SPARES),
+        table: new_table(SLOTS / 2, &TWO_PPES, SPARES),
         known: HashMap::new(),
         told: HashMap::new(),
         told_stats: TableStats::default(),

@@ -25,7 +25,7 @@ use super::{
             NeighUpdate,
             Neighbour,
         },
-        table::Owner, //
+        table::BlockId, //
     },
     dsa,
     flow,
@@ -240,10 +240,10 @@ fn what_is_said_to_have_changed_has() {
     assert!(forgotten > 0 && changed > 1_000, "{forgotten} {changed}");
 }
 
-const A: Owner = Owner(1);
-const B: Owner = Owner(2);
+const A: BlockId = BlockId(1);
+const B: BlockId = BlockId(2);
 
-fn ended(places: usize) -> CancelledOffers<Vec<Option<(Owner, u64)>>> {
+fn ended(places: usize) -> CancelledOffers<Vec<Option<(BlockId, u64)>>> {
     CancelledOffers::new(vec![None; places])
 }
 

@@ -27,8 +27,8 @@ use super::{
         table::{
             index_len,
             spares,
+            BlockId,
             Event,
-            Owner,
             Record,
             Removal,
             Replaced,
@@ -47,7 +47,7 @@ use super::{
     },
     v4,
     CAPS,
-    TWO_PARTS, //
+    TWO_PPES, //
 };
 use std::{
     boxed::Box,
@@ -55,8 +55,8 @@ use std::{
 };
 
 const SLOTS: usize = 64;
-const A: Owner = Owner(1);
-const B: Owner = Owner(2);
+const A: BlockId = BlockId(1);
+const B: BlockId = BlockId(2);
 /// The same chip without counters.
 const BLIND: Caps = Caps { mib: None, ..CAPS };
 
@@ -79,16 +79,16 @@ impl Bench {
         }
     }
 
-    fn replace(&mut self, owner: Owner, cookie: u64, flow: &Flow) -> Result<Replaced, Reject> {
+    fn replace(&mut self, owner: BlockId, cookie: u64, flow: &Flow) -> Result<Replaced, Reject> {
         let tag = cookie + 1000;
         self.table.replace(owner, cookie, tag, flow)
     }
 
-    fn destroy(&mut self, owner: Owner, cookie: u64) -> Option<Record> {
+    fn destroy(&mut self, owner: BlockId, cookie: u64) -> Option<Record> {
         self.table.destroy(owner, cookie).copied()
     }
 
-    fn stats(&mut self, owner: Owner, cookie: u64) -> Stats {
+    fn stats(&mut self, owner: BlockId, cookie: u64) -> Stats {
         self.table.stats(owner, cookie).unwrap()
     }
 
@@ -153,7 +153,13 @@ fn storage_must_fit() {
     assert_eq!(spares(1 << 14), 2048);
 
     let table = |records, entries, apart| {
-        let spec = spec(entries, &Caps { apart, ..CAPS });
+        let spec = spec(
+            entries,
+            &Caps {
+                extra_ppe_ports: apart,
+                ..CAPS
+            },
+        );
         table_over(spec, records, index_len(spec.slots()))
     };
     let [two, three] = [&[PsePort(2)][..], &[PsePort(2), PsePort(15)]];
@@ -176,15 +182,15 @@ fn from(port: u8, flow: &Flow) -> Flow {
 
 #[test]
 fn a_port_has_its_part() {
-    assert_eq!((CAPS.parts(), TWO_PARTS.parts()), (1, 2));
+    assert_eq!((CAPS.ppes(), TWO_PPES.ppes()), (1, 2));
     let three = Caps {
-        apart: &[PsePort(2), PsePort(15)],
+        extra_ppe_ports: &[PsePort(2), PsePort(15)],
         ..CAPS
     };
-    let parts = [1, 2, 5, 15].map(|port| three.part(PsePort(port)));
-    assert_eq!((three.parts(), parts), (3, [0, 1, 0, 2]));
+    let parts = [1, 2, 5, 15].map(|port| three.ppe_of(PsePort(port)));
+    assert_eq!((three.ppes(), parts), (3, [0, 1, 0, 2]));
 
-    let mut b = Bench::of(&TWO_PARTS, 0);
+    let mut b = Bench::of(&TWO_PPES, 0);
     let part = SLOTS as u16;
     let flows = b.bucket(5);
     let [first, second] = [1, 2].map(|port| move |f: &Flow| from(port, f));
@@ -217,7 +223,7 @@ fn a_port_has_its_part() {
 
 #[test]
 fn a_flow_moves_to_the_part_of_its_new_port() {
-    let mut b = Bench::of(&TWO_PARTS, 0);
+    let mut b = Bench::of(&TWO_PPES, 0);
     let f = routed(0);
     for (n, port) in (0..).zip([1, 2, 1]) {
         let f = from(port, &f);
@@ -248,7 +254,7 @@ fn a_flow_is_bound_and_removed() {
     assert_eq!(b.ops(), [Op::ReadMib(slot), Op::Commit(slot)]);
     assert_eq!(b.table.hw.look_up(&f), Some((slot, true)));
     let record = b.table.get(slot).unwrap();
-    assert_eq!((record.cookie, record.tag, record.owner), (7, 1007, A));
+    assert_eq!((record.cookie, record.ct_id, record.owner), (7, 1007, A));
     assert!(record.bound);
     assert_eq!(b.table.find(B, 7), None);
     assert_eq!(b.table.find(A, 8), None);
@@ -264,7 +270,7 @@ fn a_flow_is_bound_and_removed() {
         [Op::Invalidate(slot), Op::ClearCache, Op::ReadMib(slot)]
     );
     assert_eq!(
-        (removed.cookie, removed.tag, removed.owner, removed.flow),
+        (removed.cookie, removed.ct_id, removed.owner, removed.flow),
         (7, 1007, A, f)
     );
     assert_eq!((removed.unreported, removed.total), (count(3), count(3)));
@@ -298,7 +304,7 @@ fn offered_again_with_another_tag() {
         let replaced = b.table.replace(A, 7, tag, &f);
         assert_eq!(replaced, Ok(Replaced::Refreshed));
     }
-    assert_eq!(b.destroy(A, 7).unwrap().tag, 6);
+    assert_eq!(b.destroy(A, 7).unwrap().ct_id, 6);
 }
 
 #[test]
@@ -307,7 +313,7 @@ fn cookies_are_per_owner() {
     b.replace(A, 7, &routed(0)).unwrap();
     // More owners than chains in the index.
     for n in (0..1000).filter(|n| *n != A.0) {
-        assert_eq!(b.table.find(Owner(n), 7), None);
+        assert_eq!(b.table.find(BlockId(n), 7), None);
     }
 }
 
@@ -897,7 +903,7 @@ fn each_packet_is_reported_once() {
     assert_eq!(b.stats(A, 1).delta, Count::ZERO);
     b.table.hw.frame(&f, 100);
     for _ in 0..2 {
-        let record = b.table.harvest(slot).unwrap();
+        let record = b.table.refresh(slot).unwrap();
         assert_eq!((record.unreported, record.total), (count(1), count(3)));
     }
     b.table.hw.frame(&f, 100);
@@ -905,7 +911,7 @@ fn each_packet_is_reported_once() {
     b.table.hw.frame(&f, 100);
     let removed = b.destroy(A, 1).unwrap();
     assert_eq!((removed.unreported, removed.total), (count(1), count(5)));
-    assert!(b.table.harvest(slot).is_none());
+    assert!(b.table.refresh(slot).is_none());
     let none = b.table.stats(A, 1);
     assert!(none.is_none());
 }
@@ -1006,7 +1012,7 @@ fn last_used_survives_a_look_for_debugging() {
     let hit = b.table.hw.now_ms.get();
     b.table.hw.frame(&f, 100);
     b.table.host.wait(1_000);
-    b.table.harvest(slot);
+    b.table.refresh(slot);
     b.table.host.wait(1_000);
     assert_eq!(b.stats(A, 1).last_used_ms, hit);
 }
@@ -1062,7 +1068,7 @@ fn an_owner_is_flushed() {
     b.table.remove_where(|r| r.owner == A, |r| removed.push(*r));
     assert_eq!(removed.len(), 5);
     for r in removed {
-        assert_eq!((r.owner, r.total, r.tag), (A, count(1), r.cookie + 1000));
+        assert_eq!((r.owner, r.total, r.ct_id), (A, count(1), r.cookie + 1000));
         assert_eq!(b.table.hw.frame(&r.flow, 100), None);
         assert_eq!(b.table.find(A, r.cookie), None);
     }

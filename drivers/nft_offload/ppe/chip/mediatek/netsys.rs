@@ -67,7 +67,7 @@ pub(super) enum MibWidth {
 pub(crate) struct Netsys {
     pub(super) spec: Spec,
     /// Start of each PPE, from the start of the frame engine, and its PSE port. As many as
-    /// [`Caps::parts`](super::super::super::caps::Caps::parts).
+    /// [`Caps::ppes`](super::super::super::caps::Caps::ppes).
     pub(super) ppes: &'static [(usize, PsePort)],
     /// PSE port of each GDM and its register [`GDM1_FWD_CFG`], from the start of the frame
     /// engine.
@@ -221,7 +221,7 @@ impl<R: Regs> Chip<R> for Netsys {
     }
 
     fn attach_port(&self, regs: &R, port: PsePort) -> Result<u32, HwError> {
-        let ppe = self.spec.caps.part(port);
+        let ppe = self.spec.caps.ppe_of(port);
         let &(_, ppe) = self.ppes.get(ppe).ok_or(HwError)?;
         let four = u32::from(ppe.0).wrapping_mul(0x1111);
         self.forward(regs, port, GDM_FWD.put(four))

@@ -64,16 +64,16 @@ const UNCOUNTED: Caps = Caps {
         ports: DSA_PORTS,
     }),
     mib: None,
-    apart: &[],
+    extra_ppe_ports: &[],
 };
 
-/// Capabilities of chips with counters, and with a PPE for each of the ports `apart`.
+/// Capabilities of chips with counters, and with a PPE of its own for each of the ports `apart`.
 const fn counted(apart: &'static [PsePort]) -> Caps {
     Caps {
         // No document says what the bytes of the MIB are. The mainline driver hands them to
         // conntrack, which counts from the IP header on, as they are.
         mib: Some(MibUnit::Layer3),
-        apart,
+        extra_ppe_ports: apart,
         ..UNCOUNTED
     }
 }
