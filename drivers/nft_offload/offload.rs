@@ -11,8 +11,8 @@ use crate::{
             FlowTableId, //
         },
         engine::{
-            BindError,
-            FilterRule, //
+            filters::FilterRule,
+            BindError, //
         },
         reject::{
             ErrnoClass,

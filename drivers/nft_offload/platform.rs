@@ -8,6 +8,7 @@ use crate::{
         count::Count,
         engine::{
             self,
+            teardown,
             Platform, //
         },
         flow::{
@@ -196,7 +197,7 @@ impl Conntrack for Connections {
     }
 }
 
-impl engine::FlowTable for FlowTable {
+impl teardown::FlowTable for FlowTable {
     type Net = netdev::Net;
     type Direction = Direction;
 
@@ -214,7 +215,7 @@ impl engine::FlowTable for FlowTable {
     }
 }
 
-impl engine::Direction for Direction {
+impl teardown::Direction for Direction {
     fn cookie(&self) -> u64 {
         self.cookie().0
     }

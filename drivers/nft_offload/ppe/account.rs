@@ -3,7 +3,10 @@
 //! What was done, by counts, and what conntrack has to be told of it.
 
 use super::{
-    count::Count,
+    count::{
+        inc,
+        Count, //
+    },
     platform::Conntrack,
     table::Record, //
 };
@@ -62,7 +65,7 @@ impl Counters {
         if net.is_some_and(|net| conntrack.account(net, &removed.flow, removed.ct_id, residual)) {
             self.residual = self.residual.plus(residual);
         } else {
-            self.residual_lost = self.residual_lost.saturating_add(1);
+            inc(&mut self.residual_lost);
         }
     }
 }

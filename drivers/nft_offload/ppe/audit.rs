@@ -21,8 +21,8 @@ use super::{
     },
     count::inc,
     engine::{
+        teardown::FlowTable,
         Engine,
-        FlowTable,
         Net,
         Platform, //
     },

@@ -17,40 +17,22 @@ use super::{
         BoundTo,
         FlowTableId, //
     },
-    bridge::{
-        rule::Rule,
-        rules::{
-            Record as FilterRecord,
-            Rules,
-            Subflow,
-            RULES,
-            SUBFLOWS, //
-        },
-        Sighting, //
+    bridge::rules::{
+        Record as FilterRecord,
+        Rules,
+        Subflow,
+        RULES,
+        SUBFLOWS, //
     },
     count::inc,
-    flow::{
-        Flow,
-        PsePort, //
-    },
-    health::{
-        Health,
-        Verdict, //
-    },
-    hw::{
-        Hw,
-        Lifecycle, //
-    },
+    flow::Flow,
+    health::Health,
+    hw::Lifecycle,
     list::Full,
     netdev::NetId,
-    platform::{
-        Conntrack,
-        HwError, //
-    },
+    platform::Conntrack,
     policy::Policy,
     ports::{
-        Changes,
-        DeviceEvent,
         Port,
         Ports, //
     },
@@ -61,21 +43,11 @@ use super::{
     },
     revalidate::{
         CancelledOffers,
-        Change,
-        ChangeSet,
-        FlowPath,
-        FwdEvent,
         NeighTable,
-        NeighUpdate,
-        Neighbour,
-        Pending, //
+        Neighbour, //
     },
     rule::RuleParser,
-    shaping::{
-        Place,
-        Shapers,
-        Shaping, //
-    },
+    shaping::Shaping,
     spec::Spec,
     table::{
         index_len,
@@ -89,6 +61,11 @@ use super::{
         Table, //
     }, //
 };
+
+mod devices;
+pub mod filters;
+mod hardware;
+pub mod teardown;
 
 /// Neighbours that are known, at most: the kernel keeps at most 1,024 of each family
 /// (`gc_thresh3`) unless it is told otherwise.
@@ -231,7 +208,7 @@ impl<P: Platform> Engine<P> {
         counter: bool,
     ) -> Result<Binding, BindError> {
         let Some(port) = self.ports.port_of(ifindex, net) else {
-            self.counters.foreign_devices = self.counters.foreign_devices.saturating_add(1);
+            inc(&mut self.counters.foreign_devices);
             return Err(BindError::Foreign);
         };
         Ok(self.blocks.bind(table, port, counter)?)
@@ -279,7 +256,7 @@ impl<P: Platform> Engine<P> {
         if !self.blocks.is_first(binding) {
             return None;
         }
-        self.counters.offered = self.counters.offered.saturating_add(1);
+        inc(&mut self.counters.offered);
         let replaced = self.offer(binding, net, cookie, feed);
         if let Err(reject) = replaced {
             let rule = describe(reject);
@@ -342,7 +319,7 @@ impl<P: Platform> Engine<P> {
         // Whichever binding it comes by: the first one may be leaving the flowtable, and then
         // none that comes later would take the flow out.
         let removed = self.table.destroy(binding.owner, cookie)?;
-        self.counters.destroyed = self.counters.destroyed.saturating_add(1);
+        inc(&mut self.counters.destroyed);
         self.counters
             .account_residual(&self.conntrack, Some(net), removed);
         Some(())
@@ -392,7 +369,7 @@ impl<P: Platform> Engine<P> {
             |record| pred(blocks, record),
             |record| {
                 removed = removed.saturating_add(1);
-                counters.flushed = counters.flushed.saturating_add(1);
+                inc(&mut counters.flushed);
                 counters.account_residual(conntrack, net, record);
                 filters.forget(record);
             },
@@ -401,7 +378,7 @@ impl<P: Platform> Engine<P> {
     }
 
     fn count_rejected(&mut self, owner: Option<BlockId>, rule: &RejectedRule) {
-        self.counters.rejected = self.counters.rejected.saturating_add(1);
+        inc(&mut self.counters.rejected);
         self.table.host.rejected(owner, rule);
     }
 }
@@ -426,367 +403,5 @@ impl<P: Platform> Admission<'_, P> {
             return Err(Reject::Paused);
         }
         Ok(())
-    }
-}
-
-/// What tc says of a rule besides keys and actions.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct FilterRule {
-    /// Its name.
-    pub cookie: u64,
-    /// Of rules for the same frames the one with the lowest number counts.
-    pub prio: u32,
-    /// The chain it is in; packets begin in chain 0.
-    pub chain: u32,
-    /// Its frames have to be counted.
-    pub demands_counters: bool,
-}
-
-/// Rules of tc, for bridged frames.
-impl<P: Platform> Engine<P> {
-    /// A rule of tc is offered, given by `parse`. What was refused is counted, with what `describe`
-    /// says of it.
-    pub fn replace_filter(
-        &mut self,
-        binding: &Binding,
-        filter: &FilterRule,
-        parse: impl FnOnce(&Ports<P>) -> Result<Rule, Reject>,
-        describe: impl FnOnce(Reject) -> RejectedRule,
-    ) -> Result<(), Reject> {
-        self.counters.offered = self.counters.offered.saturating_add(1);
-        let rule = if !self.table.hw.is_alive() {
-            Err(Reject::EngineDead)
-        } else if filter.chain != 0 {
-            Err(Reject::Chain)
-        } else {
-            parse(&self.ports)
-        };
-        let inserted = rule.and_then(|rule| {
-            if filter.demands_counters && self.spec().caps.mib.is_none() {
-                return Err(Reject::NoCounters);
-            }
-            let flows = self.blocks.new_owner().map_err(|Full| Reject::TableFull)?;
-            let (table, owner) = (&mut self.table, binding.owner);
-            self.filters
-                .insert(table, owner, filter.cookie, flows, filter.prio, &rule)
-        });
-        match inserted {
-            Ok(counted) => {
-                self.counters.forward(counted);
-                Ok(())
-            }
-            Err(reject) => {
-                self.rejects.count(reject, self.table.host.now_ms());
-                self.count_rejected(Some(binding.owner), &describe(reject));
-                Err(reject)
-            }
-        }
-    }
-
-    fn remove_filter(&mut self, binding: &Binding, cookie: u64) -> Option<()> {
-        let counted = self
-            .filters
-            .remove(&mut self.table, binding.owner, cookie)?;
-        self.counters.destroyed = self.counters.destroyed.saturating_add(1);
-        self.counters.forward(counted);
-        Some(())
-    }
-
-    /// The rules.
-    pub fn filters(&self) -> &Rules<P> {
-        &self.filters
-    }
-
-    /// Gives a connection of which enough frames were seen its entry.
-    pub fn bind_seen(&mut self, seen: &Sighting) {
-        let admission = Admission {
-            ports: &self.ports,
-            policy: &self.policy,
-            shaping: &self.shaping,
-            paused: self.paused,
-        };
-        let check = |flow: &Flow| admission.admit(flow);
-        let Err(reject) = self.filters.bind(&mut self.table, seen, check) else {
-            return;
-        };
-        self.rejects.count(reject, self.table.host.now_ms());
-        let rule = RejectedRule {
-            reject,
-            ip_proto: seen.l4.ip_proto(),
-            tuple: Some(seen.tuple),
-            ingress: None,
-            egress: None,
-        };
-        self.table.host.rejected(None, &rule);
-    }
-
-    /// Ends subflows that are idle, now and then. Returns whether there are any left.
-    pub fn age_subflows(&mut self) -> bool {
-        let now_ms = self.table.host.now_ms();
-        if now_ms.saturating_sub(self.aged_ms) >= AGE_EVERY_MS {
-            self.aged_ms = now_ms;
-            let counted = self.filters.age(&mut self.table);
-            self.counters.forward(counted);
-        }
-        self.filters.rules_stats().subflows > 0
-    }
-}
-
-/// Devices and what they do.
-impl<P: Platform> Engine<P> {
-    /// Something happened to a device, which is in `net`.
-    pub fn on_device_event(&mut self, net: &Net<P>, event: &DeviceEvent) -> Changes {
-        let changes = self.ports.on_event(event);
-        if let Some(port) = changes.down {
-            self.flush(net, |record| record.flow.uses(port));
-        }
-        if let Some(gone) = changes.switch_down {
-            self.flush(net, |record| {
-                record.flow.ingress == gone || record.flow.egress == gone
-            });
-        }
-        if changes.mtu {
-            self.update_mtu();
-        }
-        changes
-    }
-
-    fn update_mtu(&mut self) {
-        let mtu = self.ports.mtu();
-        let _ = self.table.hw.set_mtu(mtu);
-    }
-
-    /// Forgets where traffic is shaped, which is to be found out now. Returns what was known;
-    /// `None` if it need not be found out.
-    pub fn begin_scan(&mut self) -> Option<Shapers> {
-        let before = self.shaping.take();
-        (self.policy.refuse_shaped && self.has_work()).then_some(before)
-    }
-
-    /// Traffic is shaped in namespace `net` at `found`. Flows that pass there leave the hardware,
-    /// unless that was known `before`.
-    pub fn shaped(&mut self, net: &Net<P>, before: &Shapers, found: &Shapers) {
-        if !found.are_among(before) {
-            self.flush(net, |record| found.pass(&record.flow));
-        }
-        self.shaping.add(found);
-    }
-
-    /// Whether the log has to be told that traffic is shaped there.
-    pub fn warn_once(&mut self, place: Place) -> bool {
-        self.shaping.warn_once(place)
-    }
-}
-
-/// The hardware.
-impl<P: Platform> Engine<P> {
-    fn pse_ports(ports: &Ports<P>) -> impl Iterator<Item = PsePort> + '_ {
-        ports.own().iter().map(|port| port.pse)
-    }
-
-    /// Starts it.
-    pub fn start(&mut self) -> Result<(), HwError> {
-        let started = self.table.hw.start(Self::pse_ports(&self.ports));
-        // One that did not start is no news later.
-        self.quarantined = started.is_err();
-        started
-    }
-
-    /// Stops it. Fails if it does not answer, which is no news if it did not before.
-    pub fn stop(&mut self) -> Result<(), HwError> {
-        let known = !self.table.hw.is_alive();
-        match self.table.hw.stop() {
-            Err(HwError) if known => Ok(()),
-            stopped => stopped,
-        }
-    }
-
-    /// To be called at the end of all that was done under one lock: if the engine stopped answering
-    /// meanwhile, no entry of its table stays valid. Returns whether it did.
-    pub fn quarantine(&mut self) -> bool {
-        let news = !self.table.hw.is_alive() && !self.quarantined;
-        if news {
-            self.quarantined = true;
-            self.counters.quarantined = self.counters.quarantined.saturating_add(1);
-            let name = self.spec().name;
-            self.table.host.quarantined(name);
-            self.invalidate_all();
-        }
-        news
-    }
-
-    /// No entry of the table is valid after that, whether the engine answers or not.
-    fn invalidate_all(&mut self) {
-        for slot in (0..=u16::MAX).take(self.table.capacity()) {
-            let _ = self.table.hw.invalidate(slot);
-        }
-        self.table.mark_all_unbound();
-    }
-
-    /// Looks whether the engine runs, and starts it again, empty, if it answers and does not. All
-    /// flows have to be taken out then, by [`Verdict::Restarted`].
-    pub fn look_after(&mut self) -> Verdict {
-        let running = self.table.hw.check();
-        let now_ms = self.table.host.now_ms();
-        match running {
-            Err(HwError) => return Verdict::Silent,
-            Ok(true) if self.table.hw.is_alive() => return Verdict::Running,
-            Ok(_) if !self.health.may_start(now_ms) => return Verdict::Waiting,
-            Ok(_) => {}
-        }
-        self.invalidate_all();
-        if self.table.hw.restart(Self::pse_ports(&self.ports)).is_err() {
-            return Verdict::Failed;
-        }
-        self.quarantined = false;
-        self.counters.restarted = self.counters.restarted.saturating_add(1);
-        self.update_mtu();
-        Verdict::Restarted
-    }
-}
-
-/// One direction of a connection that a flowtable has.
-pub trait Direction {
-    /// The name of its rule.
-    fn cookie(&self) -> u64;
-    /// Whether a command for its flow, this direction or the other, is on its way to the drivers.
-    fn is_pending(&self) -> bool;
-    /// Its path, where the flowtable does not ask the neighbour table for each packet, and the
-    /// interface it leaves by.
-    fn path(&self) -> Option<(FlowPath, i32)>;
-}
-
-/// A flowtable.
-pub trait FlowTable {
-    /// A namespace.
-    type Net: ?Sized;
-    /// A direction of a connection.
-    type Direction: Direction;
-
-    /// Which one.
-    fn id(&self) -> FlowTableId;
-    /// The namespace it is in.
-    fn net(&self) -> (&Self::Net, NetId);
-    /// Ends the connections for which `pred` holds, which gets both directions.
-    fn end_flows(&self, pred: impl FnMut([&Self::Direction; 2]) -> bool);
-}
-
-/// Flows that end before the kernel says so.
-impl<P: Platform> Engine<P> {
-    /// Looks at what was told, and adds what that means for the engine's flows to `changes`.
-    pub fn take_pending(&mut self, pending: &mut Pending<P>, changes: &mut ChangeSet<P>) {
-        for (net, event) in pending.events() {
-            inc(&mut self.counters.moves);
-            for change in self.changes_of(*net, event).into_iter().flatten() {
-                changes.add(*net, change);
-            }
-        }
-        if pending.is_lost() {
-            inc(&mut self.counters.moves_lost);
-            changes.add_any();
-        }
-        pending.clear();
-    }
-
-    fn changes_of(&mut self, net: NetId, event: &FwdEvent) -> [Option<Change>; 2] {
-        match *event {
-            FwdEvent::Neighbour { ifindex, addr, mac } => {
-                let now = Some(Change::Neighbour(addr, mac));
-                match self.neighbours.learn((net, ifindex), addr, mac) {
-                    NeighUpdate::Unchanged => [None; 2],
-                    NeighUpdate::New => [now, None],
-                    NeighUpdate::Changed(before) => [now, Some(Change::LladdrGone(before))],
-                }
-            }
-            FwdEvent::FdbEntry { ifindex, mac } => {
-                let at = self.ports.find(ifindex, net);
-                [Some(Change::FdbEntry(mac, at)), None]
-            }
-            FwdEvent::Route { addr, len } => [Some(Change::Route(addr, len)), None],
-            FwdEvent::NextHopObject => [Some(Change::All), None],
-        }
-    }
-
-    /// Takes the flows of a flowtable out for which `pred` holds. They go on in software.
-    pub fn flush_table<F: FlowTable<Net = Net<P>>>(
-        &mut self,
-        flowtable: &F,
-        pred: impl Fn(&Record) -> bool,
-    ) {
-        if let Some(owner) = self.owner_of(flowtable.id()) {
-            self.flush(flowtable.net().0, |record| {
-                record.owner == owner && pred(record)
-            });
-        }
-    }
-
-    /// Ends the connections of a flowtable for which `pred` holds, for one direction at least, in
-    /// nf_flowtable and in the hardware. Returns how many flows there were in the latter.
-    pub fn end_in<F: FlowTable<Net = Net<P>>>(
-        &mut self,
-        flowtable: &F,
-        pred: impl Fn(&Record) -> bool,
-    ) -> usize {
-        let Some(owner) = self.owner_of(flowtable.id()) else {
-            return 0;
-        };
-        let holds = |record: &Record| record.owner == owner && pred(record);
-        if !self.table.iter().any(|(_, record)| holds(record)) {
-            return 0;
-        }
-        self.end(flowtable, owner, Removal::Connections, &holds, None)
-    }
-
-    /// Ends the connections of a flowtable that may go the wrong way after `changes`: also those
-    /// that are not in the hardware and may be about to be offered.
-    pub fn revalidate<F: FlowTable<Net = Net<P>>>(
-        &mut self,
-        flowtable: &F,
-        changes: &ChangeSet<P>,
-    ) {
-        let Some(owner) = self.owner_of(flowtable.id()) else {
-            return;
-        };
-        let net = flowtable.net().1;
-        let holds = |record: &Record| record.owner == owner && changes.concerns(net, record);
-        let invalid = |path: &FlowPath| changes.invalidates(net, path);
-        let ended = self.end(flowtable, owner, Removal::Moved, &holds, Some(&invalid));
-        let ended = u64::try_from(ended).unwrap_or(u64::MAX);
-        self.counters.moved = self.counters.moved.saturating_add(ended);
-    }
-
-    fn end<F: FlowTable<Net = Net<P>>>(
-        &mut self,
-        flowtable: &F,
-        owner: BlockId,
-        removal: Removal,
-        holds: &dyn Fn(&Record) -> bool,
-        invalid: Option<&dyn Fn(&FlowPath) -> bool>,
-    ) -> usize {
-        let (net, net_id) = flowtable.net();
-        let (table, ports, cancelled) = (&self.table, &self.ports, &mut self.cancelled);
-        let is_meant = |direction: &F::Direction| {
-            let at = table.find(owner, direction.cookie());
-            at.and_then(|at| table.get(at)).is_some_and(holds)
-                || invalid.is_some_and(|invalid| {
-                    direction.path().is_some_and(|(mut path, ifindex)| {
-                        path.egress = ports.find(ifindex, net_id);
-                        invalid(&path)
-                    })
-                })
-        };
-        flowtable.end_flows(|directions| {
-            let meant = directions.into_iter().any(is_meant);
-            if meant && directions.iter().any(|direction| direction.is_pending()) {
-                // One that is not here may be about to be offered, from the kernel's queue.
-                for cookie in directions.map(Direction::cookie) {
-                    if table.find(owner, cookie).is_none() {
-                        cancelled.add(owner, cookie);
-                    }
-                }
-            }
-            meant
-        });
-        self.remove(removal, Some(net), &|_, record| holds(record))
     }
 }

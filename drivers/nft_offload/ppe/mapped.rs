@@ -62,6 +62,8 @@ pub struct MappedHw<R: Regs, W> {
     attached: [Option<(PsePort, u32)>; MAX_PORTS],
     /// Words of an entry.
     entry_words: usize,
+    /// Bits of the number of an entry in the table of its PPE.
+    entry_bits: u32,
     dead: bool,
 }
 
@@ -73,13 +75,15 @@ impl<R: Regs, W: Words> MappedHw<R, W> {
         regs: R,
         memory: [Option<Memory<W>>; MAX_PPES],
     ) -> Option<Self> {
+        let spec = chip.spec();
         let given = memory.iter().take_while(|memory| memory.is_some()).count();
-        (given == chip.spec().caps.ppes()).then_some(Self {
+        (given == spec.caps.ppes()).then_some(Self {
             chip,
             regs,
             memory,
             attached: [None; MAX_PORTS],
-            entry_words: chip.spec().format.entry_words(),
+            entry_words: spec.format.entry_words(),
+            entry_bits: spec.entries.trailing_zeros(),
             dead: false,
         })
     }
@@ -106,9 +110,10 @@ impl<R: Regs, W: Words> MappedHw<R, W> {
         &mut self,
         f: impl Fn(&'static dyn Chip<R>, &R, usize) -> Result<(), HwError>,
     ) -> Result<(), HwError> {
+        let ppes = self.memory.iter().flatten().count();
         self.with(|chip, regs| {
             let mut all = Ok(());
-            for ppe in 0..chip.spec().caps.ppes() {
+            for ppe in 0..ppes {
                 all = all.and(f(chip, regs, ppe));
             }
             all
@@ -126,12 +131,18 @@ impl<R: Regs, W: Words> MappedHw<R, W> {
         f(self.chip, &self.regs).inspect_err(|_| self.dead = true)
     }
 
+    /// The PPE that has a slot. Asked for several times for each flow, so not the chip.
+    #[inline]
+    fn ppe_of(&self, slot: u16) -> usize {
+        slot.wrapping_shr(self.entry_bits).into()
+    }
+
     /// The table that has a slot, and where word 0 of the entry is there.
     #[inline]
     fn find(&self, slot: u16) -> Result<(&W, usize), HwError> {
-        let (ppe, entry) = self.chip.spec().locate(slot);
-        let memory = self.memory.get(ppe).and_then(Option::as_ref);
+        let memory = self.memory.get(self.ppe_of(slot)).and_then(Option::as_ref);
         let entries = &memory.ok_or(HwError)?.entries;
+        let entry = slot & !u16::MAX.wrapping_shl(self.entry_bits);
         // Below 2^16 entries of at most `MAX_WORDS` words.
         Ok((entries, usize::from(entry).wrapping_mul(self.entry_words)))
     }
@@ -218,7 +229,8 @@ impl<R: Regs, W: Words> Hw for MappedHw<R, W> {
     }
 
     fn clear_cache(&mut self, slot: u16) -> Result<(), HwError> {
-        self.with(|chip, regs| chip.clear_cache(regs, chip.spec().locate(slot).0))
+        let ppe = self.ppe_of(slot);
+        self.with(|chip, regs| chip.clear_cache(regs, ppe))
     }
 
     fn clear_caches(&mut self) -> Result<(), HwError> {

@@ -28,11 +28,13 @@ use super::{
         },
         count::Count,
         engine::{
+            filters::FilterRule,
+            teardown::{
+                Direction,
+                FlowTable, //
+            },
             BindError,
-            Direction,
-            Engine,
-            FilterRule,
-            FlowTable, //
+            Engine, //
         },
         flow::{
             Flow,

@@ -1,0 +1,128 @@
+// SPDX-License-Identifier: GPL-2.0-only
+
+//! Rules of tc, for bridged frames.
+
+use super::{
+    super::{
+        block::Binding,
+        bridge::{
+            rule::Rule,
+            rules::Rules,
+            Sighting, //
+        },
+        count::inc,
+        flow::Flow,
+        hw::Lifecycle,
+        list::Full,
+        ports::Ports,
+        reject::Reject,
+        reject_log::RejectedRule, //
+    },
+    Admission,
+    Engine,
+    Platform,
+    AGE_EVERY_MS, //
+};
+
+/// What tc says of a rule besides keys and actions.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct FilterRule {
+    /// Its name.
+    pub cookie: u64,
+    /// Of rules for the same frames the one with the lowest number counts.
+    pub prio: u32,
+    /// The chain it is in; packets begin in chain 0.
+    pub chain: u32,
+    /// Its frames have to be counted.
+    pub demands_counters: bool,
+}
+
+/// Rules of tc, for bridged frames.
+impl<P: Platform> Engine<P> {
+    /// A rule of tc is offered, given by `parse`. What was refused is counted, with what `describe`
+    /// says of it.
+    pub fn replace_filter(
+        &mut self,
+        binding: &Binding,
+        filter: &FilterRule,
+        parse: impl FnOnce(&Ports<P>) -> Result<Rule, Reject>,
+        describe: impl FnOnce(Reject) -> RejectedRule,
+    ) -> Result<(), Reject> {
+        inc(&mut self.counters.offered);
+        let rule = if !self.table.hw.is_alive() {
+            Err(Reject::EngineDead)
+        } else if filter.chain != 0 {
+            Err(Reject::Chain)
+        } else {
+            parse(&self.ports)
+        };
+        let inserted = rule.and_then(|rule| {
+            if filter.demands_counters && self.spec().caps.mib.is_none() {
+                return Err(Reject::NoCounters);
+            }
+            let flows = self.blocks.new_owner().map_err(|Full| Reject::TableFull)?;
+            let (table, owner) = (&mut self.table, binding.owner);
+            self.filters
+                .insert(table, owner, filter.cookie, flows, filter.prio, &rule)
+        });
+        match inserted {
+            Ok(counted) => {
+                self.counters.forward(counted);
+                Ok(())
+            }
+            Err(reject) => {
+                self.rejects.count(reject, self.table.host.now_ms());
+                self.count_rejected(Some(binding.owner), &describe(reject));
+                Err(reject)
+            }
+        }
+    }
+
+    pub(super) fn remove_filter(&mut self, binding: &Binding, cookie: u64) -> Option<()> {
+        let counted = self
+            .filters
+            .remove(&mut self.table, binding.owner, cookie)?;
+        inc(&mut self.counters.destroyed);
+        self.counters.forward(counted);
+        Some(())
+    }
+
+    /// The rules.
+    pub fn filters(&self) -> &Rules<P> {
+        &self.filters
+    }
+
+    /// Gives a connection of which enough frames were seen its entry.
+    pub fn bind_seen(&mut self, seen: &Sighting) {
+        let admission = Admission {
+            ports: &self.ports,
+            policy: &self.policy,
+            shaping: &self.shaping,
+            paused: self.paused,
+        };
+        let check = |flow: &Flow| admission.admit(flow);
+        let Err(reject) = self.filters.bind(&mut self.table, seen, check) else {
+            return;
+        };
+        self.rejects.count(reject, self.table.host.now_ms());
+        let rule = RejectedRule {
+            reject,
+            ip_proto: seen.l4.ip_proto(),
+            tuple: Some(seen.tuple),
+            ingress: None,
+            egress: None,
+        };
+        self.table.host.rejected(None, &rule);
+    }
+
+    /// Ends subflows that are idle, now and then. Returns whether there are any left.
+    pub fn age_subflows(&mut self) -> bool {
+        let now_ms = self.table.host.now_ms();
+        if now_ms.saturating_sub(self.aged_ms) >= AGE_EVERY_MS {
+            self.aged_ms = now_ms;
+            let counted = self.filters.age(&mut self.table);
+            self.counters.forward(counted);
+        }
+        self.filters.rules_stats().subflows > 0
+    }
+}
