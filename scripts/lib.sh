@@ -1,8 +1,7 @@
 # SPDX-License-Identifier: GPL-2.0
 # shellcheck shell=bash disable=SC2034
 #
-# What the scripts share: where things lie, how they speak, how they lock.
-# Source it; it changes nothing by itself.
+# What the scripts share: paths, messages, locks. Source it; it changes nothing by itself.
 
 # Kernel series the module's rust/ supports, newest first. The only list.
 SUPPORTED_SERIES="7.3 7.2"
@@ -11,7 +10,7 @@ SUPPORTED_ARCHES="amd64 arm64"
 # Chips the module and the emulated engine support, the one that is tested most
 # first. The only list.
 SUPPORTED_CHIPS="mt7986 mt7981 mt7988 mt7621 mt7622 mt7623"
-# One of them for each layout of the entries, where all would take too long.
+# One chip for each layout of the entries, for tests that would take too long on all chips.
 CHIP_OF_EACH_LAYOUT="mt7986 mt7988 mt7621"
 
 REPO=$(cd -- "$(dirname -- "${BASH_SOURCE[0]}")/.." && pwd -P)
@@ -58,8 +57,8 @@ need_space() {
 		die "$3 needs $2 GB free below $1, there are $((free / 1024 / 1024)) GB: free some, or name another place with NFT_OFFLOAD_CACHE="
 }
 
-# lock NAME: waits for and holds the lock until this process ends. Children
-# that outlive us hold it too, which is right: they still write.
+# lock NAME: waits for the lock, and holds it until this process ends. Children that outlive this
+# process hold it too, which is right: they still write.
 lock() {
 	mkdir -p -- "$CACHE/lock"
 	exec 9>"$CACHE/lock/$1"

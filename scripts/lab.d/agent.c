@@ -10,14 +10,14 @@
  *                                    ask the lab to run it outside the router;
  *                                    output and exit status come back
  *
- * The channel is a NIC that lives in a network namespace of its own, so that
- * nothing it carries is seen by the router under test.
+ * The channel is a NIC in a network namespace of its own, so that the router under
+ * test sees nothing of it.
  *
  * Both directions speak the same frames: a type byte, a 32-bit big-endian
  * length, the payload. 'A' target, terminal size or nothing, and arguments, each
  * ended by a NUL; 'I' standard input (empty: its end); 'O' and 'E' output;
- * 'X' exit status, which ends the exchange. Whoever asked and goes away has its
- * command killed. channel.py is the other end.
+ * 'X' exit status, which ends the exchange. When a client goes away, its command
+ * is killed. channel.py is the other end.
  */
 #define _GNU_SOURCE
 #include <arpa/inet.h>
@@ -278,8 +278,8 @@ static void serve_one(int conn)
 			break;
 	}
 	/*
-	 * What the command left in its pipes still belongs to it; a daemon it
-	 * left behind may hold them open for ever, so do not wait for their end.
+	 * Output in the pipes is still the command's. A daemon that it left may
+	 * hold the pipes open for ever, so do not wait for their end.
 	 */
 	for (;;) {
 		if (poll(pfd + 1, 2, 50) <= 0)
@@ -294,7 +294,7 @@ static void serve_one(int conn)
 	waitpid(pid, &status, 0);
 	be = htonl(WIFEXITED(status) ? WEXITSTATUS(status) : 128 + WTERMSIG(status));
 	send_frame(conn, 'X', &be, 4);
-	/* Closed with something unread, TCP would reset what is still on its way. */
+	/* If something is unread at close, TCP resets the connection and loses data. */
 	shutdown(conn, SHUT_WR);
 	while (read(conn, buf, sizeof(buf)) > 0)
 		;
@@ -308,7 +308,7 @@ static int serve(const char *netns, const char *addr, const char *port)
 	signal(SIGPIPE, SIG_IGN);
 	if (bind(fd, (struct sockaddr *)&sin, sizeof(sin)) || listen(fd, 64))
 		die("listen");
-	/* Whoever started us may now say that we answer. */
+	/* From here on the channel answers. */
 	if (fork())
 		return 0;
 	for (;;) {

@@ -1,6 +1,6 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: GPL-2.0-only
-"""Makes a table and report.json of what the oracle module has measured.
+"""Makes a table and report.json of the measurements of the oracle's module.
 
     bench_report.py MEASURED REPORT.json
 
@@ -14,8 +14,8 @@ import json
 import sys
 from pathlib import Path
 
-# Growth from one flow to thousands that is not of the code: flows find other slots of
-# their bucket taken, and look at who has them, up to three of them.
+# Growth of the cost from one flow to thousands that the code does not cause: other flows have
+# slots of the bucket, and the code reads up to three of these.
 GROWTH = 1.15
 
 # Where each figure of the report comes from.
@@ -97,7 +97,7 @@ def judge(report: dict[str, list[dict[str, object]]]) -> list[str]:
     one = {(r["chip"], r["kind"]): r["ours_flow"] for r in report["cost"] if r["flows"] == 1}
     bad += [f"{r['chip']} {r['kind']}: {r['ours_flow']} instructions with {r['flows']} flows, {one[r['chip'], r['kind']]} with one"
             for r in report["cost"] if r["ours_flow"] > GROWTH * one[r["chip"], r["kind"]]]
-    # A kind that is refused costs nothing, and shows nothing.
+    # A kind that is refused costs nothing.
     return bad + [f"{r['chip']} {r['kind']}, {r['flows']} flows: {name} was not measured"
                   for r in report["cost"] for name, n in r.items() if n == 0]
 

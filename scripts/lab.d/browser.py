@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0-only
-"""A headless Chromium that looks at pages of ours, as a person would see them."""
+"""A headless Chromium that reads our pages as a person sees them."""
 
 from __future__ import annotations
 
@@ -21,8 +21,8 @@ FLAGS = ("--headless", "--no-sandbox", "--disable-gpu", "--disable-quic", "--no-
          "--disable-background-networking", "--disable-component-update", "--disable-sync", "--hide-scrollbars",
          "--force-color-profile=srgb", "--lang=en")
 
-# Each text that is seen, and each of the elements, with how well it stands out from what
-# is behind it: the ratio of WCAG 2, after all opacities.
+# The contrast of each visible text, and of each of the elements, to what is behind it: the
+# ratio of WCAG 2, after all opacities.
 CONTRAST = """
 const [root, marks] = arguments;
 const rgba = (text, or) => {
@@ -60,14 +60,14 @@ return out;
 
 class Browser:
     def __init__(self) -> None:
-        # However this ends, the browser is to end, too.
+        # The browser ends with this process, however the process ends.
         signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))
         self.profile = tempfile.mkdtemp(prefix="browser-")
         options = webdriver.ChromeOptions()
         for flag in (*FLAGS, f"--user-data-dir={self.profile}"):
             options.add_argument(flag)
         options.set_capability("goog:loggingPrefs", {"browser": "ALL"})
-        # By name, or Selenium would look for drivers elsewhere.
+        # With the path, Selenium does not search for a driver elsewhere.
         self.driver = webdriver.Chrome(options=options, service=Service("/usr/bin/chromedriver"))
         self.driver.set_page_load_timeout(30)
         self.size(1000, 800)
@@ -77,7 +77,7 @@ class Browser:
         shutil.rmtree(self.profile, ignore_errors=True)
 
     def size(self, width: int, height: int) -> None:
-        """Of the page, which may be narrower than any window."""
+        """The width of the page, which may be smaller than any window."""
         self.driver.execute_cdp_cmd("Emulation.setDeviceMetricsOverride", {
             "width": width, "height": height, "deviceScaleFactor": 1, "mobile": width < 500})
 
@@ -91,7 +91,7 @@ class Browser:
         return self.driver.find_elements("css selector", selector)
 
     def text(self, selector: str) -> str:
-        """All that can be read there; what goes while one reads is read again."""
+        """The visible text; text that changes meanwhile is read again."""
         for _ in range(10):
             try:
                 return "\n".join(e.text for e in self.find(selector))
@@ -105,7 +105,7 @@ class Browser:
                        ".map(tr => [...tr.cells].map(td => td.innerText))", selector)
 
     def click(self, selector: str) -> None:
-        """At once, as what polls may replace it any time."""
+        """Finds and clicks in one step, since polling may replace the element at any time."""
         self.wait(lambda: self.js("const e = document.querySelector(arguments[0]); if (!e || e.disabled) return false;"
                                   "e.click(); return true", selector), f"nothing to click on: {selector}")
 
@@ -141,7 +141,7 @@ class Browser:
 
 
 class Tap:
-    """Points of a test that goes on after one has failed."""
+    """Points of a test that goes on after a failed point."""
 
     def __init__(self) -> None:
         self.number, self.failed = 0, 0

@@ -9,6 +9,7 @@ import socket
 import struct
 from typing import Sequence
 
+
 def send_frame(sock: socket.socket, kind: bytes, data: bytes = b"") -> None:
     sock.sendall(kind + struct.pack(">I", len(data)) + data)
 

@@ -27,7 +27,7 @@ from klog import bad_lines
 from settings import (LAB_D, LABS, TOP, Settings, environment, kernel_paths, ktap_helpers, lab_options, module_file,
                       oracle_file, packages, settings_of, slow, vppe_program)
 
-# Where the router keeps what is copied into it.
+# Where the lab copies these in the router.
 GUEST_TESTS = "/root/selftests"
 GUEST_ORACLE = "/root/nft_offload_oracle.ko"
 
@@ -40,7 +40,7 @@ def read_state(name: str) -> dict[str, Any]:
 
 
 def is_up(name: str) -> bool:
-    """The supervisor holds the lock as long as it lives."""
+    """The supervisor holds the lock as long as it runs."""
     path = LABS / name / "lock"
     if not path.exists():
         return False
@@ -57,7 +57,7 @@ def set_pdeathsig() -> None:
 
 
 def forget_old_runs() -> None:
-    """The logs of a few failed runs are worth keeping, not those of all."""
+    """Removes all logs of failed runs but those of the last ten."""
     old = sorted((p.parent for p in LABS.glob("run-*/lock") if not is_up(p.parent.name)),
                  key=lambda p: p.stat().st_mtime)
     for path in old[:-10]:
@@ -87,7 +87,7 @@ class Lab:
         self.log_seen = 0
 
     def start(self, settings: Settings, keep: bool) -> None:
-        """keep: outlive whoever started it."""
+        """keep: the lab goes on when the process that started it ends."""
         settings.kernel = kernel_paths()
         preflight(settings)
         self.dir.mkdir(parents=True, exist_ok=True)
@@ -123,8 +123,8 @@ class Lab:
         raise LabError("the lab did not start in time")
 
     def boot(self, *options: str) -> Settings:
-        """Starts it with options of `scripts/lab up` and the tests in the router; it ends with
-        whoever started it."""
+        """Starts the lab with options of `scripts/lab up`, and copies the tests into the router. The lab
+        ends with the process that started it."""
         settings = settings_of(lab_options(options), self.name)
         self.start(settings, keep=False)
         push_tests(self)
@@ -144,7 +144,7 @@ class Lab:
 
     def call(self, target: str, argv: Sequence[str], *, stdin: bytes | None = None, term: str = "",
              timeout: float | None = None, live: bool = False) -> tuple[int, bytes, bytes]:
-        """Runs a command; live: its output goes to ours as it comes."""
+        """Runs a command; live: its output goes to our output at once."""
         out, err = b"", b""
         deadline = time.monotonic() + timeout if timeout else None
         with self.connect() as sock:
@@ -154,7 +154,7 @@ class Lab:
                     send_frame(sock, b"I", (stdin or b"")[at:at + 65536])
                 send_frame(sock, b"I")
             except BrokenPipeError:
-                pass  # It has its answer already; what that is comes next.
+                pass  # The lab has answered already; the loop below reads the answer.
             while True:
                 if deadline:
                     left = deadline - time.monotonic()
@@ -183,7 +183,7 @@ class Lab:
         return out.decode(errors="replace")
 
     def push(self, items: dict[str, Path | bytes]) -> None:
-        """Copies files and folders to the named places in the router."""
+        """Copies files and directories to these paths in the router."""
         buffer = BytesIO()
         with tarfile.open(fileobj=buffer, mode="w") as tar:
             for inside, what in items.items():
@@ -209,7 +209,7 @@ class Lab:
         return bad_lines(data.decode(errors="replace"))
 
     def settle_log(self) -> None:
-        """Until what the router has logged so far stands in the console log."""
+        """Waits until the console log has all that the router has logged so far."""
         mark = f"lab: mark {time.monotonic_ns()}"
         self.call("router", ["sh", "-c", f"echo '{mark}' >/dev/kmsg"], timeout=20)
         deadline = time.monotonic() + 10
@@ -224,7 +224,7 @@ class Lab:
         return bad_lines(text)
 
     def leaks(self) -> list[str]:
-        """What kmemleak finds in the router: nothing where the kernel has none."""
+        """The leaks that kmemleak finds in the router; none if the kernel has no kmemleak."""
         code, out, err = self.call("router", [f"{GUEST_TESTS}/lib/leaks"], timeout=60 * slow())
         if code > 1:
             return [f"the search for leaks failed: {err.decode(errors='replace').strip() or code}"]

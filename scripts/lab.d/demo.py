@@ -33,7 +33,7 @@ MODES = {"none": "no flowtable", "software": "software flowtable", "hardware": "
 # 18 bytes of payload make a frame of 60 bytes, 64 with its check sequence.
 UDP_PAYLOAD = 18
 MAX_LOSS = 0.001
-# A load that the slowest of the three still carries, so that all are asked the same.
+# A load that the slowest of the three passes can still carry.
 LOAD_MBIT = 80
 ACCOUNT_PORT = 7001
 
@@ -46,13 +46,13 @@ class Mode:
     rtt_p50_us: float = 0
     rtt_p99_us: float = 0
     router_idle_pct: float = 0
-    # What was carried of the load beside which these three were taken.
+    # How much of the load was carried while the three figures above were measured.
     load_mbps: float = 0
-    # While connections run, from a moment after their start: every flow's first
-    # packets come to the router in every mode.
+    # While connections run, from a moment after their start: the first packets of a flow
+    # reach the router in every mode.
     wire_frames: int = 0
     router_frames: int = 0
-    # With everything else in the pass.
+    # In the whole pass.
     all_wire_frames: int = 0
     all_router_frames: int = 0
 
@@ -119,11 +119,11 @@ class Demo:
         return end["sum_received"]["bits_per_second"] / 1e6
 
     def udp_trial(self, rate: float, seconds: float, watched: bool = False) -> tuple[float, float]:
-        """Packets/s that were sent, and the share that was lost. The receiver counts
-        at its NIC and takes the packets away there: it is not what is measured."""
+        """Packets/s that were sent, and the share that was lost. The receiver counts and drops
+        packets at its NIC, so that its speed does not matter."""
         self.lab.check("wan", "nft", "reset", "counter", "netdev", "demo", "arrived")
-        # Always from the same port: one flow, established and in its flowtable since
-        # the first and slowest trial. How soon a flow gets there is not the question.
+        # The port is always the same: one flow, which is in its flowtable since the first and
+        # slowest trial. This does not measure how soon a flow gets there.
         options = ("-u", "-l", str(UDP_PAYLOAD), "-b", str(int(rate) * UDP_PAYLOAD * 8), "--pacing-timer", "100",
                    "--cport", "5301")
         end = (self.watched_iperf3(seconds, *options) if watched else
@@ -139,8 +139,8 @@ class Demo:
         return sent / took, loss
 
     def udp_attempt(self, rate: float, seconds: float, watched: bool = False) -> tuple[float, float]:
-        """A trial, and a second one if little was lost: a moment in which the machine
-        did something else is not the rate's fault."""
+        """A trial, and a second one if little was lost: the machine may have done something else for
+        a moment."""
         sent, loss = self.udp_trial(rate, seconds, watched)
         return self.udp_trial(rate, seconds, watched) if MAX_LOSS <= loss < 0.1 else (sent, loss)
 
@@ -150,7 +150,7 @@ class Demo:
         good, bad, rate, short = 0.0, 0.0, 5000.0, 0
         while not bad and short < 2:
             sent, loss = self.udp_attempt(rate, 1)
-            # A generator that twice cannot send what is asked for is at its end.
+            # If the generator twice cannot send at this rate, it has reached its limit.
             short = short + 1 if sent < 0.85 * rate else 0
             if loss < MAX_LOSS:
                 good = max(good, sent)
@@ -166,7 +166,7 @@ class Demo:
                 good = sent
             else:
                 bad = rate
-        # What was good for a second must be good for longer.
+        # A rate that was good for a second must be good for longer.
         for _ in range(15):
             sent, loss = self.udp_attempt(good, 3, watched=True)
             if loss < MAX_LOSS:
@@ -212,7 +212,7 @@ class Demo:
         return p50, p99, idle, carried[0]
 
     def accounting(self) -> Accounting:
-        """Flows of known length, every frame of theirs looked at on both wires."""
+        """Flows of known length; both wires are captured, and every frame of the flows is counted."""
         commands = ["capture"]
         for proto, count, size in (("tcp", 3000, 1000), ("udp", 1000, UDP_PAYLOAD)):
             commands += [f"open {proto} {proto} lan {WAN} {ACCOUNT_PORT}", f"send {proto} both 5 100 gap=100",
@@ -233,7 +233,7 @@ class Demo:
             words = dict(w.split("=") for w in answer.split()[1:])
             result.wire_packets += int(words["frames"])
             result.wire_bytes += int(words["bytes"])
-        # A flow's last packets are accounted when it has left the flowtable.
+        # conntrack gets the last counts of a flow when the flow has left the flowtable.
         deadline = time.monotonic() + 12
         while time.monotonic() < deadline:
             listing = self.router(f"conntrack -L 2>/dev/null | grep -w dport={ACCOUNT_PORT} || true")
@@ -306,7 +306,7 @@ class Demo:
 
 
 def faults(report: dict[str, Any]) -> list[str]:
-    """What must hold in every run, and did not."""
+    """Conditions of every run that do not hold."""
     out = []
     for mode, a in report["accounting"]["modes"].items():
         if (a["conntrack_bytes"], a["conntrack_packets"]) != (a["wire_bytes"], a["wire_packets"]):
@@ -323,7 +323,7 @@ def faults(report: dict[str, Any]) -> list[str]:
 
 
 def run(chip: str, seconds: int) -> int:
-    # What is there from an earlier run is not the result of this one.
+    # Files of an earlier run are not the result of this one.
     OUT.mkdir(parents=True, exist_ok=True)
     for old in ("report.json", "report.md", "report.svg", "console.log"):
         (OUT / old).unlink(missing_ok=True)

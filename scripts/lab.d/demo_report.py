@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0-only
-"""What the demo's figures look like: a table, a page, a chart."""
+"""The demo's figures as a table, a page and a chart."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ CAVEAT = (
 
 
 def is_busy(load: float) -> bool:
-    """Whether a load average says that something else kept the machine from measuring."""
+    """Whether a load average shows that the machine did something else, too."""
     return load > 1
 
 
@@ -117,7 +117,7 @@ def svg(report: dict[str, Any], names: dict[str, str], load: int) -> str:
     panels = [r for r in rows(load) if r[1] not in ("wire_frames", "load_mbps")]
     width, bar, head = 760, 20, 64
     block = 24 + 3 * (bar + 4) + 18
-    # In the widest of the fonts that are usual, as a text in SVG does not wrap.
+    # For the widest of the usual fonts, since text in SVG does not wrap.
     last = wrapped(closing(report)[0], 88)
     height = head + block * len(panels) + 12 + 18 * len(last)
     out = [f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {width} {height}" width="{width}" height="{height}" '

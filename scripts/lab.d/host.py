@@ -13,7 +13,7 @@ IFF_TAP, IFF_NO_PI = 0x0002, 0x1000
 
 
 class LabError(Exception):
-    """Something the user can act on: one line, no traceback."""
+    """An error for the user: one line, no traceback."""
 
 
 def open_tap(name: str) -> int:
@@ -34,13 +34,13 @@ def in_netns(netns: str, *argv: str) -> list[str]:
 
 
 def place_tap(tap: str, netns: str, name: str, mac: str) -> None:
-    """Makes a TAP interface one of a namespace, and its frames frames on a wire."""
+    """Moves a TAP interface to a namespace, and turns its offloads off: its frames are those of a wire."""
     must("ip", "link", "set", tap, "netns", netns, "name", name, "address", mac)
-    # Nobody may join or split them.
+    # The kernel must not join or split frames.
     subprocess.run(in_netns(netns, "ethtool", "-K", name, "tso", "off", "gso", "off", "gro", "off",
                             "tx", "off", "rx", "off"), capture_output=True)
-    # Long enough for the moments in which a busy machine runs something else
-    # than the engine; what is lost then would be no loss of the router's.
+    # The queue is long enough for the moments in which a busy machine does not run the
+    # engine. A frame lost there would look like a loss of the router.
     must("ip", "-n", netns, "link", "set", name, "txqueuelen", "50000", "up")
 
 

@@ -1,12 +1,12 @@
 # SPDX-License-Identifier: GPL-2.0-only
-"""The provider: a second guest, with the router's kernel and programs, for what the
-kernel of the machine that runs the lab need not have, such as PPP and VLANs.
+"""The provider: a second guest with the router's kernel and programs, for protocols that the
+kernel of the machine may not have, such as PPP and VLANs.
 
     the router's wan wire ── eth0 ── br0 ── isp0 ── access    core ── eth1
                              └─ namespace wan ─┘     └ guest ┘  namespace wan
 
-The wan host stays at the wire, too: its addresses are those of br0. Frames of the
-wire are looked at at eth0, as in a lab without provider.
+The wan host stays at the wire, too: br0 has its addresses. Tests capture the wire at eth0,
+as in a lab without a provider.
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ def topology() -> dict[str, str]:
 
 
 def join(mac: str) -> str:
-    """Makes room at the wire for more than the host; the host's interface there."""
+    """Adds a bridge, so that the provider can join the wire; returns the host's interface."""
     must("ip", "-n", PORT, "link", "add", "br0", "address", mac, "type", "bridge", "forward_delay", "0",
          "mcast_snooping", "0")
     must("ip", "-n", PORT, "link", "set", "eth0", "master", "br0")

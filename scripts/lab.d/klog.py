@@ -5,7 +5,6 @@ from __future__ import annotations
 
 import re
 
-# What a healthy kernel never says.
 BAD_LOG = re.compile(
     r"BUG:|WARNING:|Oops|Call Trace|possible circular locking|possible recursive locking"
     r"|inconsistent lock state|possible irq lock inversion|suspicious RCU usage|refcount_t"
@@ -13,10 +12,10 @@ BAD_LOG = re.compile(
     r"|kernel BUG|Kernel panic|sleeping function called|scheduling while atomic|blocked for more than"
     r"|rcu: INFO:.*stall|soft lockup|hard LOCKUP|kernel NULL pointer|Unable to handle kernel"
     r"|ref_tracker: .*(leaked|users at|released)|ODEBUG:|INFO: trying to register non-static key|panicked at"
-    # A check that gave up looks like one that finds nothing.
+    # A check that gave up looks like a check that finds nothing.
     r"|memory leak detector disabled|turning off the locking correctness validator|DMA-API: .*disabl"
 )
-# Between these, memory is missing on purpose, which the kernel tells with a trace.
+# Between these lines allocations fail on purpose, and the kernel prints a trace for each.
 NO_MEMORY, MEMORY_AGAIN = "lab: memory is missing on purpose", "lab: memory is there again"
 
 

@@ -2,9 +2,9 @@
 """The lab: an emulated router between two hosts, as one thing.
 
 A lab is one process tree in network, process and mount namespaces of its own. Its first
-process is the supervisor (supervisor.py); when that ends, however it ends, the kernel ends
-the rest and the namespaces go with them. So a lab leaves nothing behind, and two of them
-share no name but their directory in build/lab.
+process is the supervisor (supervisor.py). When the supervisor ends, however it ends, the
+kernel ends all other processes and removes the namespaces. So a lab leaves nothing behind,
+and two labs share nothing but build/lab.
 
 This file has the commands of scripts/lab.
 """

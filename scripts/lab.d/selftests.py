@@ -1,31 +1,30 @@
 # SPDX-License-Identifier: GPL-2.0-only
 """Runs the selftests in labs and merges their TAP.
 
-Tests share a lab, one after the other. One that wants a lab to itself says so in a line
-of its own, with options of `scripts/lab up` if it needs any:
+Tests share a lab, one after the other. A line in a test asks for a lab of its own, with
+options of `scripts/lab up` if the test needs any:
 
     # lab: own [OPTION…]
 
-`make check` wants to be quick, and leaves to `make check-all` what this line says: `only`,
-the whole test, or its long form, with variables and a time limit in seconds:
+`make check` has to be quick. This line leaves something to `make check-all`: the whole test
+(`only`), or its long form, with variables and a time limit in seconds:
 
     # check-all: only
     # check-all: NAME=VALUE… timeout=SECONDS
 
-One of a few points that show a chip at work is marked `# chips: all`: where no chip
-is asked for, it runs on every other one too, in a lab of its own; on a slow kernel, on
-one for each layout of the entries.
+A test marked `# chips: all` also runs on every other chip, each in a lab of its own, unless
+the caller chooses a chip. On a slow kernel it runs on one chip for each layout of the entries.
 
-Programs marked `# runs: beside the labs` run outside, and start labs themselves.
+Programs marked `# runs: beside the labs` run outside of a router, and start labs themselves.
 
-A test that would say nothing new on a slow kernel, one with checks, or cannot run there is
-skipped by a line with the reason: `# slow kernels: REASON`.
+A slow kernel is one with checks. A test that would show nothing new there, or cannot run, has
+a line with the reason, and is skipped: `# slow kernels: REASON`.
 
-The oracle (Documentation/testing.md) listens in every lab, but for one of a test
-marked `# oracle: none`, and has a point of its own at the end.
+The oracle (Documentation/testing.md) listens in every lab except that of a test marked
+`# oracle: none`. It has a point of its own at the end.
 
-After each test the router's log is looked at; a line that a healthy kernel never
-writes fails the test. `# log: bad` turns that round, for the test of the watch.
+After each test the runner checks the router's log; a line that a healthy kernel never writes
+fails the test. `# log: bad` reverses that, for the test of this check.
 
 On a kernel with kmemleak each lab ends with a search for leaks, when no test has the
 module loaded any more.
@@ -69,7 +68,7 @@ class Test:
     all_chips: bool = False
     oracle: bool = True
     not_slow: str = ""
-    # Left to `make check-all`: whole, or in a form with these variables and time limit.
+    # For `make check-all` only: the whole test, or a form with these variables and time limit.
     only_all: bool = False
     long: tuple[str, ...] = ()
     variables: tuple[str, ...] = ()
@@ -116,13 +115,13 @@ class Totals:
 
 @dataclass
 class Oracle:
-    """What the kernel's own driver made of the rules that nft_offload was given."""
+    """How the kernel's own driver handled the rules that nft_offload got."""
     counts: dict[str, int] = field(default_factory=dict)
     failures: list[str] = field(default_factory=list)
 
     @staticmethod
     def silent() -> str:
-        """Why it does not listen."""
+        """Why the oracle does not listen."""
         if not oracle_file():
             return "not built: scripts/module oracle"
         if slow() > 1:
@@ -139,9 +138,9 @@ class Oracle:
             self.failures.append(f"{lab.name}: {e}")
 
     def hear(self, lab: Lab) -> None:
-        """Takes the counts of a lab; it listens no more."""
+        """Takes the counts of a lab and unloads the oracle."""
         if self.silent() or not is_up(lab.name):
-            return  # A lab that ended by itself has failed for that.
+            return  # A lab that ended by itself has failed already.
         try:
             text = lab.check("router", "cat", "/sys/kernel/debug/nft_offload_oracle")
             lab.check("router", "rmmod", "nft_offload_oracle")
@@ -156,7 +155,7 @@ class Oracle:
                 self.counts[key] = self.counts.get(key, 0) + int(value)
 
     def point(self, number: int, totals: "Totals", some: bool) -> None:
-        """The point; rules must have come if all tests ran, and not `some` of them."""
+        """The oracle's point. If all tests ran, and not only `some`, rules must have come."""
         rules, differ = self.counts.get("rules", 0), self.counts.get("differ", 0)
         skip = f" # SKIP {self.silent()}" if self.silent() else ""
         if not skip and some and not rules and not self.failures:
@@ -177,7 +176,7 @@ def all_tests() -> list[Test]:
 
 
 def of_form(tests: list[Test], form: str, chips: list[str]) -> list[Test]:
-    """Those of `make check` (short), those that `make check-all` adds (long), or each once."""
+    """The tests of `make check` (short), the tests that `make check-all` adds (long), or each test once."""
     on_chips = [replace(t, own=True, chip=c, options=("--chip", c)) for c in chips for t in tests if t.all_chips]
     if form == "short":
         return [t for t in tests if not t.only_all]
@@ -245,7 +244,7 @@ class Runner:
         return lab
 
     def end(self, lab: Lab, oracle: bool) -> list[str]:
-        """Takes it down; what its tests leaked."""
+        """Ends the lab; returns what its tests leaked."""
         if oracle:
             with self.lock:
                 self.oracle.hear(lab)
@@ -254,7 +253,7 @@ class Runner:
         return leaks
 
     def alone(self, test: Test) -> None:
-        """In a lab of its own, or in none."""
+        """Runs the test in a lab of its own, or in none."""
         begun, lab = time.monotonic(), None
         missing = not_for_router(lab_options(test.options).program)
         try:
@@ -279,8 +278,8 @@ class Runner:
         self.report(test, why, totals, text, lab, begun)
 
     def run(self, tests: list[Test], jobs: int) -> None:
-        """A lab keeps one processor busy. Those that share a lab are the shorter ones, and
-        come last, so that the labs end at about the same time."""
+        """A lab keeps one processor busy. The tests that share a lab are shorter and run last, so
+        that the labs end at about the same time."""
         apart = collections.deque(t for t in tests if t.apart)
         shared = collections.deque(t for t in tests if not t.apart)
 
@@ -308,11 +307,11 @@ class Runner:
             begun = time.monotonic()
             try:
                 if lab and not is_up(lab.name):
-                    lab = None  # It ended with the test before, which failed for that.
+                    lab = None  # It ended in the test before, which has failed.
                 lab = lab or self.start((), True)
                 why, totals, text = self.run_in(lab, test)
                 if UNENDED in why:
-                    lab.down()  # It may still run, and has cleaned nothing up.
+                    lab.down()  # The test may still run, and has not cleaned up.
             except LabError as e:
                 why, totals, text = [str(e)], Totals(failed=1), ""
             good = good and not why
@@ -332,7 +331,7 @@ class Runner:
 
     def run_outside(self, test: Test) -> tuple[list[str], Totals, str]:
         try:
-            # One starts labs itself, and goes through more than a test does.
+            # Such a test starts labs itself, and does more than others.
             done = subprocess.run([test.path], stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True,
                                   timeout=2 * self.limit(test))
         except subprocess.TimeoutExpired as e:
@@ -395,7 +394,7 @@ def main() -> int:
     parser.add_argument("-j", "--jobs", type=int, default=2, metavar="N",
                         help="labs at a time (default: %(default)s)")
     parser.add_argument("-q", "--quiet", action="store_true", help="only failed tests show their points")
-    # Anything else goes to the shared lab, e.g. --no-engine.
+    # Other options are for the shared lab, e.g. --no-engine.
     args, options = parser.parse_known_args()
 
     tests = choose(args.tests)
@@ -423,7 +422,7 @@ def main() -> int:
     runner = Runner(options, args.set, args.timeout * slow(), args.quiet)
     print("TAP version 13")
     print(f"1..{len(tests) + 1}", flush=True)
-    # The labs end with this process; its threads would have it wait for their tests.
+    # Labs end with this process. An ordinary exit would wait for the threads and their tests.
     signal.signal(signal.SIGINT, lambda *_: os._exit(130))
     runner.run(tests, args.jobs)
     runner.oracle.point(len(tests) + 1, runner.sums, some=some)

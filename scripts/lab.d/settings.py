@@ -36,7 +36,7 @@ class Machine:
 MACHINES = {
     "x86_64": Machine("qemu-system-x86_64", "q35,usb=off,smbus=off,sata=off,vmport=off", "max,la57=off", "ttyS0",
                       "tsc=reliable no_timer_check"),
-    # A slot whose port sleeps does not see that something is put into it.
+    # A sleeping port does not notice that a device is plugged in.
     "arm64": Machine("qemu-system-aarch64", "virt,gic-version=3", "cortex-a72", "ttyAMA0",
                      "pcie_port_pm=off"),
 }
@@ -64,7 +64,7 @@ class Settings:
 
     @property
     def ports(self) -> tuple[str, ...]:
-        """Of the router. Without an engine it has those of the first one."""
+        """Ports of the router. Without an engine it has the ports of the first one."""
         return tuple(port for ports in ENGINES[:max(self.engines, 1)] for port in ports)
 
     @property
@@ -72,7 +72,7 @@ class Settings:
         return MACHINES[self.kernel["karch"]]
 
     def megabytes(self, memory: str) -> int:
-        """What a guest gets where a stock kernel would do with `memory`."""
+        """Megabytes for a guest that needs `memory` with a stock kernel."""
         found = re.fullmatch(r"(\d+)([MG])", memory)
         if not found:
             raise LabError(f"--memory {memory}: give a number and M or G, such as 512M")
@@ -80,7 +80,7 @@ class Settings:
 
 
 def kernel_paths() -> dict[str, str]:
-    """What scripts/kernel-tree said of the kernel; scripts/lab asked it."""
+    """The answer of scripts/kernel-tree about the kernel; scripts/lab asked it."""
     found = dict(line.split("=", 1) for line in os.environ.get("LAB_KERNEL", "").splitlines() if "=" in line)
     missing = {"release", "vmlinuz", "modules", "kdir", "karch", "cc"} - set(found)
     if missing:
@@ -89,16 +89,16 @@ def kernel_paths() -> dict[str, str]:
 
 
 def not_for_router(programs: Sequence[str]) -> list[str]:
-    """Those that only a router of this machine's architecture can have: the tool root
-    has few programs of another one (ROUTER in scripts/tool-root)."""
+    """The programs that the tool root does not have for the router's architecture: for another than
+    this machine's it has few (ROUTER in scripts/tool-root)."""
     foreign = Path("/opt") / re.sub(r"-gcc.*", "", kernel_paths()["cc"])
-    folders = ("usr/sbin", "usr/bin", "sbin", "bin")
+    directories = ("usr/sbin", "usr/bin", "sbin", "bin")
     return [name for name in programs
-            if foreign.is_dir() and not any(os.path.lexists(foreign / folder / name) for folder in folders)]
+            if foreign.is_dir() and not any(os.path.lexists(foreign / d / name) for d in directories)]
 
 
 def slow() -> int:
-    """How often time limits are to be taken: a kernel with checks needs longer for all it does."""
+    """The factor for time limits: a kernel with checks takes longer for everything."""
     return int(kernel_paths().get("slow", 1))
 
 
@@ -118,7 +118,7 @@ def vppe_program() -> Path:
 
 
 def vppe(*args: str) -> Any:
-    """What the engine's program answers."""
+    """The answer of the engine's program."""
     done = subprocess.run([vppe_program(), *args], capture_output=True, text=True, timeout=20)
     if done.returncode:
         raise LabError(done.stderr.strip() or f"vppe {args[0]}: status {done.returncode}")
@@ -151,7 +151,7 @@ def ktap_helpers() -> Path | None:
 
 
 def resolve(name: str) -> Path:
-    """in-root keeps the working directory, so names mean what they meant."""
+    """The path of a file that the user named. in-root keeps the working directory."""
     path = Path(name).absolute()
     if not path.exists():
         raise LabError(f"{name}: no such file in the repository (a script from elsewhere: `scripts/lab run - <FILE`)")
@@ -171,7 +171,7 @@ def add_lab_options(parser: argparse.ArgumentParser) -> None:
                         help="the engine expects the special tags of a switch at this port")
     parser.add_argument("--program", action="append", default=[], metavar="NAME",
                         help="one more program of the tool root for the router, which may need more --memory")
-    parser.add_argument("--overlay", metavar="DIR", help="files of this folder go over those of the router")
+    parser.add_argument("--overlay", metavar="DIR", help="files of this directory go over those of the router")
     parser.add_argument("--boot-timeout", type=int, default=90, metavar="S", help="default: %(default)s")
     parser.add_argument("--vppe-arg", action="append", default=[], metavar="ARG",
                         help="one more argument for `vppe run`, e.g. --vppe-arg=--board-magic=0")

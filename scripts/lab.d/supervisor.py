@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: GPL-2.0-only
 """The first process of a lab's namespaces. It starts the engine, the router and the hosts,
-and serves requests. When it ends, however it ends, the kernel ends the rest and the
-namespaces go with them."""
+and serves requests. When it ends, however it ends, the kernel ends all other processes and
+removes the namespaces."""
 
 from __future__ import annotations
 
@@ -28,15 +28,16 @@ from settings import SCRIPTS, Settings, environment, vppe, vppe_program
 from topology import (ADDR4, ADDR6, ENGINES, GUEST_PORT, HOST_MAC, HOST_PORT, MGMT_GUEST, MGMT_HOST, MGMT_MAC, PORT_MAC,
                       PORTS)
 
+
 def time_stamp_khz() -> int:
-    """How fast the processor's time stamp counter runs, in kHz."""
+    """The frequency of the processor's time stamp counter, in kHz."""
     # rdtsc; shl $32,%rdx; or %rdx,%rax; ret
     code = mmap.mmap(-1, mmap.PAGESIZE, prot=mmap.PROT_READ | mmap.PROT_WRITE | mmap.PROT_EXEC)
     code.write(bytes.fromhex("0f31 48c1e220 4809d0 c3"))
     count = ctypes.CFUNCTYPE(ctypes.c_uint64)(ctypes.addressof(ctypes.c_char.from_buffer(code)))
 
     def both() -> tuple[int, int]:
-        """The counter, and the time between two looks at the clock close to it."""
+        """The counter, and the time halfway between two close readings of the clock."""
         looks = [(time.monotonic_ns(), count(), time.monotonic_ns()) for _ in range(8)]
         before, ticks, after = min(looks, key=lambda look: look[2] - look[0])
         return ticks, (before + after) // 2
@@ -48,7 +49,7 @@ def time_stamp_khz() -> int:
 
 
 def lines_of(tree: Any) -> str:
-    """JSON as lines of a dotted key and a value: a shell can read those."""
+    """JSON as lines of a dotted key and a value, for shells."""
     def walk(at: str, value: Any) -> Iterator[str]:
         if isinstance(value, dict):
             for key, inner in value.items():
@@ -80,7 +81,7 @@ class Supervisor:
         part.write_text(json.dumps({"state": what, "why": why, **asdict(self.s)}))
         part.rename(self.s.dir / "state")
 
-    # The pieces, in the order they are started.
+    # The parts of a lab, in the order in which they start.
 
     def prepare_namespaces(self) -> None:
         must("mount", "-t", "proc", "proc", "/proc")
@@ -98,8 +99,8 @@ class Supervisor:
     def start_engine(self, number: int) -> None:
         s = self.s
         name = f"vppe{number}"
-        # A chip answers a register at once, whatever else a machine does: a driver
-        # may give up one that does not.
+        # A chip answers an access to a register at once, whatever else the machine does. A
+        # driver may give up an engine that does not.
         argv = ["nice", "-n", "-10", str(vppe_program()), "run", "--chip", s.chip, "--vfio-user", str(self.run / f"vfio{number}"),
                 "--control", str(self.run / name), *s.vppe_args]
         for port in ENGINES[number - 1]:
@@ -137,7 +138,7 @@ class Supervisor:
         must("ip", "-n", port, "-6", "route", "add", "default", "via", ADDR6[port][0])
 
     def set_up_second(self, host: str, port: str, other: str) -> None:
-        """What a host has at the wire of the second engine, by which it reaches what the other one has there."""
+        """A host's interface at the wire of the second engine, and its routes to the other host there."""
         place_tap(f"h-{port}", host, "eth2", HOST_MAC[port])
         add_addresses(host, "eth2", f"{ADDR4[port][1]}/24", f"{ADDR6[port][1]}/64")
         must("ip", "-n", host, "route", "add", f"{ADDR4[other][1]}/32", "via", ADDR4[port][0])
@@ -145,7 +146,8 @@ class Supervisor:
 
     def initramfs(self, name: str, nics: dict[str, str], addresses: Sequence[tuple[str, str]],
                   programs: Sequence[str] = (), overlay: str = "") -> str:
-        """Of the guest `name`, with MAC addresses of its ports, addresses, more programs and files."""
+        """Path of the initramfs of the guest `name`, with its ports by MAC address, its addresses, and more
+        programs and files."""
         s = self.s
         (self.run / f"{name}.nics").write_text("".join(f"{mac} {port}\n" for port, mac in nics.items()))
         (self.run / f"{name}.addresses").write_text("".join(f"{port} {address}\n" for port, address in addresses))
@@ -161,11 +163,11 @@ class Supervisor:
         return done.stdout.strip()
 
     def guest(self, memory: str, initrd: str, console: str, mgmt: int, append: str = "") -> list[str]:
-        """QEMU's words for any guest; mgmt is the TAP of its command channel."""
+        """QEMU's arguments for any guest; mgmt is the TAP of its command channel."""
         s = self.s
         m = s.machine
         size = f"{s.megabytes(memory)}M"
-        # On a busy machine the guest would misjudge it, and its clock run at any speed.
+        # On a busy machine the guest would measure a wrong frequency, and its clock would be wrong.
         clock = f"tsc_early_khz={time_stamp_khz()}" if s.kernel["karch"] == os.uname().machine == "x86_64" else ""
         return [m.program, "-nodefaults", "-no-user-config", "-no-reboot", "-display", "none",
                 "-machine", f"{m.machine},accel=tcg,memory-backend=mem",
@@ -327,7 +329,7 @@ class Supervisor:
                     peer[sock].sendall(data)
 
     def spawn(self, conn: socket.socket, argv: list[str]) -> None:
-        """A command among the hosts; ended when whoever asked goes away."""
+        """Runs a command beside the hosts; ends it when the client goes away."""
         child = subprocess.Popen(argv, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE,
                                  start_new_session=True, cwd=self.hosts, env={**os.environ, **environment()})
         assert child.stdin and child.stdout and child.stderr
@@ -359,7 +361,7 @@ class Supervisor:
                         pass
                 if pidfd in ready:
                     break
-            # As agent.c: its last words, but not those of a daemon it left.
+            # As in agent.c: the last output of the command, but not that of a daemon it left.
             while outputs:
                 ready = select.select(list(outputs), [], [], 0.05)[0]
                 if not ready:
@@ -404,7 +406,7 @@ class Supervisor:
             return json.dumps(ask(command, json.loads(arguments))) + "\n"
 
     def command(self, verb: str, *args: str) -> str:
-        """What the lab itself can be asked for."""
+        """Executes a command for the lab itself."""
         number = 1
         if verb in ("engine", "plug", "unplug") and args and args[0].isdecimal():
             number, args = int(args[0]), args[1:]
@@ -422,7 +424,7 @@ class Supervisor:
         elif verb == "engine":
             return lines_of(vppe("ctl", "--control", str(self.run / f"vppe{number}"), *args))
         elif verb == "bucket":
-            # Which flows share the engine's place for one.
+            # Which flows share the bucket of one flow.
             return lines_of(vppe("bucket", "--chip", self.s.chip, *args))
         elif verb not in ("down", "ping"):
             raise LabError(f"no such verb: {verb} (unplug [N], plug [N], link PORT up|down, engine [N] CMD…, "
@@ -430,17 +432,17 @@ class Supervisor:
         return ""
 
     def router_cpu_ns(self) -> int:
-        """Time for which the router's processors ran. An emulated processor that is
-        idle sleeps, so its thread's time is right where the router's own accounting,
-        which looks once a tick, misses work done in interrupts between two."""
+        """Time for which the router's processors ran. The thread of an idle emulated processor
+        sleeps, so the thread's time is right. The router's own accounting samples once a tick,
+        and misses work in interrupts between two ticks."""
         assert self.qemu
         threads = [cpu["thread-id"] for cpu in json.loads(self.qmp("query-cpus-fast"))]
         return sum(int(Path(f"/proc/{self.qemu.pid}/task/{tid}/schedstat").read_text().split()[0]) for tid in threads)
 
-    # Life.
+    # From start to end.
 
     def save_dmesg(self) -> None:
-        """The serial line can lose the beginning of the log; the ring has it."""
+        """The serial line can lose the beginning of the log; the kernel's ring buffer has it."""
         try:
             with socket.create_connection((MGMT_GUEST, GUEST_PORT), timeout=3) as sock:
                 sock.settimeout(10)
@@ -457,7 +459,7 @@ class Supervisor:
             pass
 
     def watch(self) -> None:
-        """Until somebody ends the lab or the router ends itself."""
+        """Waits until somebody ends the lab, or the router, the provider or an engine ends."""
         assert self.qemu
         while not self.stop.wait(0.1):
             if self.qemu.poll() is not None:

@@ -33,7 +33,7 @@ GUEST_PORT, HOST_PORT = 7000, 7001
 
 
 def topology() -> dict[str, str]:
-    """The names under which tests know the addresses."""
+    """The addresses, as variables of the tests."""
     names = {}
     for port in PORT_MAC:
         up = port.upper()

@@ -1,8 +1,8 @@
 #!/bin/bash
 # SPDX-License-Identifier: GPL-2.0-only
-# What the page is looked at with: runs in the router of a lab, with the selftests' lib.sh
-# beside it, and keeps traffic going until there is the file luci.stop in /tmp. When all
-# is as it is to be, there is luci.ready.
+# The scene for the tests of the page: runs in the router of a lab, with the selftests' lib.sh, and
+# keeps traffic going until the file /tmp/luci.stop exists. When everything is ready, it creates
+# /tmp/luci.ready.
 # shellcheck source=selftests/lib/lib.sh
 . "$(dirname "$0")/../lib/lib.sh"
 # Those who are idle meanwhile stay.
