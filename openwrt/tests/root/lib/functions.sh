@@ -4,7 +4,7 @@
 # Stands for OpenWrt's /lib/functions.sh: what the scripts of every package call, as far
 # as a module's package needs it, in OpenWrt's order.
 
-# info SCRIPT: the folder of what opkg knows of packages, and the package
+# info SCRIPT: the directory of what opkg knows of packages, and the package
 info() {
 	INFO=$IPKG_INSTROOT/usr/lib/opkg/info
 	PACKAGE=${1##*/}
