@@ -138,33 +138,3 @@ class Browser:
             "captureBeyondViewport": True, "clip": {"x": 0, "y": 0, "width": width, "height": height, "scale": 1}})
         path.parent.mkdir(parents=True, exist_ok=True)
         path.write_bytes(base64.b64decode(data["data"]))
-
-
-class Tap:
-    """Points of a test that goes on after a failed point."""
-
-    def __init__(self) -> None:
-        self.number, self.failed = 0, 0
-        print("TAP version 13", flush=True)
-
-    def point(self, name: str, test: Callable[[], Any]) -> None:
-        self.number += 1
-        why = ""
-        try:
-            test()
-        except AssertionError as e:
-            why = str(e) or "an assertion without words"
-        except Exception as e:  # pylint: disable=broad-except
-            why = f"{type(e).__name__}: {e}"
-        self.failed += bool(why)
-        print(f"{'not ok' if why else 'ok'} {self.number} {name}", flush=True)
-        for line in why.splitlines():
-            print(f"# {line}", flush=True)
-
-    def skip(self, name: str, why: str) -> None:
-        self.number += 1
-        print(f"ok {self.number} {name} # SKIP {why}", flush=True)
-
-    def end(self) -> int:
-        print(f"1..{self.number}", flush=True)
-        return 1 if self.failed else 0

@@ -11,17 +11,12 @@ begin 8 none
 # Offsets of the forward registers of the first and the second GDM; the value is bits 15:0.
 GDMS=(0x500 0x1500)
 
-board()
+enabled()
 {
 	local device
-	for device in /sys/bus/pci/devices/*; do
-		[ "$(cat "$device/vendor"):$(cat "$device/device")" = 0x1af4:0x10f7 ] || continue
-		echo 1 >"$device/enable"
-		# Not every kernel has /dev/mem, and devmem wants it.
-		ln -sf "$device/resource0" /dev/mem
-		return
-	done
-	return 1
+	device=$(board)
+	# devmem needs /dev/mem, which not every kernel has.
+	echo 1 >"$device/enable" && ln -sf "$device/resource0" /dev/mem
 }
 
 # forwards VALUE: what both registers have
@@ -43,7 +38,7 @@ to_cpu()
 	forwards 0
 }
 
-check "the board is there" board
+check "the board is there" enabled
 KEPT=()
 for gdm in "${GDMS[@]}"; do
 	KEPT+=("$(devmem "$gdm" 32)")

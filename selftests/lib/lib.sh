@@ -152,6 +152,7 @@ needs_oracle()
 end_with_oracle()
 {
 	local status=$?
+	nft flush ruleset 2>/dev/null
 	[ ! -d /sys/module/nft_offload_oracle ] || rmmod nft_offload_oracle
 	(exit $status)
 	cleanup
@@ -198,6 +199,20 @@ load()
 	[ -e "$MODULE" ] || ktap_exit_fail_msg "no nft_offload.ko: build it with 'make modules'"
 	insmod "$MODULE" "$@" || ktap_exit_fail_msg "insmod failed"
 	find_engine || ktap_exit_fail_msg "the module found no engine"
+}
+
+# board: the directory of the engine's PCI device in sysfs
+board()
+{
+	dirname "$(grep -l 0x10f7 /sys/bus/pci/devices/*/device | head -n 1)"
+}
+
+# bus_master DEVICE 0|1: whether the device may access memory
+bus_master()
+{
+	local command
+	command=$(od -An -tu1 -j4 -N1 "$1/config")
+	equal "bus master" $((command >> 2 & 1)) "$2"
 }
 
 find_engine()

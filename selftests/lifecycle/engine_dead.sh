@@ -58,18 +58,13 @@ done
 
 # The engine's tables are the module's memory. The engine may answer again when that memory has
 # another owner.
-master()
-{
-	local command
-	command=$(od -An -tu1 -j4 -N1 "/sys/bus/pci/devices/${ENGINE##*/}/config")
-	equal "bus master" $((command >> 2 & 1)) "$1"
-}
-check "the engine may access memory" master 1
+device=/sys/bus/pci/devices/${ENGINE##*/}
+check "the engine may access memory" bus_master "$device" 1
 before=$(stat_of quarantined)
 vppectl fault dead on >/dev/null
 check "it dies again" wait_for 10 given_up
 check "the module unloads from a dead engine" rmmod nft_offload
-check "the engine may not access memory any more" master 0
+check "the engine may not access memory any more" bus_master "$device" 0
 vppectl fault dead off >/dev/null
 check "the module takes it again" eval "load && nft delete table inet fw4 && ruleset hardware"
 check "it stopped the engine before it let it access memory" equal masters "$(engine masters_running)" 0

@@ -11,9 +11,8 @@
 begin 18 none
 
 STEP=${PROBE_STEP-7} KILLS=${PROBE_KILLS-8}
-ORACLE=/root/nft_offload_oracle.ko
-BOARD=$(grep -l 0x10f7 /sys/bus/pci/devices/*/device | head -n 1)
-BOARD=${BOARD%/device}
+needs_oracle
+BOARD=$(board)
 
 lines()
 {
@@ -44,9 +43,7 @@ running()
 # no_engine: as if the module had never been loaded; the engine may access no memory
 no_engine()
 {
-	local command
-	command=$(od -An -tu1 -j4 -N1 "$BOARD/config")
-	not attached && equal "bus master" $((command >> 2 & 1)) 0 && not compgen -G "$DEBUGFS/*"
+	not attached && bus_master "$BOARD" 0 && not compgen -G "$DEBUGFS/*"
 }
 gone()
 {

@@ -10,19 +10,8 @@
 . "$(dirname "$0")/../lib/encap.sh"
 begin $((8 + 8 * (LIKE_POINTS + 1) + 6)) none
 
-ORACLE=/root/nft_offload_oracle.ko
-[ -e "$ORACLE" ] || ktap_exit_fail_msg "no nft_offload_oracle.ko: build it with 'scripts/module oracle'"
+needs_oracle
 REPORT=/sys/kernel/debug/nft_offload_oracle
-
-end_driver()
-{
-	local status=$?
-	nft flush ruleset 2>/dev/null
-	[ ! -d /sys/module/nft_offload_oracle ] || rmmod nft_offload_oracle
-	(exit $status)
-	cleanup
-}
-trap end_driver EXIT
 
 # report KEY: a value of the driver's stand-in
 report()

@@ -19,8 +19,7 @@ modules_begin=0x$(awk '$3 == "_end" { print $1 }' /proc/kallsyms)
 modules_end=0xffffffffff000000
 PLENTY=1000000
 DRIVER=/sys/bus/pci/drivers/nft_offload
-BOARD=$(grep -l 0x10f7 /sys/bus/pci/devices/*/device | head -n 1)
-BOARD=${BOARD%/device}
+BOARD=$(board)
 for dir in $FAULTS; do
 	echo 0 >"$dir/verbose"
 	echo N >"$dir/ignore-gfp-wait"

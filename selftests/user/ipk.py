@@ -29,27 +29,13 @@ import guide as guidelib  # noqa: E402
 from client import GUEST_TESTS, Lab, guest_command  # noqa: E402
 from host import LabError  # noqa: E402
 from settings import kernel_paths  # noqa: E402
+from tap import Tap  # noqa: E402
 
 PAGE = TOP / "Documentation/guide/install-openwrt.md"
 STAND_INS = TOP / "openwrt/tests/root"
 # The modules that OpenWrt's own packages kmod-nf-flow and kmod-nft-offload load.
 OPENWRT_LOADS = {"nf-flow": ["nf_flow_table"], "nft-offload": ["nf_flow_table_inet", "nft_flow_offload"]}
 INNER_POINTS = int(re.search(r"CASE_POINTS \+ (\d+)", (TOP / "selftests/user/ipk/router.sh").read_text()).group(1)) + 10  # type: ignore[union-attr]
-
-
-class Points:
-    def __init__(self, plan: int) -> None:
-        self.plan, self.number, self.failed = plan, 0, 0
-        print(f"TAP version 13\n1..{plan}", flush=True)
-
-    def point(self, good: bool, what: str, why: str = "") -> bool:
-        self.number += 1
-        self.failed += not good
-        print(f"{'ok' if good else 'not ok'} {self.number} {what}")
-        if not good:
-            print("".join(f"#   {line}\n" for line in why.splitlines()[:40]), end="")
-        sys.stdout.flush()
-        return good
 
 
 def packages(release: str) -> list[Path]:
@@ -98,7 +84,7 @@ def image(root: Path, release: str, files: list[Path]) -> subprocess.CompletedPr
     return subprocess.run([root / "bin/opkg", "-o", root, "install", *files], capture_output=True, text=True)
 
 
-def run_inner(points: Points, lab: Lab) -> None:
+def run_inner(points: Tap, lab: Lab) -> None:
     _, out, err = lab.call("router", guest_command(f"{GUEST_TESTS}/user/ipk/router.sh"), timeout=240)
     lines = out.decode(errors="replace").splitlines()
     seen = 0
@@ -111,17 +97,17 @@ def run_inner(points: Points, lab: Lab) -> None:
                 if not more.startswith("#"):
                     break
                 why.append(more.lstrip("# "))
-            points.point(found.group(1) == "ok", found.group(2), "\n".join(why))
+            points.result(found.group(1) == "ok", found.group(2), "\n".join(why))
     if seen != INNER_POINTS:
         raise LabError(f"router.sh: {seen} points of {INNER_POINTS}: {err.decode(errors='replace').strip()}")
 
 
-def run(points: Points, lab: Lab, release: str, files: list[Path], blocks: list[guidelib.Block]) -> None:
+def run(points: Tap, lab: Lab, release: str, files: list[Path], blocks: list[guidelib.Block]) -> None:
     root = lab.dir / "image"
     root.parent.mkdir(parents=True, exist_ok=True)
     done = image(root, release, files)
-    points.point(done.returncode == 0, "the packages are installed into an image", done.stdout + done.stderr)
-    points.point(not (root / "tmp/firewall.log").exists(), "no script touches the machine that builds the image")
+    points.result(done.returncode == 0, "the packages are installed into an image", done.stdout + done.stderr)
+    points.result(not (root / "tmp/firewall.log").exists(), "no script touches the machine that builds the image")
 
     lab.boot("--chip", "mt7986", "--overlay", str(root))
     # From now on only the packages' module can be loaded.
@@ -133,11 +119,11 @@ def run(points: Points, lab: Lab, release: str, files: list[Path], blocks: list[
     demo.say = lambda text: print(f"# {text}", flush=True)  # type: ignore[method-assign]
     demo.prepare()
     result, account = demo.run_pass("hardware")
-    points.point(result.router_frames * 100 < result.wire_frames, "the demo's pass with hardware: under 1 % of the frames reach the router",
-                 f"{result.router_frames} of {result.wire_frames}")
-    points.point((account.conntrack_bytes, account.conntrack_packets) == (account.wire_bytes, account.wire_packets),
-                 "the demo's pass with hardware: conntrack counts what the wire carries", str(account))
-    points.point(demo.flow_counts()["bound"] > 0, "the demo's pass with hardware: flows were bound")
+    points.result(result.router_frames * 100 < result.wire_frames, "the demo's pass with hardware: under 1 % of the frames reach the router",
+                  f"{result.router_frames} of {result.wire_frames}")
+    points.result((account.conntrack_bytes, account.conntrack_packets) == (account.wire_bytes, account.wire_packets),
+                  "the demo's pass with hardware: conntrack counts what the wire carries", str(account))
+    points.result(demo.flow_counts()["bound"] > 0, "the demo's pass with hardware: flows were bound")
     lab.check("router", "sh", "-c", "nft flush ruleset; conntrack -F 2>/dev/null")
 
     run_inner(points, lab)
@@ -147,10 +133,10 @@ def run(points: Points, lab: Lab, release: str, files: list[Path], blocks: list[
     for block in blocks:
         code, output = page.once(block)
         good = not code and (block.prints is None or guidelib.matches(block.prints, output))
-        points.point(good, block.name, f"status {code}; it printed:\n{output}")
+        points.result(good, block.name, f"status {code}; it printed:\n{output}")
     lab.settle_log()
     bad = lab.new_bad_lines()
-    points.point(not bad, "the router's log is clean", "\n".join(bad))
+    points.result(not bad, "the router's log is clean", "\n".join(bad))
 
 
 def main() -> int:
@@ -161,7 +147,7 @@ def main() -> int:
         print(f"TAP version 13\n1..1\nok 1 {e} # SKIP")
         return 0
     blocks = [b for b in guidelib.read(PAGE)[0] if b.kind == "sh image"]
-    points = Points(6 + INNER_POINTS + len(blocks))
+    points = Tap()
     lab = Lab(f"run-ipk-{os.getpid()}")
     try:
         run(points, lab, release, files, blocks)
@@ -172,7 +158,7 @@ def main() -> int:
         lab.down()
         if not points.failed:
             shutil.rmtree(lab.dir, ignore_errors=True)
-    return 1 if points.failed else 0
+    return points.end()
 
 
 if __name__ == "__main__":

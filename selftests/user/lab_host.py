@@ -18,6 +18,9 @@ from pathlib import Path
 from typing import Callable
 
 TOP = Path(__file__).resolve().parents[2]
+sys.path.insert(0, str(TOP / "scripts/lab.d"))
+from tap import Tap  # noqa: E402
+
 LAB = [sys.executable, str(TOP / "scripts/lab.d/lab.py")]
 NAMES = [f"run-lab-test-{os.getpid()}-{n}" for n in (1, 2)]
 
@@ -43,35 +46,35 @@ def descendants(pid: int) -> list[int]:
     return out
 
 
-def two_at_once() -> bool:
+def two_at_once() -> None:
     started = [subprocess.Popen([*LAB, "--name", name, "up", "--no-engine"], stdout=subprocess.PIPE,
                                 stderr=subprocess.STDOUT, text=True) for name in NAMES]
     said = [p.communicate(timeout=120)[0] for p in started]
     print("".join(f"# {line}\n" for text in said for line in text.splitlines()), end="")
     for name in NAMES:
         lab("--name", name, "exec", "router", "sh", "-c", f"echo {name} >/tmp/me")
-    return all(lab("--name", name, "exec", "router", "cat", "/tmp/me").stdout.strip() == name for name in NAMES)
+    assert all(lab("--name", name, "exec", "router", "cat", "/tmp/me").stdout.strip() == name for name in NAMES)
 
 
-def second_of_a_name() -> bool:
+def second_of_a_name() -> None:
     done = lab("--name", NAMES[0], "up", "--no-engine")
-    return done.returncode == 1 and "is up already" in done.stderr
+    assert done.returncode == 1 and "is up already" in done.stderr
 
 
-def statuses() -> bool:
+def statuses() -> None:
     def status(*args: str) -> int:
         return lab("--name", NAMES[0], "exec", *args).returncode
 
-    return (status("router", "sh", "-c", "exit 7"), status("lan", "sh", "-c", "exit 8"), status("router", "true"),
+    assert (status("router", "sh", "-c", "exit 7"), status("lan", "sh", "-c", "exit 8"), status("router", "true"),
             status("wan", "no-such-command")) == (7, 8, 0, 127)
 
 
-def hosts_from_router() -> bool:
+def hosts_from_router() -> None:
     done = lab("--name", NAMES[1], "run", "-", stdin="#!/bin/sh\nlan ping -c 1 -W 2 203.0.113.2 && wan sh -c 'exit 9'\n")
-    return done.returncode == 9 and "1 received" in done.stdout
+    assert done.returncode == 9 and "1 received" in done.stdout
 
 
-def killed_leaves_nothing() -> bool:
+def killed_leaves_nothing() -> None:
     pid = int((TOP / "build/lab" / NAMES[0] / "pid").read_text())
     below = descendants(pid)
     os.kill(pid, signal.SIGKILL)
@@ -81,34 +84,34 @@ def killed_leaves_nothing() -> bool:
             break
         time.sleep(0.05)
     print(f"# {len(below)} processes, {len(left)} left")
-    return len(below) >= 2 and not left and lab("--name", NAMES[0], "status").returncode == 1
+    assert len(below) >= 2 and not left and lab("--name", NAMES[0], "status").returncode == 1
 
 
-def same_name_again() -> bool:
-    return lab("--name", NAMES[0], "up", "--no-engine").returncode == 0
+def same_name_again() -> None:
+    assert lab("--name", NAMES[0], "up", "--no-engine").returncode == 0
 
 
-def other_still_there() -> bool:
-    return lab("--name", NAMES[1], "exec", "router", "true").returncode == 0
+def other_still_there() -> None:
+    assert lab("--name", NAMES[1], "exec", "router", "true").returncode == 0
 
 
-def down() -> bool:
-    return all(lab("--name", name, "down").returncode == 0 for name in NAMES)
+def down() -> None:
+    assert all(lab("--name", name, "down").returncode == 0 for name in NAMES)
 
 
-def boot_failure() -> bool:
+def boot_failure() -> None:
     """The lab reports a kernel that dies soon, with the last lines of its console."""
     begun = time.monotonic()
     done = lab("--name", NAMES[0], "up", "--no-engine", "--append", "rdinit=/no-such-init init=/no-such-init")
     print(*(f"# {line}" for line in done.stderr.splitlines()[-3:]), sep="\n")
-    return done.returncode == 1 and "panic" in done.stderr and time.monotonic() - begun < 60
+    assert done.returncode == 1 and "panic" in done.stderr and time.monotonic() - begun < 60
 
 
-def refusals() -> bool:
-    return lab("run", "/no/such/file", "--no-engine").returncode == 1 and lab("frobnicate").returncode == 2
+def refusals() -> None:
+    assert lab("run", "/no/such/file", "--no-engine").returncode == 1 and lab("frobnicate").returncode == 2
 
 
-TESTS: list[tuple[str, Callable[[], bool]]] = [
+TESTS: list[tuple[str, Callable[[], None]]] = [
     ("two labs at once do not collide", two_at_once),
     ("a second lab of the same name is refused", second_of_a_name),
     ("exit statuses come back", statuses),
@@ -123,22 +126,15 @@ TESTS: list[tuple[str, Callable[[], bool]]] = [
 
 
 def main() -> int:
-    failed = 0
-    print(f"TAP version 13\n1..{len(TESTS)}", flush=True)
+    tap = Tap()
     try:
-        for number, (what, test) in enumerate(TESTS, 1):
-            try:
-                good = test()
-            except (OSError, ValueError, subprocess.TimeoutExpired) as e:
-                print(f"# {e}")
-                good = False
-            failed += not good
-            print(f"{'ok' if good else 'not ok'} {number} {what}", flush=True)
+        for what, test in TESTS:
+            tap.point(what, test)
     finally:
         for name in NAMES:
             lab("--name", name, "down")
             subprocess.run(["rm", "-rf", str(TOP / "build/lab" / name)], check=False)
-    return 1 if failed else 0
+    return tap.end()
 
 
 if __name__ == "__main__":
