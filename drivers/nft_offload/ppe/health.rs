@@ -5,7 +5,7 @@
 /// Time between two looks, in milliseconds.
 pub const LOOK_EVERY_MS: u64 = 1_000;
 
-/// An engine that runs for so long after a start, in milliseconds, is steady.
+/// An engine that each look finds running for so long, in milliseconds, is steady.
 const STEADY_MS: u64 = 10_000;
 
 /// The longest time between two starts, in milliseconds. A start may hold the engine's lock for as
@@ -34,21 +34,32 @@ pub struct Health {
     back_off_ms: u64,
     /// When it may be started.
     not_before_ms: u64,
+    /// Since when each look found it running.
+    running_since_ms: Option<u64>,
 }
 
 impl Health {
+    /// A look found the engine running.
+    pub fn runs(&mut self, now_ms: u64) {
+        let since_ms = *self.running_since_ms.get_or_insert(now_ms);
+        if now_ms.saturating_sub(since_ms) >= STEADY_MS {
+            self.back_off_ms = 0;
+            self.not_before_ms = 0;
+        }
+    }
+
+    /// A look found that the engine does not run, or that it does not answer.
+    pub fn stopped(&mut self) {
+        self.running_since_ms = None;
+    }
+
     /// Whether it may be started now, which is done then.
     pub fn may_start(&mut self, now_ms: u64) -> bool {
         if now_ms < self.not_before_ms {
             return false;
         }
-        let steady = now_ms.saturating_sub(self.not_before_ms) >= STEADY_MS;
-        self.back_off_ms = if steady {
-            LOOK_EVERY_MS
-        } else {
-            let twice = self.back_off_ms.saturating_mul(2);
-            twice.clamp(LOOK_EVERY_MS, BACK_OFF_MS)
-        };
+        let twice_ms = self.back_off_ms.saturating_mul(2);
+        self.back_off_ms = twice_ms.clamp(LOOK_EVERY_MS, BACK_OFF_MS);
         self.not_before_ms = now_ms.saturating_add(self.back_off_ms);
         true
     }

@@ -47,6 +47,8 @@ pub trait Lifecycle: Hw {
     /// Whether the engine runs as it was started. Asks one that did not answer, too, which stays
     /// dead if it does now; without an answer it is dead from now on.
     fn check(&mut self) -> Result<bool, HwError>;
+    /// Takes the engine for dead, until it is started again.
+    fn give_up(&mut self);
     /// Sets the largest layer-3 packet that is forwarded, in bytes.
     fn set_mtu(&mut self, mtu: u32) -> Result<(), HwError>;
 }

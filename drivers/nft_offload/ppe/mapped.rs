@@ -191,6 +191,10 @@ impl<R: Regs, W: Words> Lifecycle for MappedHw<R, W> {
         running
     }
 
+    fn give_up(&mut self) {
+        self.dead = true;
+    }
+
     fn set_mtu(&mut self, mtu: u32) -> Result<(), HwError> {
         self.for_each(|chip, regs, ppe| chip.set_mtu(regs, ppe, mtu))
     }

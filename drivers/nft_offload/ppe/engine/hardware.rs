@@ -63,15 +63,25 @@ impl<P: Platform> Engine<P> {
     }
 
     /// Looks whether the engine runs, and starts it again, empty, if it answers and does not. All
-    /// flows have to be taken out then, by [`Verdict::Restarted`].
+    /// flows have to be taken out then, by [`Verdict::Restarted`]. An engine that has to wait for
+    /// that is dead until then: its entries are gone, and it takes none.
     pub fn look_after(&mut self) -> Verdict {
         let running = self.table.hw.check();
         let now_ms = self.table.host.now_ms();
         match running {
-            Err(HwError) => return Verdict::Silent,
-            Ok(true) if self.table.hw.is_alive() => return Verdict::Running,
-            Ok(_) if !self.health.may_start(now_ms) => return Verdict::Waiting,
-            Ok(_) => {}
+            Err(HwError) => {
+                self.health.stopped();
+                return Verdict::Silent;
+            }
+            Ok(true) if self.table.hw.is_alive() => {
+                self.health.runs(now_ms);
+                return Verdict::Running;
+            }
+            Ok(_) => self.health.stopped(),
+        }
+        if !self.health.may_start(now_ms) {
+            self.table.hw.give_up();
+            return Verdict::Waiting;
         }
         self.invalidate_all();
         if self.table.hw.restart(Self::pse_ports(&self.ports)).is_err() {

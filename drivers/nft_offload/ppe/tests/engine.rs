@@ -424,9 +424,12 @@ fn an_engine_that_dies_and_comes_back() {
     assert!(!b.frame(&flow));
     assert_eq!(b.replace(1, &flow), Ok(Replaced::Bound));
     assert!(b.frame(&flow));
-    // A reset soon after that waits.
+    // A reset soon after that waits, and nothing is bound meanwhile.
     b.engine.table.hw.runs = false;
     assert_eq!(b.engine.look_after(), Verdict::Waiting);
+    assert!(b.engine.quarantine());
+    assert_eq!(b.replace(2, &rule(2)), Err(Reject::EngineDead));
+    assert_eq!((b.stat("quarantined"), b.stat("bound_now")), (2, 0));
     b.engine.table.host.wait(1000);
     assert_eq!(b.engine.look_after(), Verdict::Restarted);
     assert_eq!(b.stat("restarted"), 2);

@@ -304,6 +304,10 @@ impl Lifecycle for Fake {
         answer.map(|()| self.runs)
     }
 
+    fn give_up(&mut self) {
+        self.dead = true;
+    }
+
     fn set_mtu(&mut self, mtu: u32) -> Result<(), HwError> {
         self.mtu = mtu;
         self.access()
