@@ -176,7 +176,8 @@ const fn bit(port: PsePort) -> u32 {
     1_u32.rotate_left(port.0 as u32)
 }
 
-/// Devices that the log was told about are remembered, so many. Nothing is said of more.
+/// Devices that the log was told about are remembered, so many. A device that the last scan did not
+/// find makes room for another; while there is no room, the log is told of no more.
 const WARNED: usize = 16;
 
 /// A device, by interface index and namespace, and which way of its traffic is shaped.
@@ -185,8 +186,10 @@ pub type Place = (i32, NetId, Direction);
 /// What is known of shaping.
 pub struct Shaping {
     shapers: Shapers,
-    /// What the log was told about, each once.
-    warned: [Option<Place>; WARNED],
+    /// What the log was told about, each once, and the last scan that found it.
+    warned: [Option<(Place, u32)>; WARNED],
+    /// Number of the scan, which wraps.
+    scan: u32,
 }
 
 impl Shaping {
@@ -194,6 +197,7 @@ impl Shaping {
     pub const NONE: Self = Self {
         shapers: Shapers::NONE,
         warned: [None; WARNED],
+        scan: 0,
     };
 
     /// Whether `flow` may be offloaded.
@@ -205,8 +209,9 @@ impl Shaping {
         Err(Reject::ShapedEgress)
     }
 
-    /// Forgets what is shaped, which is returned.
-    pub fn take(&mut self) -> Shapers {
+    /// Begins a scan: forgets what is shaped, which is returned.
+    pub fn begin_scan(&mut self) -> Shapers {
+        self.scan = self.scan.wrapping_add(1);
         core::mem::replace(&mut self.shapers, Shapers::NONE)
     }
 
@@ -215,15 +220,22 @@ impl Shaping {
         self.shapers.add_all(found);
     }
 
-    /// Whether the log has to be told about `place`: once.
+    /// Whether the log has to be told about `place`, which this scan has found: once.
     pub fn warn_once(&mut self, place: Place) -> bool {
-        if self.warned.contains(&Some(place)) {
+        let scan = self.scan;
+        let mut known = self.warned.iter_mut().flatten();
+        if let Some((_, found_by)) = known.find(|(warned, _)| *warned == place) {
+            *found_by = scan;
             return false;
         }
-        let Some(free) = self.warned.iter_mut().find(|warned| warned.is_none()) else {
+        // One that only the scan before has found may still come.
+        let is_free = |warned: &Option<(Place, u32)>| {
+            warned.is_none_or(|(_, found_by)| scan.wrapping_sub(found_by) > 1)
+        };
+        let Some(free) = self.warned.iter_mut().find(|warned| is_free(warned)) else {
             return false;
         };
-        *free = Some(place);
+        *free = Some((place, scan));
         true
     }
 }

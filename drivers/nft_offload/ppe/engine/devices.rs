@@ -45,7 +45,7 @@ impl<P: Platform> Engine<P> {
     /// Forgets where traffic is shaped, which is to be found out now. Returns what was known;
     /// `None` if it need not be found out.
     pub fn begin_scan(&mut self) -> Option<Shapers> {
-        let before = self.shaping.take();
+        let before = self.shaping.begin_scan();
         (self.policy.refuse_shaped && self.has_work()).then_some(before)
     }
 
