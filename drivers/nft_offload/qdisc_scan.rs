@@ -18,10 +18,7 @@ use crate::{
             Encap,
             Endpoint, //
         },
-        netdev::{
-            Name,
-            NetId, //
-        },
+        netdev::Name,
         ports::Ports,
         shaping::{
             shapes,
@@ -36,7 +33,10 @@ use crate::{
         Net,
         NetDevice, //
     },
-    translate, //
+    translate::{
+        self,
+        PortOf, //
+    }, //
 };
 use core::format_args;
 use kernel::{
@@ -55,14 +55,13 @@ const MAX_DEPTH: usize = 9;
 struct LowerWalk<'a, F> {
     rcu: &'a rcu::Guard,
     ports: &'a Ports<Kernel>,
-    net: NetId,
     found: F,
 }
 
 impl<F: FnMut(Endpoint, Encap)> LowerWalk<'_, F> {
     /// `encap` is what the frames have when they get to `dev` from above.
     fn walk(&mut self, dev: &NetDevice, encap: Encap, depth: usize) {
-        if let Some(at) = self.ports.find(dev.ifindex(), self.net) {
+        if let Some(at) = self.ports.by_device(dev) {
             return (self.found)(at, encap);
         }
         let Some(depth) = depth.checked_sub(1) else {
@@ -109,7 +108,6 @@ fn find_shapers(engine: &mut Engine, dev: &Device, net: &Net) -> Shapers {
             let mut walk = LowerWalk {
                 rcu: &rcu,
                 ports: &engine.ports,
-                net: id,
                 found: |at, encap| {
                     found = Some(());
                     shapers.add(Shaper {
