@@ -66,10 +66,15 @@ impl BlockOps for Device {
     fn bind(&self, dev: &NetDevice, table: &FlowTable) -> Result<Binding> {
         self.with(|state| {
             let id = FlowTableId(table.id().to_usize());
-            let binding = state
-                .engine
-                .bind(dev.ifindex(), net_id(dev.net()), id, table.has_counter())
-                .map_err(bind_errno)?;
+            let (net, counter) = (net_id(dev.net()), table.has_counter());
+            let bound = state.engine.bind(dev.ifindex(), net, id, counter);
+            if bound == Err(BindError::Full) {
+                dev_warn!(
+                    self.dev,
+                    "no room for another device of a flowtable: its flows go on in software\n"
+                );
+            }
+            let binding = bound.map_err(bind_errno)?;
             qdisc_scan::scan(&mut state.engine, &self.dev);
             state.schedule_scan();
             Ok(binding)
@@ -113,6 +118,16 @@ impl BlockOps for Device {
     ) -> Result<(), Refused> {
         let (rule, net) = (filter.rule, dev.net());
         self.with(|state| {
+            // Without its frames nothing would come of a rule.
+            let works = state.works.as_ref().ok_or(ENODEV);
+            let tapped = works.and_then(|works| {
+                let work = works.subflows.clone();
+                state.taps.attach(binding.port, dev, work)
+            });
+            tapped.map_err(|error| Refused {
+                error,
+                message: c"nft_offload: no memory",
+            })?;
             let replaced = state.engine.replace_filter(
                 binding,
                 &FilterRule {
@@ -124,25 +139,12 @@ impl BlockOps for Device {
                 |ports| translate::parse_filter(rule, binding.port, net_id(net), ports),
                 |reject| translate::describe(rule, net, reject),
             );
+            // A rule that was refused leaves no tap.
             state.update_taps();
             replaced.map_err(|reject| Refused {
                 error: errno(reject),
                 message: reject.message(),
             })?;
-            let works = state.works.as_ref().ok_or(ENODEV);
-            let tapped = works.and_then(|works| {
-                let work = works.subflows.clone();
-                state.taps.attach(binding.port, dev, work)
-            });
-            if let Err(error) = tapped {
-                // Without its frames nothing would come of it.
-                state.engine.destroy(binding, net, filter.cookie.0);
-                state.update_taps();
-                return Err(Refused {
-                    error,
-                    message: c"nft_offload: no memory",
-                });
-            }
             state.schedule_scan();
             Ok(())
         })

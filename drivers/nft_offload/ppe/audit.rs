@@ -135,13 +135,16 @@ impl Audit {
     ) -> Result {
         for at in from..to {
             let found = engine.table.audit(at);
-            if found.contains(&Some(Finding::Unread)) {
+            let unread = found.contains(&Some(Finding::Unread));
+            for finding in found.into_iter().flatten() {
+                if finding != Finding::Unread {
+                    self.found(engine, at, finding, f)?;
+                }
+            }
+            if unread {
                 self.unread = self.unread.saturating_add(1);
                 writeln!(f, "unread slots={from:05x}-{to:05x}")?;
                 break;
-            }
-            for finding in found.into_iter().flatten() {
-                self.found(engine, at, finding, f)?;
             }
         }
         for at in from..to {

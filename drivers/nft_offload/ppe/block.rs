@@ -152,6 +152,11 @@ impl<S: Storage> Blocks<S> {
         Some(members.find(|member| member.table == table)?.owner)
     }
 
+    /// Whether there is none.
+    pub fn is_empty(&self) -> bool {
+        self.members.as_slice().is_empty()
+    }
+
     /// Number of flowtables.
     pub fn count(&self) -> usize {
         self.count_where(|_| true)

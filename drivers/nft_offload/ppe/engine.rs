@@ -188,7 +188,7 @@ impl<P: Platform> Engine<P> {
 
     /// Whether there is anything that could be offloaded.
     pub fn has_work(&self) -> bool {
-        self.blocks.count() > 0 || self.filters.rules_stats().rules > 0
+        !self.blocks.is_empty() || self.filters.rules_stats().rules > 0
     }
 
     /// The owner of the flows of a flowtable.

@@ -119,7 +119,8 @@ pub struct Changes {
     pub removed: Option<PsePort>,
     /// The smallest MTU may be another one.
     pub mtu: bool,
-    /// There was no room for another port of a switch: its flows stay in software.
+    /// There was no room for another port of a switch, for the first time: its flows stay in
+    /// software.
     pub full: bool,
 }
 
@@ -128,6 +129,8 @@ pub struct Ports<S: Storage> {
     ports: S::Vec<Port>,
     /// Every user port that there is.
     switch_ports: List<S::Vec<SwitchPort>>,
+    /// [`Changes::full`] was given once.
+    told_full: bool,
 }
 
 impl<S: Storage> Ports<S> {
@@ -136,6 +139,7 @@ impl<S: Storage> Ports<S> {
         Some(Self {
             ports,
             switch_ports: List::new(S::filled(SwitchPort::EMPTY, MAX_SWITCH_PORTS)?),
+            told_full: false,
         })
     }
 
@@ -257,7 +261,10 @@ impl<S: Storage> Ports<S> {
         if event.is_user_port {
             match self.on_switch_event(event) {
                 Ok(down) => changes.switch_down = down,
-                Err(Full) => changes.full = true,
+                Err(Full) => {
+                    changes.full = !self.told_full;
+                    self.told_full = true;
+                }
             }
         }
         changes

@@ -211,9 +211,12 @@ fn more_ports_of_switches_than_there_is_room_for() {
         assert!(!ports.on_event(&user(Event::Change, n, true)).full);
     }
     assert!(ports.on_event(&user(Event::Change, 500, true)).full);
+    // Its next event is no news.
+    assert!(!ports.on_event(&user(Event::Change, 500, true)).full);
     assert_eq!(ports.find(500, NET), None);
     ports.on_event(&user(Event::Unregister, 10, true));
-    assert!(!ports.on_event(&user(Event::Change, 500, true)).full);
+    ports.on_event(&user(Event::Change, 500, true));
+    assert!(ports.find(500, NET).is_some());
 }
 
 #[test]
