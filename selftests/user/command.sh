@@ -94,7 +94,7 @@ check "top: two rounds" says 0 '^2 flows, ' -- top 1 2
 check_counts "top: the rate is right" sh -c "busybox ash /usr/bin/nft-offload top 1 2 | tee /dev/stderr |
 	awk '/:40001->.*:5201/ { rows++; if (\$2 < 100 || \$2 > 400) bad = 1 } END { exit bad || rows < 2 }'"
 peer halt f >/dev/null
-check "an engine that does not exist" says 1 'there is no engine' -- --engine 0000:77:00.0 status
+check "an engine that does not exist" says 3 'there is no engine' -- --engine 0000:77:00.0 status
 check "an engine by name" says 0 "^$engine" -- --engine "$engine" status
 
 # --- flush, pause, policy -----------------------------------------------------------
@@ -148,7 +148,7 @@ peer close i >/dev/null
 without_module()
 {
 	rmmod nft_offload
-	says 1 'not loaded: modprobe nft_offload' -- why "$WAN_HOST4" &&
+	says 3 'not loaded: modprobe nft_offload' -- why "$WAN_HOST4" &&
 		says 1 '^FAIL  the module nft_offload is not loaded' '^ok    nf_flow_table is (loaded|built in)$' -- check
 }
 check "without the module it says so" without_module
