@@ -13,7 +13,7 @@ function quoted(word) {
 	return "'" + replace(word, "'", "'\\''") + "'";
 }
 
-// What it prints if all went well, or else an object with the error, in words.
+// What it prints, and if it did not end well, the error, in words.
 function nft_offload(words) {
 	const pipe = popen('nft-offload ' + join(' ', map(words, word => quoted(word))) + ' 2>&1', 'r');
 
@@ -30,27 +30,28 @@ function nft_offload(words) {
 
 	const said = replace(trim(text), 'nft-offload: ', '');
 
-	return { error: said ? said : 'nft-offload ended with status ' + code };
+	return { error: said ? said : 'nft-offload ended with status ' + code, text: code == 1 ? text : null };
 }
 
 function ask(words) {
 	const answer = nft_offload(words);
 
-	if (answer.error)
-		return answer;
+	// With status 1 it prints JSON as well, that of an engine that stopped answering.
+	if (answer.error && !answer.text)
+		return { error: answer.error };
 
 	try {
 		return json(answer.text);
 	}
 	catch (e) {
-		return { error: 'nft-offload printed no JSON: ' + e };
+		return { error: answer.error ? answer.error : 'nft-offload printed no JSON: ' + e };
 	}
 }
 
 function tell(engine, words) {
 	const answer = nft_offload(engine ? [ '--engine', engine, ...words ] : words);
 
-	return answer.error ? answer : { done: true };
+	return answer.error ? { error: answer.error } : { done: true };
 }
 
 // A list that is no longer than a page can show.
