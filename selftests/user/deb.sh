@@ -12,7 +12,7 @@ UPDATES=/lib/modules/$RELEASE/updates/nft_offload.ko
 DPKG=/var/lib/dpkg
 module_deb=$(echo /root/debs/"$MODULES"_*.deb)
 [ -e "$module_deb" ] || skip_test "no packages for $RELEASE: make deb builds them"
-begin 21 none
+begin 24 none
 # These are the lab's, not the package's.
 rm -f /usr/sbin/nft-offload "$MODULE"
 
@@ -49,6 +49,19 @@ there()
 	done
 }
 
+in_force()
+{
+	nft list chain inet fw4 forward | grep 'policy drop'
+}
+
+# unit_order: systemd is not here, but what the unit says is
+unit_order()
+{
+	local unit=/usr/lib/systemd/system/nft-offload.service
+	grep '^After=.*nftables.service' $unit && grep -x 'ConditionPathExists=/etc/nft-offload.nft' $unit &&
+		not grep -E '^(Requires|BindsTo|RequiredBy|ExecStop|Before)=' $unit
+}
+
 left()
 {
 	local file found=0
@@ -73,6 +86,7 @@ check "modprobe loads it" modprobe nft_offload
 check "it loads no other file" equal file "$(modinfo -n nft_offload)" "$UPDATES"
 check "the module finds the engine" find_engine
 check "the ruleset loads" ruleset hardware
+check "the unit comes after the firewall, and nothing needs it" unit_order
 check "the command is the package's" sh -c "dpkg -S /usr/sbin/nft-offload && nft-offload status"
 
 check "a connection is offloaded" flow_offloaded f 5201 alone
@@ -85,6 +99,7 @@ reinstall()
 }
 check "the package is installed again, and the module goes on" reinstall
 check "dpkg removes the packages with a connection in hardware" dpkg -r "$MODULES" nft-offload
+check "the firewall is still in force" in_force
 check "the module is unloaded" not test -e /sys/module/nft_offload
 check "nothing is bound in the engine" engine_bound_is 0
 check "no file is left" left
@@ -102,4 +117,5 @@ in_use()
 	grep -q 'stays loaded until the next boot' <<<"$said" && left
 }
 check "a module in use stays loaded, and the package says so" in_use
+check "the firewall is in force after the purge" in_force
 finish
