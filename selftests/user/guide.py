@@ -13,11 +13,11 @@ behind a fence say what the block is:
   sh buildroot  for the machine that builds OpenWrt: a skipped point
   sh image      for a router with OpenWrt's programs: ipk.py runs it
   sh debian     for a Debian with apt: scripts/check-dkms runs it
-  nft           a ruleset, for `nft -f`
+  nft           a ruleset, for `nft -f`; `nft FILE`: the reader keeps it in that file of the router
   text          the output of the block before. … stands for any text; alone in a line it
                 stands for any number of lines
 
-A page begins with the module loaded and the ruleset of nft.md, as after that page; nft.md,
+A page begins with the module loaded and the two files of nft.md, as after that page; nft.md,
 install-debian.md and the README begin with nothing. A comment before a block changes how it
 runs:
 
@@ -49,6 +49,8 @@ README = TOP / "README.md"
 # Pages that lead to the state with which all others begin.
 FROM_NOTHING = ("README.md", "install-debian.md", "nft.md")
 WHERE = {"sh": "router", "sh lan": "lan", "sh wan": "wan", "nft": "router", "sh image": "router"}
+# Their rulesets are what another program generates, and the page says so.
+GENERATED = ("fw4.md",)
 # Other programs run these.
 ELSEWHERE = ("sh image", "sh debian")
 NOT_RUN = {"sh openwrt": "only OpenWrt has these programs", "sh buildroot": "it takes a tree of OpenWrt's source"}
@@ -75,6 +77,7 @@ class Block:
     text: str
     soon: bool = False
     prints: str | None = None
+    file: str = ""
 
     @property
     def name(self) -> str:
@@ -89,14 +92,16 @@ def read(page: Path) -> tuple[list[Block], list[str]]:
     """The blocks of a page that can be run, and what is wrong with the page."""
     blocks: list[Block] = []
     wrong: list[str] = []
-    kind, begun, soon, text = None, 0, False, []
+    kind, begun, soon, text, file = None, 0, False, [], ""
     for number, line in enumerate(page.read_text().splitlines(), 1):
         fence = re.match(r"\s*```(.*)$", line)
         if kind is None:
             if line.strip():
                 soon = line.strip() == "<!-- soon -->" or (soon and bool(fence))
             if fence:
-                kind, begun, text = fence.group(1).strip(), number, []
+                kind, begun, text, file = fence.group(1).strip(), number, [], ""
+                if kind.startswith("nft /"):
+                    kind, file = kind.split()
             elif page != README and re.match(r"(\t| {4,})\S", line):
                 wrong.append(f"{page.name}:{number}: a block by indentation has no word that says what it is")
         elif fence:
@@ -107,7 +112,7 @@ def read(page: Path) -> tuple[list[Block], list[str]]:
                 wrong.append(f"{at}: no block before that prints this")
             elif kind in KINDS:
                 if kind != "text":
-                    blocks.append(Block(page, begun, kind, "\n".join(text) + "\n", soon))
+                    blocks.append(Block(page, begun, kind, "\n".join(text) + "\n", soon, file=file))
             elif page != README or kind.startswith("sh"):
                 wrong.append(f"{at}: '```{kind}' is none of {', '.join(KINDS)}")
             kind, soon = None, False
@@ -117,6 +122,20 @@ def read(page: Path) -> tuple[list[Block], list[str]]:
         wrong.append(f"{page.name}:{begun}: the block has no end")
     wrong += [f"{b.page.name}:{b.line}: nothing says what comes soon" for b in blocks if b.soon and b.prints is None]
     return blocks, wrong
+
+
+def opens(block: Block) -> list[str]:
+    """Advice by which a router can end up with no firewall, or with a hole in it."""
+    wrong = []
+    at = f"{block.page.name}:{block.line}"
+    if "flags offload" in block.text and "hook forward" in block.text and block.page.name not in GENERATED:
+        wrong.append(f"{at}: where no driver takes the flowtable, the chains of this file are not loaded either")
+    if block.kind != "nft" and re.search(r"nft flush ruleset|delete table \S+ filter", block.text):
+        wrong.append(f"{at}: there is no firewall until the next command has succeeded")
+    for line in block.text.splitlines():
+        if re.search(r"\baccept\b", line) and not re.search(r"ct state|iifname|policy accept|icmp", line):
+            wrong.append(f"{at}: this accepts new connections from anywhere: {line.strip()}")
+    return wrong
 
 
 def pages() -> list[Path]:
@@ -132,6 +151,7 @@ def lint() -> list[str]:
     for page in pages():
         blocks, faults = read(page)
         wrong += faults
+        wrong += [fault for b in blocks for fault in opens(b)]
         count = sum(b.kind in NOT_RUN for b in blocks)
         if count:
             openwrt[page.name] = count
@@ -165,8 +185,8 @@ class Guide:
         self.lab = lab
         self.number = self.failed = self.runs = 0
         self.groups: dict[str, list[int]] = {"router": [], "hosts": []}
-        # No flow is bound without it, so readers of any page have loaded it.
-        self.ruleset = next(b for b in read(GUIDE / "nft.md")[0] if b.kind == "nft")
+        # No flow is bound without them, so readers of any page have loaded them.
+        self.rulesets = [b for b in read(GUIDE / "nft.md")[0] if b.kind == "nft"]
 
     def router(self, script: str) -> str:
         return self.lab.check("router", "sh", "-c", script)
@@ -200,9 +220,10 @@ class Guide:
                     "sysctl -qw net.netfilter.nf_conntrack_acct=0; ip neigh flush all; true")
         if page.name not in FROM_NOTHING:
             self.router("modprobe nft_offload && sysctl -qw net.netfilter.nf_conntrack_acct=1")
-            code, output = self.once(self.ruleset)
-            if code:
-                raise LabError(f"the ruleset of nft.md: {output.strip()}")
+            for block in self.rulesets:
+                code, output = self.once(block)
+                if code:
+                    raise LabError(f"{block.file} of nft.md: {output.strip()}")
         for name in (page.name, "*"):
             if name in THERE:
                 where, script = THERE[name]
@@ -215,8 +236,9 @@ class Guide:
         out = f"/run/guide.{self.runs}"
         script = block.text
         if block.kind == "nft":
-            self.lab.push({f"{out}.nft": block.text.encode()})
-            script = f"nft -f {out}.nft\n"
+            file = block.file or f"{out}.nft"
+            self.lab.push({file: block.text.encode()})
+            script = f"nft -f {file}\n"
         # The output goes to a file: a process in the background may write after its shell has ended.
         code, shell, err = self.lab.call(where, ["bash", "-ec", f"echo $$\nexec >{out} 2>&1 </dev/null\n{script}"],
                                          timeout=BLOCK_TIMEOUT)
