@@ -83,7 +83,7 @@ impl Regs for Registers {
     }
 }
 
-/// A table in memory, accessed as the module's is: each word by itself, and volatile.
+/// A table in memory, accessed as the module's is: each word by itself, volatile, and inline.
 pub(crate) struct Words(VVec<Cell<u32>>);
 
 impl Words {
@@ -92,6 +92,7 @@ impl Words {
     }
 }
 
+#[inline]
 fn write(word: &Cell<u32>, value: u32) {
     // SAFETY: It is a reference to a cell, which is not shared between threads.
     unsafe { word.as_ptr().write_volatile(value) }
@@ -102,17 +103,20 @@ impl platform::Words for Words {
         0
     }
 
+    #[inline(always)]
     fn read(&self, at: usize) -> Result<u32, HwError> {
         let word = self.0.get(at).ok_or(HwError)?;
         // SAFETY: It is a reference to a cell, which is not shared between threads.
         Ok(unsafe { word.as_ptr().read_volatile() })
     }
 
+    #[inline(always)]
     fn write(&self, at: usize, value: u32) -> Result<(), HwError> {
         write(self.0.get(at).ok_or(HwError)?, value);
         Ok(())
     }
 
+    #[inline(always)]
     fn write_all(&self, at: usize, values: &[u32]) -> Result<(), HwError> {
         let to = self.0.get(at..at + values.len()).ok_or(HwError)?;
         for (to, from) in to.iter().zip(values) {
@@ -121,6 +125,7 @@ impl platform::Words for Words {
         Ok(())
     }
 
+    #[inline(always)]
     fn write_barrier(&self) {
         fence(Ordering::SeqCst);
     }

@@ -47,8 +47,8 @@ pub trait Chip<R: Regs>: Sync {
     fn stop(&self, regs: &R, ppe: usize) -> Result<(), HwError>;
     /// Makes a PPE forget what it has cached of its table.
     fn clear_cache(&self, regs: &R, ppe: usize) -> Result<(), HwError>;
-    /// Reads and clears the counters of an entry.
-    fn read_mib(&self, regs: &R, slot: u16) -> Result<Count, HwError>;
+    /// Reads and clears the counters of an entry of a PPE.
+    fn read_mib(&self, regs: &R, ppe: usize, entry: u16) -> Result<Count, HwError>;
     /// The engine's clock, in seconds, of which as many bits are valid as entries hold.
     fn timestamp(&self, regs: &R) -> Result<u16, HwError>;
     /// Sets the largest layer-3 packet that a PPE forwards; larger ones go to the CPU.

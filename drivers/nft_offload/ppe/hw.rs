@@ -5,7 +5,10 @@
 use super::{
     count::Count,
     flow::PsePort,
-    format::Entry,
+    format::{
+        Entry,
+        Slots, //
+    },
     platform::HwError, //
 };
 
@@ -15,6 +18,14 @@ pub trait Hw {
     fn read_entry(&mut self, slot: u16, out: &mut [u32]) -> Result<(), HwError>;
     /// Reads word 0 of an entry.
     fn read_word0(&mut self, slot: u16) -> Result<u32, HwError>;
+    /// Reads word 0 of some slots of a bucket, which `each` is given with its slot.
+    #[inline]
+    fn read_word0s(&mut self, slots: Slots, mut each: impl FnMut(u16, u32)) -> Result<(), HwError> {
+        for slot in slots {
+            each(slot, self.read_word0(slot)?);
+        }
+        Ok(())
+    }
     /// Writes an entry: body, write barrier, word 0, and then clears the cache of its part.
     fn commit(&mut self, slot: u16, entry: &Entry) -> Result<(), HwError>;
     /// Makes an entry invalid in word 0. The engine may still use it until

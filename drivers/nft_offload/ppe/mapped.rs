@@ -9,7 +9,10 @@ use super::{
     },
     count::Count,
     flow::PsePort,
-    format::Entry,
+    format::{
+        Entry,
+        Slots, //
+    },
     hw::{
         Hw,
         Lifecycle, //
@@ -121,6 +124,7 @@ impl<R: Regs, W: Words> MappedHw<R, W> {
     }
 
     /// Runs `f` unless the engine is dead, which it is from then on if that fails.
+    #[inline(always)]
     fn with<T>(
         &mut self,
         f: impl FnOnce(&'static dyn Chip<R>, &R) -> Result<T, HwError>,
@@ -131,18 +135,20 @@ impl<R: Regs, W: Words> MappedHw<R, W> {
         f(self.chip, &self.regs).inspect_err(|_| self.dead = true)
     }
 
-    /// The PPE that has a slot. Asked for several times for each flow, so not the chip.
-    #[inline]
-    fn ppe_of(&self, slot: u16) -> usize {
-        slot.wrapping_shr(self.entry_bits).into()
+    /// As [`Spec::locate`](super::spec::Spec::locate), which would have to be asked for several
+    /// times for each flow.
+    #[inline(always)]
+    fn locate(&self, slot: u16) -> (usize, u16) {
+        let ppe = slot.wrapping_shr(self.entry_bits);
+        (ppe.into(), slot & !u16::MAX.wrapping_shl(self.entry_bits))
     }
 
     /// The table that has a slot, and where word 0 of the entry is there.
-    #[inline]
+    #[inline(always)]
     fn find(&self, slot: u16) -> Result<(&W, usize), HwError> {
-        let memory = self.memory.get(self.ppe_of(slot)).and_then(Option::as_ref);
+        let (ppe, entry) = self.locate(slot);
+        let memory = self.memory.get(ppe).and_then(Option::as_ref);
         let entries = &memory.ok_or(HwError)?.entries;
-        let entry = slot & !u16::MAX.wrapping_shl(self.entry_bits);
         // Below 2^16 entries of at most `MAX_WORDS` words.
         Ok((entries, usize::from(entry).wrapping_mul(self.entry_words)))
     }
@@ -215,6 +221,18 @@ impl<R: Regs, W: Words> Hw for MappedHw<R, W> {
         entries.read(word0_at)
     }
 
+    #[inline]
+    fn read_word0s(&mut self, slots: Slots, mut each: impl FnMut(u16, u32)) -> Result<(), HwError> {
+        // A bucket is of one PPE: the table is looked for once.
+        let (entries, first_at) = self.find(slots.first)?;
+        for slot in slots {
+            let way = usize::from(slot.wrapping_sub(slots.first));
+            let word0_at = first_at.wrapping_add(way.wrapping_mul(self.entry_words));
+            each(slot, entries.read(word0_at)?);
+        }
+        Ok(())
+    }
+
     fn commit(&mut self, slot: u16, entry: &Entry) -> Result<(), HwError> {
         if self.dead {
             return Err(HwError);
@@ -233,7 +251,7 @@ impl<R: Regs, W: Words> Hw for MappedHw<R, W> {
     }
 
     fn clear_cache(&mut self, slot: u16) -> Result<(), HwError> {
-        let ppe = self.ppe_of(slot);
+        let (ppe, _) = self.locate(slot);
         self.with(|chip, regs| chip.clear_cache(regs, ppe))
     }
 
@@ -242,7 +260,8 @@ impl<R: Regs, W: Words> Hw for MappedHw<R, W> {
     }
 
     fn read_mib(&mut self, slot: u16) -> Result<Count, HwError> {
-        self.with(|chip, regs| chip.read_mib(regs, slot))
+        let (ppe, entry) = self.locate(slot);
+        self.with(|chip, regs| chip.read_mib(regs, ppe, entry))
     }
 
     fn timestamp(&mut self) -> u16 {

@@ -263,6 +263,8 @@ pub struct Table<P: Host> {
     /// The clock, and whoever watches.
     pub host: P,
     spec: &'static Spec,
+    /// [`Format::bound_bits`](super::format::Format::bound_bits).
+    bound_bits: (u32, u32),
     records: P::Vec<Record>,
     index: P::Vec<u16>,
     slots: usize,
@@ -318,6 +320,7 @@ impl<P: Host> Table<P> {
             hw,
             host,
             spec,
+            bound_bits: spec.format.bound_bits(),
             records,
             index,
             slots,
@@ -379,6 +382,13 @@ impl<P: Host> Table<P> {
     /// The slot of a flow, or a number from [`Table::capacity`] on if it is parked.
     pub fn find(&self, owner: BlockId, cookie: u64) -> Option<u16> {
         self.find_in(self.chain(owner, cookie), owner, cookie)
+    }
+
+    /// Whether the engine forwards the flow of an entry with this word 0.
+    #[inline(always)]
+    fn is_bound(&self, word0: u32) -> bool {
+        let (mask, bits) = self.bound_bits;
+        word0 & mask == bits
     }
 
     /// Whether this is the number of a slot and not of a parked flow.

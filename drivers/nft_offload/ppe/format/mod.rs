@@ -285,6 +285,10 @@ pub trait Format: Sync {
     /// The state in word 0. A word 0 of zero is [`State::Invalid`].
     fn state(&self, word0: u32) -> State;
 
+    /// The bits of word 0, and their values, by which the engine forwards the flow of an entry:
+    /// what [`Format::is_bound`] says, for those who ask for each flow.
+    fn bound_bits(&self) -> (u32, u32);
+
     /// Whether the engine forwards the flow of an entry with this word 0.
     fn is_bound(&self, word0: u32) -> bool {
         self.state(word0) == State::Bound

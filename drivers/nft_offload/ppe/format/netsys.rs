@@ -627,6 +627,10 @@ impl Format for Netsys {
         }
     }
 
+    fn bound_bits(&self) -> (u32, u32) {
+        (IB1_STATE.put(IB1_STATE.max()), IB1_STATE.put(STATE_BIND))
+    }
+
     fn state(&self, word0: u32) -> State {
         match IB1_STATE.get(word0) {
             0 => State::Invalid,

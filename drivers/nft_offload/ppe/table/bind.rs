@@ -98,9 +98,9 @@ impl<P: Host> Table<P> {
         if self.is_slot(at) {
             let word0 = self.hw.read_word0(at);
             let word0 = self.hw_result(word0)?;
-            let format = self.spec.format;
+            let bound = self.is_bound(word0);
             let record = self.record(at).ok_or(Reject::EngineDead)?;
-            if same && record.bound && format.is_bound(word0) {
+            if same && record.bound && bound {
                 record.ct_id = ct_id;
                 inc(&mut self.stats.refreshed);
                 return Ok(Replaced::Refreshed);
@@ -115,7 +115,7 @@ impl<P: Host> Table<P> {
     }
 
     /// Whether the chip and the limit let a flow in that has the slot or place `own`.
-    #[inline]
+    #[inline(always)]
     fn admit(&mut self, owner: BlockId, own: Option<u16>, flow: &Flow) -> Result<(), Reject> {
         admit(flow, &self.spec.caps)?;
         if self.is_refused(owner, flow) {
@@ -131,7 +131,7 @@ impl<P: Host> Table<P> {
 
     /// Writes an entry to a slot, in which there is `word0`. `fresh` says that the slot is not that
     /// of the flow already.
-    #[inline]
+    #[inline(always)]
     fn commit(&mut self, slot: u16, word0: u32, fresh: bool, entry: &Entry) -> Result<(), Reject> {
         let strange = self.clear_entry(slot, word0)?;
         if fresh && self.spec.caps.mib.is_some() && (strange || !self.is_clean(slot)) {
@@ -155,7 +155,7 @@ impl<P: Host> Table<P> {
 
     /// Frees the place that a flow had, `own`, unless that is `slot`. Returns what it has counted,
     /// and since when it is bound.
-    #[inline]
+    #[inline(always)]
     fn free_old(&mut self, own: Option<u16>, slot: u16) -> Option<(Count, Count, u64)> {
         let own = own?;
         let old = if own == slot {
@@ -277,7 +277,7 @@ impl<P: Host> Table<P> {
         word0: u32,
         mut why: Unbound,
     ) -> Result<(), Reject> {
-        if self.get(slot).is_some_and(|record| record.bound) && !self.spec.format.is_bound(word0) {
+        if self.get(slot).is_some_and(|record| record.bound) && !self.is_bound(word0) {
             inc(&mut self.stats.aged_out);
             why = Unbound::Aged;
         }

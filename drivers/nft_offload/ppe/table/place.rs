@@ -61,7 +61,8 @@ impl<P: Host> Table<P> {
             for slot in self.bucket(flow) {
                 // Who floods a bucket must not have its counters read for each flow.
                 let word0 = self.hw.read_word0(slot);
-                let bound = self.spec.format.is_bound(self.hw_result(word0)?);
+                let word0 = self.hw_result(word0)?;
+                let bound = self.is_bound(word0);
                 if bound && self.get(slot).filter(in_use).is_some() {
                     continue;
                 }
@@ -148,10 +149,15 @@ impl<P: Host> Table<P> {
             key_in_use: false,
             unknown: slots.none(),
         };
-        for slot in slots {
-            let word0 = self.hw.read_word0(slot);
-            let word0 = self.hw_result(word0)?;
-            let other = if slot == own { None } else { self.get(slot) };
+        let (records, format) = (&self.records, self.spec.format);
+        let (mask, bits) = self.bound_bits;
+        let read = self.hw.read_word0s(slots, |slot, word0| {
+            let other = if slot == own {
+                None
+            } else {
+                let record = records.get(usize::from(slot));
+                record.filter(|record| record.used)
+            };
             let mut bound = false;
             if let Some(other) = other {
                 found.collision = true;
@@ -160,16 +166,15 @@ impl<P: Host> Table<P> {
             } else if slot == own || found.free == NIL {
                 (found.free, found.word0) = (slot, word0);
             }
-            if word0 == 0 {
-                continue;
+            // A bound one is of its own key, which is another one or is refused.
+            if word0 == 0 || (bound && word0 & mask == bits) {
+                return;
             }
-            match self.spec.format.state(word0) {
-                State::Invalid => {}
-                // Of its own key, which is another one or is refused.
-                State::Bound if bound => {}
-                _ => found.unknown.add(slot),
+            if format.state(word0) != State::Invalid {
+                found.unknown.add(slot);
             }
-        }
+        });
+        self.hw_result(read)?;
         Ok(found)
     }
 

@@ -93,10 +93,10 @@ impl<P: Host> Table<P> {
         let clock = self.hw.timestamp();
         let now_ms = self.host.now_ms();
 
+        let bound = self.is_bound(word0);
         let Some(record) = self.record(slot) else {
             return Ok(());
         };
-        let bound = spec.format.is_bound(word0);
         let seen = spec.format.timestamp(word0);
         let hit = match spec.caps.mib {
             Some(_) => delta.packets > 0,

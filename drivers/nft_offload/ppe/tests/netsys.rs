@@ -570,3 +570,14 @@ proptest! {
         }
     }
 }
+
+#[test]
+fn the_bits_of_bound_entries_say_what_the_state_says() {
+    for format in [&NETSYS_V1, &NETSYS_V2, &NETSYS_V3] {
+        let (mask, bits) = format.bound_bits();
+        for state in 0..16_u32 {
+            let word0 = (state << 28) | 0x0765_4321;
+            assert_eq!(word0 & mask == bits, format.is_bound(word0), "{word0:#x}");
+        }
+    }
+}

@@ -255,10 +255,10 @@ impl<R: Regs> Chip<R> for Netsys {
         self.block(regs, ppe)?.clear_cache()
     }
 
-    fn read_mib(&self, regs: &R, slot: u16) -> Result<Count, HwError> {
-        let (ppe, slot) = self.spec.locate(slot);
+    fn read_mib(&self, regs: &R, ppe: usize, entry: u16) -> Result<Count, HwError> {
         let regs = self.block(regs, ppe)?;
-        regs.write(MIB_SER_CR, MIB_SER_CR_ADDR.put(slot.into()) | MIB_SER_CR_ST)?;
+        let address = MIB_SER_CR_ADDR.put(entry.into());
+        regs.write(MIB_SER_CR, address | MIB_SER_CR_ST)?;
         regs.wait_clear(MIB_SER_CR, MIB_SER_CR_ST)?;
         let r0 = regs.read_data(MIB_SER_R0)?;
         let r1 = regs.read_data(MIB_SER_R1)?;
