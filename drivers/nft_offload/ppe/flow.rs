@@ -421,10 +421,7 @@ impl Flow {
     // Most slots are free, so that it is not asked; loading the key for it is no use then.
     #[inline(never)]
     pub fn same_key(&self, other: &Self) -> bool {
-        // Flows of one bucket differ in their ports almost always, and these are compared faster.
-        self.tuple.ports() == other.tuple.ports()
-            && self.l4 == other.l4
-            && self.tuple == other.tuple
+        self.l4 == other.l4 && self.tuple == other.tuple
     }
 
     /// Becomes `other`. Field by field, since all at once is a call of `memcpy()`.
