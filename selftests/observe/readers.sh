@@ -71,8 +71,8 @@ works()
 	record 1 && "$@" && sleep "$SLOW" && record 0 || return 1
 	# Time is the field before the event's name.
 	awk '
-		/Follower|Settler/ {
-			which = /Follower/ ? "at_once" : "once_more"
+		/RevalidateWork|SecondPassWork/ {
+			which = /RevalidateWork/ ? "at_once" : "once_more"
 			for (i = 1; !index($i, "workqueue_execute"); i++)
 				at = $i * 1000
 			if (/execute_start/)
