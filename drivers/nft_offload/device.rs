@@ -44,7 +44,7 @@ pub(crate) struct Works {
 
 /// What changes, under the engine's lock.
 pub(crate) struct State {
-    pub(crate) engine: Engine,
+    pub(crate) engine: KBox<Engine>,
     pub(crate) taps: Taps,
     /// There from the start of the engine to its end.
     pub(crate) works: Option<Works>,
@@ -85,7 +85,7 @@ impl Device {
     /// `engine` was found on `dev`.
     pub(crate) fn new(
         dev: &device::Device,
-        engine: Engine,
+        engine: KBox<Engine>,
         bus: &'static str,
         master: BusMaster,
     ) -> Result<Arc<Self>> {

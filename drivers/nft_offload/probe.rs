@@ -124,6 +124,27 @@ pub(crate) struct Probed {
     stop: StopOnDrop,
 }
 
+/// The core of an engine, and its memory. In a function of its own: what it needs of the stack, some
+/// kilobytes, is free again when it returns.
+#[inline(never)]
+fn engine(
+    dev: &device::Device<Bound>,
+    chip: &'static dyn Chip<Registers>,
+    regs: Registers,
+    ports: VVec<Port>,
+) -> Result<KBox<Engine>> {
+    let spec = chip.spec();
+    let hw = MappedHw::new(chip, regs, memory(dev, spec)?).ok_or(EINVAL)?;
+    let kernel = Kernel {
+        trace: Trace::new(dev.name()),
+    };
+    let place = KBox::new_uninit(GFP_KERNEL)?;
+    match Engine::new(kernel, Connections, hw, spec, ports, policy()) {
+        Some(engine) => Ok(KBox::write(place, engine)),
+        None => Err(ENOMEM),
+    }
+}
+
 /// Starts the engine of `chip` behind `regs`, which is stopped ([`quiesce`]), and offers it to
 /// nf_flowtable.
 pub(crate) fn probe<'a>(
@@ -137,12 +158,7 @@ pub(crate) fn probe<'a>(
     pin_init::pin_init_scope(move || {
         let spec = chip.spec();
         let count = ports.len();
-        let hw = MappedHw::new(chip, regs, memory(dev, spec)?).ok_or(EINVAL)?;
-        let kernel = Kernel {
-            trace: Trace::new(dev.name()),
-        };
-        let engine = Engine::new(kernel, Connections, hw, spec, ports, policy());
-        let device = Device::new(dev, engine.ok_or(ENOMEM)?, bus, master)?;
+        let device = Device::new(dev, engine(dev, chip, regs, ports)?, bus, master)?;
         device
             .with(|state| state.engine.start())
             .map_err(|_| no_answer(dev))?;
