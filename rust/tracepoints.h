@@ -147,7 +147,7 @@ TRACE_EVENT(quarantine,
 
 #endif
 
-/* Read again by the next line, from the folder that Kbuild names. */
+/* Read again by the next line, from the directory that Kbuild names. */
 #undef TRACE_INCLUDE_PATH
 #define TRACE_INCLUDE_PATH rust
 #undef TRACE_INCLUDE_FILE
