@@ -1,0 +1,123 @@
+// SPDX-License-Identifier: GPL-2.0-only
+
+//! Flows that end before the kernel says so.
+
+use super::*;
+
+/// One direction of a connection that a flowtable has.
+pub(super) struct Half {
+    cookie: u64,
+    pending: bool,
+}
+
+impl Direction for Half {
+    fn cookie(&self) -> u64 {
+        self.cookie
+    }
+
+    fn is_pending(&self) -> bool {
+        self.pending
+    }
+
+    fn path(&self) -> Option<(FlowPath, i32)> {
+        let path = FlowPath::of(&rule(self.cookie as u16)).unwrap();
+        Some((path, WAN.0.into()))
+    }
+}
+
+/// A flowtable with these flows, each one connection.
+pub(super) struct Table(Vec<Half>, core::cell::RefCell<Vec<u64>>);
+
+impl Table {
+    pub(super) fn new(flows: &[(u64, bool)]) -> Self {
+        let half = |(cookie, pending): &(u64, bool)| Half {
+            cookie: *cookie,
+            pending: *pending,
+        };
+        Self(flows.iter().map(half).collect(), Default::default())
+    }
+
+    pub(super) fn ended(&self) -> Vec<u64> {
+        self.1.borrow().clone()
+    }
+}
+
+impl FlowTable for Table {
+    type Net = TestNet;
+    type Direction = Half;
+
+    fn id(&self) -> FlowTableId {
+        FT
+    }
+
+    fn net(&self) -> (&TestNet, NetId) {
+        (&TestNet, NET)
+    }
+
+    fn end_flows(&self, mut pred: impl FnMut([&Half; 2]) -> bool) {
+        for half in &self.0 {
+            if pred([half, half]) {
+                self.1.borrow_mut().push(half.cookie);
+            }
+        }
+    }
+}
+
+#[test]
+fn flows_follow_a_change() {
+    let mut b = Bench::new();
+    let flow = b.bound(1);
+    // 2 is on its way, 3 is in software.
+    let table = Table::new(&[(1, false), (2, true), (3, false)]);
+    let (mut pending, mut changes) = (Pending::new().unwrap(), ChangeSet::new().unwrap());
+    let addr = FlowPath::of(&flow).unwrap().new_dst;
+    let neighbour = |mac| FwdEvent::Neighbour {
+        ifindex: 1,
+        addr,
+        mac,
+    };
+    // As it is, and of another namespace.
+    pending.push(NET, neighbour(flow.dmac));
+    pending.push(NetId(8), neighbour([9; 6]));
+    b.engine.take_pending(&mut pending, &mut changes);
+    b.engine.revalidate(&table, &changes);
+    assert_eq!(table.ended(), []);
+    assert!(b.frame(&flow));
+
+    changes.clear();
+    pending.push(NET, neighbour([9; 6]));
+    b.engine.take_pending(&mut pending, &mut changes);
+    b.engine.revalidate(&table, &changes);
+    assert_eq!(table.ended(), [1, 2, 3]);
+    assert!(!b.frame(&flow));
+    // The queued one is not taken when it comes, once.
+    assert_eq!(b.replace(2, &rule(2)), Err(Reject::Ended));
+    assert_eq!(b.replace(2, &rule(2)), Ok(Replaced::Bound));
+    assert_eq!(b.replace(3, &rule(3)), Ok(Replaced::Bound));
+    assert_eq!(
+        (b.stat("moves"), b.stat("moved"), b.stat("moves_lost")),
+        (3, 1, 0)
+    );
+}
+
+#[test]
+fn more_changes_than_can_wait_end_all_flows() {
+    let mut b = Bench::new();
+    let flow = b.bound(1);
+    let table = Table::new(&[(1, false)]);
+    let (mut pending, mut changes) = (Pending::new().unwrap(), ChangeSet::new().unwrap());
+    let route = FwdEvent::Route {
+        addr: [10, 0, 0, 0].into(),
+        len: 8,
+    };
+    for _ in 0..513 {
+        pending.push(NET, route);
+    }
+    b.engine.take_pending(&mut pending, &mut changes);
+    assert!(!pending.is_lost() && pending.events().is_empty());
+    b.engine.revalidate(&table, &changes);
+    assert!(!b.frame(&flow));
+    assert_eq!((b.stat("moves"), b.stat("moves_lost")), (512, 1));
+    changes.clear();
+    assert!(changes.is_empty());
+}
