@@ -14,7 +14,7 @@
 use super::{
     bindings,
     flow_rule::FlowRule,
-    moves::ip_addr,
+    fwd_events::ip_addr,
     netdev::{
         Net,
         NetDevice, //

@@ -14,21 +14,21 @@
 // part of is the module.
 #![allow(unreachable_pub)]
 
+pub mod bh_lock;
 mod bindings;
 pub mod conntrack;
 pub mod debugfs;
+pub mod delayed_work;
 pub mod dma;
 pub mod dsa;
 pub mod flow_offload;
 pub mod flow_rule;
+pub mod fwd_events;
 pub mod mmio;
-pub mod moves;
 pub mod netdev;
+pub mod netdev_walk;
+pub mod packet_type;
 pub mod params;
 pub mod pci;
-pub mod softirq;
-pub mod stack;
-pub mod tap;
 pub mod time;
 pub mod trace;
-pub mod work;

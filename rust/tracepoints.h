@@ -19,7 +19,7 @@
 #include <linux/string.h>
 #include <linux/tracepoint.h>
 
-#include "helpers.h"
+#include "helpers/helpers.h"
 
 /* Numbers, since tools that read the format know no names. */
 #define nft_offload_show_protocol(protocol) \

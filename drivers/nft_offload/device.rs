@@ -11,13 +11,13 @@ use crate::{
     platform::Engine,
     ppe::table::Record,
     rust::{
+        delayed_work::Later, //
         flow_offload::{
             self,
             Devices, //
         },
         netdev::Net,
         pci::BusMaster,
-        work::Later, //
     },
     translate::net_id, //
 };

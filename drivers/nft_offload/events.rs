@@ -16,7 +16,7 @@ use crate::{
     },
     rust::{
         dsa,
-        moves::{
+        fwd_events::{
             Change,
             Move,
             Watch, //

@@ -11,37 +11,37 @@
 use crate::{
     platform::Kernel,
     ppe::{
-        bridge::{
-            frame,
-            rules::{
-                Rules,
-                RULES, //
-            },
-            watch::{
-                keys_len,
-                Candidate,
-                Watch,
-                CANDIDATES, //
-            },
-            Key,
-            Sighting, //
-        },
         flow::PsePort,
-        rule::{
+        flow_rule::{
             ETH_P_8021Q,
             VLAN_VID_MASK, //
         }, //
+        l2::{
+            detect::{
+                keys_len,
+                Candidate,
+                Detect,
+                CANDIDATES, //
+            },
+            filters::{
+                Filters,
+                FILTERS, //
+            },
+            frame,
+            Key,
+            Sighting, //
+        },
     },
     rust::{
+        bh_lock::BhLock,
+        delayed_work::Later, //
         netdev::NetDevice,
-        softirq::BhLock,
-        tap::{
+        packet_type::{
             Frame,
             Look,
             Tap, //
         },
         time,
-        work::Later, //
     }, //
 };
 use kernel::{
@@ -53,7 +53,7 @@ use kernel::{
 #[pin_data]
 struct L2Detect {
     #[pin]
-    watch: BhLock<Watch<VVec<Option<Key>>, VVec<Candidate>>>,
+    watch: BhLock<Detect<VVec<Option<Key>>, VVec<Candidate>>>,
 }
 
 /// Looks at what a port receives.
@@ -100,8 +100,8 @@ pub(crate) struct Taps {
 impl Taps {
     /// None, and memory for what may be seen.
     pub(crate) fn new() -> Result<Self> {
-        let watch = Watch::new(
-            VVec::from_elem(None, keys_len(RULES), GFP_KERNEL)?,
+        let watch = Detect::new(
+            VVec::from_elem(None, keys_len(FILTERS), GFP_KERNEL)?,
             VVec::from_elem(Candidate::NONE, CANDIDATES, GFP_KERNEL)?,
         )
         .ok_or(EINVAL)?;
@@ -154,7 +154,7 @@ impl Taps {
     }
 
     /// After rules came or went: frames of theirs are of interest, and no others.
-    pub(crate) fn update(&mut self, rules: &Rules<Kernel>) {
+    pub(crate) fn update(&mut self, rules: &Filters<Kernel>) {
         self.detect.watch.with(|watch| watch.set_keys(rules.keys()));
         self.taps
             .retain(|(port, _)| rules.keys().any(|key| key.ingress == *port));

@@ -53,7 +53,7 @@ struct NftOffload {
     // changes any more.
     #[pin]
     pci: driver::Registration<pci::Adapter>,
-    sources: rust::moves::Sources,
+    sources: rust::fwd_events::Sources,
     root: rust::debugfs::Root,
 }
 
@@ -61,7 +61,7 @@ impl InPlaceModule for NftOffload {
     fn init(module: &'static kernel::ThisModule) -> impl PinInit<Self, Error> {
         try_pin_init!(Self {
             root: rust::debugfs::Root::new(<LocalModule as kernel::ModuleMetadata>::NAME)?,
-            sources: rust::moves::Sources::new()?,
+            sources: rust::fwd_events::Sources::new()?,
             pci <- driver::Registration::new(
                 <LocalModule as kernel::ModuleMetadata>::NAME,
                 module,

@@ -25,8 +25,8 @@ use crate::{
         debugfs::Dir,
         dma::WordTable,
         flow_offload,
+        fwd_events,
         mmio::Registers,
-        moves,
         netdev::NotifierRegistration,
         params,
         pci::BusMaster, //
@@ -118,7 +118,7 @@ pub(crate) struct Probed {
     #[pin]
     notifier: NotifierRegistration<Device>,
     #[pin]
-    moves: moves::Registration<Revalidation>,
+    fwd_events: fwd_events::Registration<Revalidation>,
     working: Working,
     files: Dir<Device>,
     stop: StopOnDrop,
@@ -175,7 +175,7 @@ pub(crate) fn probe<'a>(
             files: Dir::new(dev.name(), &device, debugfs::FILES)?,
             // Ports have to know their devices before the first of them is bound.
             notifier <- NotifierRegistration::new(device.clone()),
-            moves <- moves::Registration::new(Revalidation::new(device.clone())?),
+            fwd_events <- fwd_events::Registration::new(Revalidation::new(device.clone())?),
             offload <- flow_offload::Registration::new(device.clone(), device.devices.clone()),
         }))
     })

@@ -4,12 +4,20 @@
 
 use crate::{
     ppe::{
-        bridge,
         flow::{
             Endpoint,
             PsePort,
             Tuple, //
         },
+        flow_rule::{
+            Action,
+            AddrType,
+            MangleHeader,
+            Match,
+            RuleParser,
+            VlanKey, //
+        }, //
+        l2,
         netdev::{
             Name,
             NetId, //
@@ -18,14 +26,6 @@ use crate::{
         ports::Ports,
         reject::Reject,
         reject_log::RejectedRule,
-        rule::{
-            Action,
-            AddrType,
-            MangleHeader,
-            Match,
-            RuleParser,
-            VlanKey, //
-        }, //
     },
     rust::{
         flow_rule::{
@@ -88,8 +88,8 @@ pub(crate) fn parse_filter(
     ingress: PsePort,
     net: NetId,
     ports: &impl PortOf,
-) -> Result<bridge::rule::Rule, Reject> {
-    let mut parser = bridge::rule::RuleParser::new();
+) -> Result<l2::filter::Filter, Reject> {
+    let mut parser = l2::filter::FilterParser::new();
     feed_to(&mut parser, rule, net, ports)?;
     parser.finish(ingress)
 }
@@ -113,7 +113,7 @@ impl Parser for RuleParser<'_> {
     }
 }
 
-impl Parser for bridge::rule::RuleParser {
+impl Parser for l2::filter::FilterParser {
     fn on_match(&mut self, key: Match) -> Result<(), Reject> {
         self.on_match(key)
     }

@@ -9,12 +9,12 @@ use crate::{
     },
     platform::Kernel,
     ppe::{
-        bridge::watch::QUEUE,
         engine::AGE_EVERY_MS,
         health::{
             Verdict,
             LOOK_EVERY_MS, //
         },
+        l2::detect::QUEUE,
         netdev::NetId,
         revalidate::{
             ChangeSet,
@@ -24,13 +24,13 @@ use crate::{
     },
     qdisc_scan,
     rust::{
-        moves,
-        softirq::BhLock,
-        work::{
+        bh_lock::BhLock,
+        delayed_work::{
             Later,
             Task,
             Work, //
         }, //
+        fwd_events,
     }, //
 };
 use kernel::{
@@ -186,7 +186,7 @@ impl Task for SecondPassWork {
         let mut changes = self.following.lock();
         changes.clear();
         core::mem::swap(&mut *self.unsettled.lock(), &mut *changes);
-        moves::settle();
+        fwd_events::synchronize();
         self.revalidate(&changes);
         None
     }

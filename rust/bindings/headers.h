@@ -17,6 +17,6 @@
 #include <net/netfilter/nf_conntrack_acct.h>
 #include <net/netfilter/nf_conntrack_tuple.h>
 
-#include "../helpers.h"
-#include "../moves.h"
+#include "../helpers/helpers.h"
+#include "../helpers/fwd_events.h"
 #include "../tracepoints.h"

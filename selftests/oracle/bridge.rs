@@ -6,8 +6,8 @@
 use crate::{
     nft_offload::{
         ppe::{
-            bridge::frame,
             flow::PsePort,
+            l2::frame,
             reject::Reject,
             spec::Spec, //
         },

@@ -48,6 +48,7 @@ use ppe::{
         PsePort,
         L4, //
     },
+    flow_rule::RuleParser,
     mapped::MappedHw,
     netdev::NetId,
     platform::{
@@ -55,7 +56,6 @@ use ppe::{
         Storage, //
     },
     reject::Reject,
-    rule::RuleParser,
     spec::Spec,
     table::{
         index_len,

@@ -17,17 +17,18 @@ use super::{
         BoundTo,
         FlowTableId, //
     },
-    bridge::rules::{
-        Record as FilterRecord,
-        Rules,
-        Subflow,
-        RULES,
-        SUBFLOWS, //
-    },
     count::inc,
     flow::Flow,
+    flow_rule::RuleParser,
     health::Health,
     hw::Lifecycle,
+    l2::filters::{
+        Filters,
+        Record as FilterRecord,
+        Subflow,
+        FILTERS,
+        SUBFLOWS, //
+    },
     list::Full,
     netdev::NetId,
     platform::Conntrack,
@@ -46,7 +47,6 @@ use super::{
         NeighTable,
         Neighbour, //
     },
-    rule::RuleParser,
     shaping::Shaping,
     spec::Spec,
     table::{
@@ -121,7 +121,7 @@ pub struct Engine<P: Platform> {
     /// Its ports.
     pub ports: Ports<P>,
     pub(super) blocks: Blocks<P>,
-    pub(super) filters: Rules<P>,
+    pub(super) filters: Filters<P>,
     pub(super) counters: Counters,
     pub(super) policy: Policy,
     pub(super) shaping: Shaping,
@@ -161,8 +161,8 @@ impl<P: Platform> Engine<P> {
             table,
             ports: Ports::new(ports)?,
             blocks: Blocks::new()?,
-            filters: Rules::new(
-                P::filled(FilterRecord::EMPTY, RULES)?,
+            filters: Filters::new(
+                P::filled(FilterRecord::EMPTY, FILTERS)?,
                 P::filled(Subflow::EMPTY, SUBFLOWS)?,
             )?,
             counters: Counters::default(),

@@ -3,14 +3,13 @@
 //! likes. Each rule has to know its subflows, and nobody else's.
 
 use nft_offload_ppe::{
-    bridge::{
-        frame,
-        rule::{Rule, RuleParser},
-        rules::{Record, Rules, Subflow},
-        watch::{keys_len, Candidate, Watch},
-        Key, Sighting,
-    },
     flow::{Encap, PsePort},
+    l2::{
+        detect::{keys_len, Candidate, Detect},
+        filter::{Filter, FilterParser},
+        filters::{Filters, Record, Subflow},
+        frame, Key, Sighting,
+    },
     table::{BlockId, Removal},
 };
 
@@ -20,7 +19,7 @@ use crate::{
     table::{check, new_table, Watcher},
 };
 
-const RULES: usize = 6;
+const FILTERS: usize = 6;
 const SUBFLOWS: usize = 12;
 
 fn key(bytes: &mut Bytes<'_>) -> Key {
@@ -33,9 +32,9 @@ fn key(bytes: &mut Bytes<'_>) -> Key {
 }
 
 /// A rule as the parser makes them of any keys and actions, or one of the usual ones.
-fn rule(bytes: &mut Bytes<'_>) -> Option<Rule> {
+fn rule(bytes: &mut Bytes<'_>) -> Option<Filter> {
     if bytes.bool() {
-        return Some(Rule {
+        return Some(Filter {
             key: key(bytes),
             v6: bytes.mostly(None, |bytes| Some(bytes.bool())),
             l4: bytes.mostly(None, |bytes| Some(rules::l4(bytes))),
@@ -43,7 +42,7 @@ fn rule(bytes: &mut Bytes<'_>) -> Option<Rule> {
             out_encap: Encap::NONE,
         });
     }
-    let mut parser = RuleParser::new();
+    let mut parser = FilterParser::new();
     for _ in 0..bytes.below(16) {
         let _ = if bytes.bool() {
             parser.on_match(rules::key(bytes))
@@ -57,11 +56,11 @@ fn rule(bytes: &mut Bytes<'_>) -> Option<Rule> {
 /// The target.
 pub fn run(data: &[u8]) {
     let mut table = new_table(Bytes(data));
-    let mut all: Rules<Watcher<'_>> =
-        Rules::new(vec![Record::EMPTY; RULES], vec![Subflow::EMPTY; SUBFLOWS])
+    let mut all: Filters<Watcher<'_>> =
+        Filters::new(vec![Record::EMPTY; FILTERS], vec![Subflow::EMPTY; SUBFLOWS])
             .expect("lengths fit");
     let mut watch =
-        Watch::new(vec![None; keys_len(RULES)], vec![Candidate::NONE; 4]).expect("lengths fit");
+        Detect::new(vec![None; keys_len(FILTERS)], vec![Candidate::NONE; 4]).expect("lengths fit");
     // Owners of subflows, each greater than those before.
     let mut flows = 100;
     while !table.hw.bytes.is_empty() {

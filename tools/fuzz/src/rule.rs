@@ -5,8 +5,8 @@
 use nft_offload_ppe::{
     caps::admit,
     flow::{Flow, Tuple},
+    flow_rule::{Action, Match, RuleParser},
     format::{Kind, State},
-    rule::{Action, Match, RuleParser},
 };
 
 use crate::{
@@ -17,7 +17,7 @@ use crate::{
 /// Keys and actions that are the usual ones: the rest of a rule, if the bytes ask for it.
 /// Otherwise a whole rule would hardly ever come about.
 fn usual(parser: &mut RuleParser<'_>, bytes: &mut Bytes<'_>) {
-    use nft_offload_ppe::rule::{AddrType, MangleHeader};
+    use nft_offload_ppe::flow_rule::{AddrType, MangleHeader};
 
     let v6 = bytes.bool();
     let udp = bytes.bool();

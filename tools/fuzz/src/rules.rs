@@ -6,11 +6,11 @@ use std::sync::OnceLock;
 use nft_offload_ppe::{
     caps::{Caps, DsaCaps, MibUnit},
     flow::{DsaPort, DsaTag, Endpoint, PsePort, Tuple, L4},
+    flow_rule::{Action, AddrType, MangleHeader, Match, VlanKey, ETH_P_8021Q},
     format::{
         netsys::{NETSYS_V1, NETSYS_V1_BOUNDARY, NETSYS_V1_COUNTED, NETSYS_V2, NETSYS_V3},
         Format,
     },
-    rule::{Action, AddrType, MangleHeader, Match, VlanKey, ETH_P_8021Q},
     spec::Spec,
 };
 

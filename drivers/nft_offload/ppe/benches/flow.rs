@@ -24,6 +24,13 @@ use nft_offload_ppe::{
         Tuple,
         L4, //
     },
+    flow_rule::{
+        Action,
+        AddrType,
+        MangleHeader,
+        Match,
+        RuleParser, //
+    },
     format::{
         netsys::NETSYS_V2,
         Entry, //
@@ -35,13 +42,6 @@ use nft_offload_ppe::{
         Storage, //
     },
     reject::Reject,
-    rule::{
-        Action,
-        AddrType,
-        MangleHeader,
-        Match,
-        RuleParser, //
-    },
     spec::Spec,
     table::{
         index_len,

@@ -1,18 +1,18 @@
 // SPDX-License-Identifier: GPL-2.0-only
 
-//! Rules of tc, for bridged frames.
+//! Filters of tc, for bridged frames.
 
 use super::{
     super::{
         block::Binding,
-        bridge::{
-            rule::Rule,
-            rules::Rules,
-            Sighting, //
-        },
         count::inc,
         flow::Flow,
         hw::Lifecycle,
+        l2::{
+            filter::Filter,
+            filters::Filters,
+            Sighting, //
+        },
         list::Full,
         ports::Ports,
         reject::Reject,
@@ -37,7 +37,7 @@ pub struct FilterRule {
     pub demands_counters: bool,
 }
 
-/// Rules of tc, for bridged frames.
+/// Filters of tc, for bridged frames.
 impl<P: Platform> Engine<P> {
     /// A rule of tc is offered, given by `parse`. What was refused is counted, with what `describe`
     /// says of it.
@@ -45,7 +45,7 @@ impl<P: Platform> Engine<P> {
         &mut self,
         binding: &Binding,
         filter: &FilterRule,
-        parse: impl FnOnce(&Ports<P>) -> Result<Rule, Reject>,
+        parse: impl FnOnce(&Ports<P>) -> Result<Filter, Reject>,
         describe: impl FnOnce(Reject) -> RejectedRule,
     ) -> Result<(), Reject> {
         inc(&mut self.counters.offered);
@@ -88,7 +88,7 @@ impl<P: Platform> Engine<P> {
     }
 
     /// The rules.
-    pub fn filters(&self) -> &Rules<P> {
+    pub fn filters(&self) -> &Filters<P> {
         &self.filters
     }
 

@@ -45,6 +45,7 @@ use super::{
             PsePort,
             L4, //
         },
+        flow_rule::RuleParser,
         health::Verdict,
         hw::Lifecycle,
         netdev::{
@@ -66,7 +67,6 @@ use super::{
             FwdEvent,
             Pending, //
         },
-        rule::RuleParser,
         shaping::{
             Direction as Way,
             Shaper,

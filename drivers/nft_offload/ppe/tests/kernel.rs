@@ -22,7 +22,7 @@ use super::{
             Tuple,
             L4, //
         },
-        rule::{
+        flow_rule::{
             Action,
             AddrType,
             MangleHeader,

@@ -7,7 +7,7 @@ use super::super::{
         Tuple,
         L4, //
     },
-    rule::{
+    flow_rule::{
         ETH_P_IP,
         ETH_P_IPV6,
         TCP_FIN_SYN_RST, //

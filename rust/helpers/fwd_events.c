@@ -21,25 +21,25 @@
 #include <net/nexthop.h>
 #include <net/switchdev.h>
 
-#include "moves.h"
+#include "fwd_events.h"
 
-static ATOMIC_NOTIFIER_HEAD(moves);
+static ATOMIC_NOTIFIER_HEAD(fwd_events);
 
-static void tell(const struct nft_offload_move *move)
+static void notify(const struct nft_offload_fwd_event *event)
 {
-	atomic_notifier_call_chain(&moves, 0, (void *)move);
+	atomic_notifier_call_chain(&fwd_events, 0, (void *)event);
 }
 
-static void set_device(struct nft_offload_move *move, const struct net_device *dev)
+static void set_device(struct nft_offload_fwd_event *event, const struct net_device *dev)
 {
 	while (is_vlan_dev(dev))
 		dev = vlan_dev_real_dev(dev);
-	move->net = dev_net(dev);
-	move->ifindex = READ_ONCE(dev->ifindex);
+	event->net = dev_net(dev);
+	event->ifindex = READ_ONCE(dev->ifindex);
 }
 
 /* Whether the neighbour is one whose Ethernet address is known. */
-static bool neighbour_move(struct neighbour *neigh, struct nft_offload_move *move)
+static bool neighbour_event(struct neighbour *neigh, struct nft_offload_fwd_event *event)
 {
 	int family = neigh->tbl->family;
 
@@ -48,43 +48,43 @@ static bool neighbour_move(struct neighbour *neigh, struct nft_offload_move *mov
 	if (neigh->dev->addr_len != ETH_ALEN || !(READ_ONCE(neigh->nud_state) & NUD_VALID))
 		return false;
 
-	move->kind = NFT_OFFLOAD_MOVE_NEIGHBOUR;
-	move->v6 = family == AF_INET6;
-	set_device(move, neigh->dev);
-	memcpy(move->addr, neigh->primary_key, neigh->tbl->key_len);
-	neigh_ha_snapshot((char *)move->mac, neigh, neigh->dev);
+	event->kind = NFT_OFFLOAD_FWD_NEIGHBOUR;
+	event->v6 = family == AF_INET6;
+	set_device(event, neigh->dev);
+	memcpy(event->addr, neigh->primary_key, neigh->tbl->key_len);
+	neigh_ha_snapshot((char *)event->mac, neigh, neigh->dev);
 	return true;
 }
 
-static int netevent(struct notifier_block *nb, unsigned long event, void *data)
+static int netevent(struct notifier_block *nb, unsigned long type, void *data)
 {
-	struct nft_offload_move move = {};
+	struct nft_offload_fwd_event event = {};
 
-	if (event == NETEVENT_NEIGH_UPDATE && neighbour_move(data, &move))
-		tell(&move);
+	if (type == NETEVENT_NEIGH_UPDATE && neighbour_event(data, &event))
+		notify(&event);
 	return NOTIFY_DONE;
 }
 
 static struct notifier_block netevent_nb = { .notifier_call = netevent };
 
-static int switchdev_event(struct notifier_block *nb, unsigned long event, void *data)
+static int switchdev_event(struct notifier_block *nb, unsigned long type, void *data)
 {
-	struct nft_offload_move move = { .kind = NFT_OFFLOAD_MOVE_STATION };
+	struct nft_offload_fwd_event event = { .kind = NFT_OFFLOAD_FWD_FDB };
 	struct switchdev_notifier_fdb_info *fdb = data;
 
 	/* Without CONFIG_NET_SWITCHDEV nobody calls this. */
-	if (event != SWITCHDEV_FDB_ADD_TO_DEVICE || fdb->is_local)
+	if (type != SWITCHDEV_FDB_ADD_TO_DEVICE || fdb->is_local)
 		return NOTIFY_DONE;
 
-	set_device(&move, switchdev_notifier_info_to_dev(data));
-	ether_addr_copy(move.mac, fdb->addr);
-	tell(&move);
+	set_device(&event, switchdev_notifier_info_to_dev(data));
+	ether_addr_copy(event.mac, fdb->addr);
+	notify(&event);
 	return NOTIFY_DONE;
 }
 
 static struct notifier_block switchdev_nb = { .notifier_call = switchdev_event };
 
-struct moves_net {
+struct fwd_events_net {
 	struct notifier_block fib;
 	struct notifier_block nexthops;
 	struct net *net;
@@ -93,12 +93,12 @@ struct moves_net {
 	bool registered;
 };
 
-static unsigned int moves_net_id;
+static unsigned int fwd_events_net_id;
 
-static int fib_event(struct notifier_block *nb, unsigned long event, void *data)
+static int fib_event(struct notifier_block *nb, unsigned long type, void *data)
 {
-	struct moves_net *here = container_of(nb, struct moves_net, fib);
-	struct nft_offload_move move = { .kind = NFT_OFFLOAD_MOVE_ROUTE };
+	struct fwd_events_net *here = container_of(nb, struct fwd_events_net, fib);
+	struct nft_offload_fwd_event event = { .kind = NFT_OFFLOAD_FWD_ROUTE };
 	struct fib_notifier_info *info = data;
 
 	if (!READ_ONCE(here->ready))
@@ -106,24 +106,24 @@ static int fib_event(struct notifier_block *nb, unsigned long event, void *data)
 	if (info->family != AF_INET && info->family != AF_INET6)
 		return NOTIFY_DONE;
 
-	move.net = here->net;
-	move.v6 = info->family == AF_INET6;
-	switch (event) {
+	event.net = here->net;
+	event.v6 = info->family == AF_INET6;
+	switch (type) {
 	case FIB_EVENT_ENTRY_REPLACE:
 	case FIB_EVENT_ENTRY_APPEND:
 	case FIB_EVENT_ENTRY_ADD:
 	case FIB_EVENT_ENTRY_DEL:
-		if (move.v6) {
+		if (event.v6) {
 			struct fib6_entry_notifier_info *entry = data;
 
-			memcpy(move.addr, &entry->rt->fib6_dst.addr, sizeof(struct in6_addr));
-			move.len = entry->rt->fib6_dst.plen;
+			memcpy(event.addr, &entry->rt->fib6_dst.addr, sizeof(struct in6_addr));
+			event.len = entry->rt->fib6_dst.plen;
 		} else {
 			struct fib_entry_notifier_info *entry = data;
 			__be32 dst = htonl(entry->dst);
 
-			memcpy(move.addr, &dst, sizeof(dst));
-			move.len = entry->dst_len;
+			memcpy(event.addr, &dst, sizeof(dst));
+			event.len = entry->dst_len;
 		}
 		break;
 	case FIB_EVENT_RULE_ADD:
@@ -133,25 +133,25 @@ static int fib_event(struct notifier_block *nb, unsigned long event, void *data)
 	default:
 		return NOTIFY_DONE;
 	}
-	tell(&move);
+	notify(&event);
 	return NOTIFY_DONE;
 }
 
-static int nexthop_event(struct notifier_block *nb, unsigned long event, void *data)
+static int nexthop_event(struct notifier_block *nb, unsigned long type, void *data)
 {
-	struct moves_net *here = container_of(nb, struct moves_net, nexthops);
-	struct nft_offload_move move = { .kind = NFT_OFFLOAD_MOVE_NEXTHOP, .net = here->net };
+	struct fwd_events_net *here = container_of(nb, struct fwd_events_net, nexthops);
+	struct nft_offload_fwd_event event = { .kind = NFT_OFFLOAD_FWD_NEXTHOP, .net = here->net };
 
 	/* One that goes takes its routes along, which is told as that of routes. */
 	if (READ_ONCE(here->ready) &&
-	    (event == NEXTHOP_EVENT_REPLACE || event == NEXTHOP_EVENT_BUCKET_REPLACE))
-		tell(&move);
+	    (type == NEXTHOP_EVENT_REPLACE || type == NEXTHOP_EVENT_BUCKET_REPLACE))
+		notify(&event);
 	return NOTIFY_DONE;
 }
 
-static int __net_init moves_net_init(struct net *net)
+static int __net_init fwd_events_net_init(struct net *net)
 {
-	struct moves_net *here = net_generic(net, moves_net_id);
+	struct fwd_events_net *here = net_generic(net, fwd_events_net_id);
 
 	here->net = net;
 	here->fib.notifier_call = fib_event;
@@ -164,23 +164,23 @@ static int __net_init moves_net_init(struct net *net)
 	return 0;
 }
 
-static void __net_exit moves_net_exit(struct net *net)
+static void __net_exit fwd_events_net_exit(struct net *net)
 {
-	struct moves_net *here = net_generic(net, moves_net_id);
+	struct fwd_events_net *here = net_generic(net, fwd_events_net_id);
 
 	unregister_nexthop_notifier(net, &here->nexthops);
 	if (here->registered)
 		unregister_fib_notifier(net, &here->fib);
 }
 
-static struct pernet_operations moves_net_ops = {
-	.init = moves_net_init,
-	.exit = moves_net_exit,
-	.id = &moves_net_id,
-	.size = sizeof(struct moves_net),
+static struct pernet_operations fwd_events_net_ops = {
+	.init = fwd_events_net_init,
+	.exit = fwd_events_net_exit,
+	.id = &fwd_events_net_id,
+	.size = sizeof(struct fwd_events_net),
 };
 
-int nft_offload_helper_moves_start(void)
+int nft_offload_helper_fwd_events_start(void)
 {
 	int err;
 
@@ -190,7 +190,7 @@ int nft_offload_helper_moves_start(void)
 	err = register_switchdev_notifier(&switchdev_nb);
 	if (err)
 		goto no_switchdev;
-	err = register_pernet_subsys(&moves_net_ops);
+	err = register_pernet_subsys(&fwd_events_net_ops);
 	if (err)
 		goto no_pernet;
 	return 0;
@@ -202,9 +202,9 @@ no_switchdev:
 	return err;
 }
 
-void nft_offload_helper_moves_stop(void)
+void nft_offload_helper_fwd_events_stop(void)
 {
-	unregister_pernet_subsys(&moves_net_ops);
+	unregister_pernet_subsys(&fwd_events_net_ops);
 	unregister_switchdev_notifier(&switchdev_nb);
 	unregister_netevent_notifier(&netevent_nb);
 }
@@ -212,18 +212,18 @@ void nft_offload_helper_moves_stop(void)
 static void tell_neighbour(struct neighbour *neigh, void *data)
 {
 	struct notifier_block *nb = data;
-	struct nft_offload_move move = {};
+	struct nft_offload_fwd_event event = {};
 
-	if (neighbour_move(neigh, &move))
-		nb->notifier_call(nb, 0, &move);
+	if (neighbour_event(neigh, &event))
+		nb->notifier_call(nb, 0, &event);
 }
 
 /* Every neighbour there is already is told first. */
-int nft_offload_helper_moves_register(struct notifier_block *nb)
+int nft_offload_helper_fwd_events_register(struct notifier_block *nb)
 {
 	int err;
 
-	err = atomic_notifier_chain_register(&moves, nb);
+	err = atomic_notifier_chain_register(&fwd_events, nb);
 	if (err)
 		return err;
 	neigh_for_each(&arp_tbl, tell_neighbour, nb);
@@ -235,9 +235,9 @@ int nft_offload_helper_moves_register(struct notifier_block *nb)
 }
 
 /* Nobody is told any more when it returns. */
-void nft_offload_helper_moves_unregister(struct notifier_block *nb)
+void nft_offload_helper_fwd_events_unregister(struct notifier_block *nb)
 {
-	atomic_notifier_chain_unregister(&moves, nb);
+	atomic_notifier_chain_unregister(&fwd_events, nb);
 }
 
 /* Rules are under RTNL in 7.2, and have a lock of their own since. */
@@ -261,7 +261,7 @@ static void settle_rules(struct net *net)
  * All that was told before is in place when this returns, and no packet is under way that
  * has looked for its way before. Takes RTNL.
  */
-void nft_offload_helper_moves_settle(void)
+void nft_offload_helper_fwd_events_synchronize(void)
 {
 	struct net *net;
 

@@ -60,7 +60,7 @@ impl Candidate {
 /// A connection has one place among the candidates, by its hash. Who has it keeps it for
 /// [`WINDOW_MS`]: so a busy connection gets its entry however many others there are, and
 /// those that come and go cannot push it out.
-pub struct Watch<K, C> {
+pub struct Detect<K, C> {
     keys: K,
     used: usize,
     candidates: C,
@@ -80,7 +80,7 @@ pub const fn keys_len(rules: usize) -> usize {
     }
 }
 
-impl<K, C> Watch<K, C>
+impl<K, C> Detect<K, C>
 where
     K: DerefMut<Target = [Option<Key>]>,
     C: DerefMut<Target = [Candidate]>,

@@ -4,27 +4,27 @@
  * neighbours, bridges' stations, routes. The kernel tells by three kinds of
  * notifiers, one of them registered in each namespace; here they are one chain.
  */
-#ifndef NFT_OFFLOAD_MOVES_H
-#define NFT_OFFLOAD_MOVES_H
+#ifndef NFT_OFFLOAD_FWD_EVENTS_H
+#define NFT_OFFLOAD_FWD_EVENTS_H
 
 #include <linux/types.h>
 
 struct notifier_block;
 
-enum nft_offload_move_kind {
+enum nft_offload_fwd_event_kind {
 	/* addr is reached by mac on the device. */
-	NFT_OFFLOAD_MOVE_NEIGHBOUR,
+	NFT_OFFLOAD_FWD_NEIGHBOUR,
 	/* mac was seen at the device, a port of a bridge. */
-	NFT_OFFLOAD_MOVE_STATION,
+	NFT_OFFLOAD_FWD_FDB,
 	/* Packets to addr/len may go another way now. */
-	NFT_OFFLOAD_MOVE_ROUTE,
+	NFT_OFFLOAD_FWD_ROUTE,
 	/* A nexthop object is about to lead elsewhere; the routes by it are not told. */
-	NFT_OFFLOAD_MOVE_NEXTHOP,
+	NFT_OFFLOAD_FWD_NEXTHOP,
 };
 
 /**
- * struct nft_offload_move - one change
- * @kind: an enum nft_offload_move_kind
+ * struct nft_offload_fwd_event - one change
+ * @kind: an enum nft_offload_fwd_event_kind
  * @net: namespace, as a value to compare
  * @ifindex: of the device; of the real one below if it is a VLAN device
  * @v6: whether @addr is an IPv6 address
@@ -32,7 +32,7 @@ enum nft_offload_move_kind {
  * @addr: in network byte order, the first 4 bytes for IPv4
  * @mac: Ethernet address
  */
-struct nft_offload_move {
+struct nft_offload_fwd_event {
 	u32 kind;
 	int ifindex;
 	const void *net;
@@ -42,10 +42,10 @@ struct nft_offload_move {
 	u8 mac[6];
 };
 
-int nft_offload_helper_moves_start(void);
-void nft_offload_helper_moves_stop(void);
-int nft_offload_helper_moves_register(struct notifier_block *nb);
-void nft_offload_helper_moves_unregister(struct notifier_block *nb);
-void nft_offload_helper_moves_settle(void);
+int nft_offload_helper_fwd_events_start(void);
+void nft_offload_helper_fwd_events_stop(void);
+int nft_offload_helper_fwd_events_register(struct notifier_block *nb);
+void nft_offload_helper_fwd_events_unregister(struct notifier_block *nb);
+void nft_offload_helper_fwd_events_synchronize(void);
 
-#endif /* NFT_OFFLOAD_MOVES_H */
+#endif /* NFT_OFFLOAD_FWD_EVENTS_H */

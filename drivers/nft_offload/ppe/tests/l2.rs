@@ -11,30 +11,6 @@ use proptest::prelude::*;
 
 use super::{
     super::{
-        bridge::{
-            frame,
-            rule::{
-                Rule,
-                RuleParser, //
-            },
-            rules::{
-                Record,
-                Rules,
-                Subflow,
-                IDLE_MS, //
-            },
-            watch::{
-                keys_len,
-                Candidate,
-                Watch,
-                BIND_PACKETS,
-                CANDIDATES,
-                QUEUE,
-                WINDOW_MS, //
-            },
-            Key,
-            Sighting, //
-        },
         caps::{
             Caps,
             MibUnit, //
@@ -47,6 +23,13 @@ use super::{
             Tuple,
             L4, //
         },
+        flow_rule::{
+            Action,
+            AddrType,
+            MangleHeader,
+            Match,
+            VlanKey, //
+        },
         format::{
             netsys::{
                 NETSYS_V1,
@@ -55,14 +38,31 @@ use super::{
             },
             Format, //
         },
-        reject::Reject,
-        rule::{
-            Action,
-            AddrType,
-            MangleHeader,
-            Match,
-            VlanKey, //
+        l2::{
+            detect::{
+                keys_len,
+                Candidate,
+                Detect,
+                BIND_PACKETS,
+                CANDIDATES,
+                QUEUE,
+                WINDOW_MS, //
+            },
+            filter::{
+                Filter,
+                FilterParser, //
+            },
+            filters::{
+                Filters,
+                Record,
+                Subflow,
+                IDLE_MS, //
+            },
+            frame,
+            Key,
+            Sighting, //
         },
+        reject::Reject,
         table::{
             BlockId,
             Replaced, //
@@ -94,8 +94,8 @@ fn key() -> Key {
     }
 }
 
-fn rule() -> Rule {
-    Rule {
+fn rule() -> Filter {
+    Filter {
         key: key(),
         v6: None,
         l4: None,
@@ -190,7 +190,7 @@ fn what_the_engine_leaves_to_the_cpu_gets_no_entry() {
     }
 }
 
-// Rules.
+// Filters.
 
 const MACS: Match = Match::EthAddrs {
     src: HERE,
@@ -242,15 +242,15 @@ const OUT: Action = Action::Redirect {
     }),
 };
 
-fn parse(matches: &[Match], actions: &[Action]) -> Result<Rule, Reject> {
-    let mut parser = RuleParser::new();
+fn parse(matches: &[Match], actions: &[Action]) -> Result<Filter, Reject> {
+    let mut parser = FilterParser::new();
     matches.iter().try_for_each(|m| parser.on_match(*m))?;
     actions.iter().try_for_each(|a| parser.on_action(*a))?;
     parser.finish(LAN)
 }
 
 /// What flower makes of `dst_mac … src_mac …`, and more.
-fn with(extra: &[Match], actions: &[Action]) -> Result<Rule, Reject> {
+fn with(extra: &[Match], actions: &[Action]) -> Result<Filter, Reject> {
     let mut matches = vec![CONTROL, basic(0, 0, 0, 0), MACS];
     matches.extend_from_slice(extra);
     parse(&matches, actions)
@@ -458,7 +458,7 @@ fn what_no_entry_holds_is_refused() {
 #[test]
 fn a_chip_says_what_it_bridges() {
     assert_eq!(rule().admit(&CAPS), Ok(()));
-    let admit = |rule: Rule, caps| rule.admit(&caps);
+    let admit = |rule: Filter, caps| rule.admit(&caps);
     let no = |f: fn(&mut Caps)| {
         let mut caps = CAPS;
         f(&mut caps);
@@ -467,7 +467,7 @@ fn a_chip_says_what_it_bridges() {
     assert_eq!(admit(rule(), no(|c| c.bridge = false)), Err(Reject::Layer2));
     // Half of it is better than nothing, unless the rule is for the other half.
     assert_eq!(admit(rule(), no(|c| c.ipv4 = false)), Ok(()));
-    let only = |v6| Rule {
+    let only = |v6| Filter {
         v6: Some(v6),
         ..rule()
     };
@@ -508,12 +508,12 @@ fn an_entry_leaves_the_packet_as_it_is() {
 
 // What is seen.
 
-type TestWatch = Watch<Vec<Option<Key>>, Vec<Candidate>>;
+type TestWatch = Detect<Vec<Option<Key>>, Vec<Candidate>>;
 
 fn watch(rules: usize, candidates: usize) -> TestWatch {
     // What was there before must not matter.
     let keys = vec![Some(key()); keys_len(rules)];
-    Watch::new(keys, vec![Candidate::NONE; candidates]).unwrap()
+    Detect::new(keys, vec![Candidate::NONE; candidates]).unwrap()
 }
 
 #[test]
@@ -629,7 +629,7 @@ const LAYER3: Caps = Caps {
 
 struct Bench {
     table: TestTable,
-    rules: Rules<TestHost>,
+    rules: Filters<TestHost>,
     flows: u32,
 }
 
@@ -641,12 +641,13 @@ impl Bench {
     fn with_spares(rules: usize, subflows: usize, spares: usize) -> Self {
         Self {
             table: new_table(SLOTS, &LAYER3, spares),
-            rules: Rules::new(vec![Record::EMPTY; rules], vec![Subflow::EMPTY; subflows]).unwrap(),
+            rules: Filters::new(vec![Record::EMPTY; rules], vec![Subflow::EMPTY; subflows])
+                .unwrap(),
             flows: 100,
         }
     }
 
-    fn insert(&mut self, cookie: u64, prio: u32, rule: &Rule) -> Result<Count, Reject> {
+    fn insert(&mut self, cookie: u64, prio: u32, rule: &Filter) -> Result<Count, Reject> {
         self.flows += 1;
         let flows = BlockId(self.flows);
         self.rules
@@ -874,7 +875,7 @@ fn of_two_rules_for_the_same_frames_one_counts() {
 #[test]
 fn a_rule_for_another_protocol_does_not_count() {
     let mut b = Bench::new(4, 16);
-    let tcp = Rule {
+    let tcp = Filter {
         l4: Some(L4::Tcp),
         ..rule()
     };

@@ -8,12 +8,12 @@
 //! in the packet as it is.
 //!
 //! ```text
-//! rule --RuleParser--> Rule --Rules::insert--> Watch
-//! frame --frame::parse--> Watch::seen --> Sighting --Rules::bind--> Flow --> Table
+//! rule --RuleParser--> Filter --Filters::insert--> Detect
+//! frame --frame::parse--> Detect::seen --> Sighting --Filters::bind--> Flow --> Table
 //! ```
 //!
-//! [`Watch`](watch::Watch) is for the path of packets and has a lock of its own;
-//! [`Rules`](rules::Rules) lives beside the [`Table`](super::table::Table), under its lock.
+//! [`Detect`](detect::Detect) is for the path of packets and has a lock of its own;
+//! [`Filters`](filters::Filters) lives beside the [`Table`](super::table::Table), under its lock.
 
 use super::flow::{
     PsePort,
@@ -21,10 +21,10 @@ use super::flow::{
     L4, //
 };
 
+pub mod detect;
+pub mod filter;
+pub mod filters;
 pub mod frame;
-pub mod rule;
-pub mod rules;
-pub mod watch;
 
 /// Which frames a rule is for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]

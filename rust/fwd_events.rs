@@ -68,20 +68,20 @@ pub(super) fn ip_addr(v6: bool, bytes: &[u8; 16]) -> Option<IpAddr> {
 }
 
 impl Move {
-    fn from_raw(raw: &bindings::nft_offload_move) -> Option<Self> {
+    fn from_raw(raw: &bindings::nft_offload_fwd_event) -> Option<Self> {
         let addr = ip_addr(raw.v6, &raw.addr)?;
         let change = match raw.kind {
-            bindings::NFT_OFFLOAD_MOVE_NEIGHBOUR => Change::Neighbour {
+            bindings::NFT_OFFLOAD_FWD_NEIGHBOUR => Change::Neighbour {
                 ifindex: raw.ifindex,
                 addr,
                 mac: raw.mac,
             },
-            bindings::NFT_OFFLOAD_MOVE_STATION => Change::Station {
+            bindings::NFT_OFFLOAD_FWD_FDB => Change::Station {
                 ifindex: raw.ifindex,
                 mac: raw.mac,
             },
-            bindings::NFT_OFFLOAD_MOVE_ROUTE => Change::Route { addr, len: raw.len },
-            bindings::NFT_OFFLOAD_MOVE_NEXTHOP => Change::NextHop,
+            bindings::NFT_OFFLOAD_FWD_ROUTE => Change::Route { addr, len: raw.len },
+            bindings::NFT_OFFLOAD_FWD_NEXTHOP => Change::NextHop,
             _ => return None,
         };
         Some(Self {
@@ -102,7 +102,7 @@ impl Sources {
     /// Registers them. There must be one of these at a time.
     pub fn new() -> Result<Self> {
         // SAFETY: No requirements but to undo it once, which the drop does.
-        to_result(unsafe { bindings::nft_offload_helper_moves_start() })?;
+        to_result(unsafe { bindings::nft_offload_helper_fwd_events_start() })?;
         // INVARIANT: They are registered now.
         Ok(Self(()))
     }
@@ -111,7 +111,7 @@ impl Sources {
 impl Drop for Sources {
     fn drop(&mut self) {
         // SAFETY: By the type invariant.
-        unsafe { bindings::nft_offload_helper_moves_stop() };
+        unsafe { bindings::nft_offload_helper_fwd_events_stop() };
     }
 }
 
@@ -120,10 +120,10 @@ impl Drop for Sources {
 /// puts them in place then.
 ///
 /// Sleeps, and takes `RTNL`: nobody who holds that may wait for the caller.
-pub fn settle() {
+pub fn synchronize() {
     // SAFETY: No requirements but a context that may sleep without `RTNL`, as documented; at worst
     // the call does not return.
-    unsafe { bindings::nft_offload_helper_moves_settle() };
+    unsafe { bindings::nft_offload_helper_fwd_events_synchronize() };
 }
 
 /// Someone who wants to know of changes.
@@ -165,7 +165,7 @@ impl<T: Watch> Registration<T> {
                 // `watch` was initialised before, so the calls made from within find it.
                 unsafe {
                     nb.write(value);
-                    to_result(bindings::nft_offload_helper_moves_register(nb))
+                    to_result(bindings::nft_offload_helper_fwd_events_register(nb))
                 }
             }),
         })
@@ -180,7 +180,7 @@ impl<T: Watch> Registration<T> {
         data: *mut c_void,
     ) -> c_int {
         // SAFETY: What the chain tells is one change, which lives for the call.
-        let raw = unsafe { &*data.cast::<bindings::nft_offload_move>() };
+        let raw = unsafe { &*data.cast::<bindings::nft_offload_fwd_event>() };
         if let Some(what) = Move::from_raw(raw) {
             // SAFETY: `nb` is the field of a `Self` by the type invariant.
             let this = unsafe { kernel::container_of!(Opaque::cast_from(nb), Self, nb) };
@@ -199,6 +199,6 @@ impl<T: Watch> PinnedDrop for Registration<T> {
     fn drop(self: Pin<&mut Self>) {
         // SAFETY: `nb` is registered by the type invariant. The call waits for those who are
         // being told.
-        unsafe { bindings::nft_offload_helper_moves_unregister(self.nb.get()) };
+        unsafe { bindings::nft_offload_helper_fwd_events_unregister(self.nb.get()) };
     }
 }

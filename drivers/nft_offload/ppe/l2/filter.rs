@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0-only
 
-//! From the kernel's classifier rules to a [`Rule`].
+//! From the kernel's classifier rules to a [`Filter`].
 
 use super::{
     super::{
@@ -16,8 +16,7 @@ use super::{
             Tuple,
             L4, //
         },
-        reject::Reject,
-        rule::{
+        flow_rule::{
             is_group,
             require,
             Action,
@@ -28,13 +27,14 @@ use super::{
             ETH_P_IPV6,
             VLAN_VID_MASK, //
         }, //
+        reject::Reject,
     },
     Key, //
 };
 
 /// Frames between two stations, and what becomes of them.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Rule {
+pub struct Filter {
     /// Which frames.
     pub key: Key,
     /// Only those of IPv6, or only those of IPv4.
@@ -47,7 +47,7 @@ pub struct Rule {
     pub out_encap: Encap,
 }
 
-impl Rule {
+impl Filter {
     /// Placeholder for storage that holds no rule.
     pub const NONE: Self = Self {
         key: Key::NONE,
@@ -105,7 +105,7 @@ impl Rule {
 /// Unlike a flowtable's, such a rule takes nothing for granted: a tag stays unless it is
 /// taken off, and each that is put on goes outside of those that are there.
 #[derive(Clone, Debug, Default)]
-pub struct RuleParser {
+pub struct FilterParser {
     indev: Option<Endpoint>,
     macs: Option<([u8; 6], [u8; 6])>,
     v6: Option<bool>,
@@ -115,7 +115,7 @@ pub struct RuleParser {
     egress: Option<Endpoint>,
 }
 
-impl RuleParser {
+impl FilterParser {
     /// A parser that has seen nothing.
     pub fn new() -> Self {
         Self::default()
@@ -218,7 +218,7 @@ impl RuleParser {
     }
 
     /// The rule that keys and actions add up to, for frames that arrive at `ingress`.
-    pub fn finish(&self, ingress: PsePort) -> Result<Rule, Reject> {
+    pub fn finish(&self, ingress: PsePort) -> Result<Filter, Reject> {
         // A block of rules may be shared by several devices, and the rule be for one only.
         require(
             self.indev.is_none_or(|indev| indev == ingress.into()),
@@ -228,7 +228,7 @@ impl RuleParser {
         require(dmac != [0; 6] && smac != [0; 6], Reject::BadMac)?;
         require(!is_group(&dmac), Reject::Multicast)?;
         require(!is_group(&smac), Reject::BadMac)?;
-        Ok(Rule {
+        Ok(Filter {
             key: Key {
                 ingress,
                 smac,

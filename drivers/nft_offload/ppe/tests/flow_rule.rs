@@ -16,8 +16,7 @@ use super::{
             Tuple,
             L4, //
         },
-        reject::Reject,
-        rule::{
+        flow_rule::{
             Action,
             AddrType,
             MangleHeader,
@@ -25,6 +24,7 @@ use super::{
             RuleParser,
             VlanKey, //
         },
+        reject::Reject,
     },
     dsa,
     kernel::{

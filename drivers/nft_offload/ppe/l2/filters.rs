@@ -19,13 +19,13 @@ use super::{
             Table, //
         }, //
     },
-    rule::Rule,
+    filter::Filter,
     Key,
     Sighting, //
 };
 
-/// Rules that an engine takes, at most.
-pub const RULES: usize = 256;
+/// Filters that an engine takes, at most.
+pub const FILTERS: usize = 256;
 
 /// Subflows that all rules together have, at most: a quarter of the smallest table, so that
 /// routed flows keep their room.
@@ -51,7 +51,7 @@ pub struct Record {
     /// one if they are equal.
     pub prio: u32,
     /// The rule.
-    pub rule: Rule,
+    pub rule: Filter,
     /// Number of subflows.
     pub subflows: u32,
     /// Counted by its subflows, those that have ended included, layer-3 bytes.
@@ -72,7 +72,7 @@ impl Record {
         owner: BlockId(0),
         flows: BlockId(0),
         prio: 0,
-        rule: Rule::NONE,
+        rule: Filter::NONE,
         subflows: 0,
         total: Count::ZERO,
         unreported: Count::ZERO,
@@ -109,7 +109,7 @@ impl Subflow {
 /// Counters.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct RulesStats {
-    /// Rules now.
+    /// Filters now.
     pub rules: u32,
     /// Subflows now.
     pub subflows: u32,
@@ -121,20 +121,20 @@ pub struct RulesStats {
     pub ended: u64,
 }
 
-/// Rules and subflows, over storage of the caller's, beside the table that holds the
+/// Filters and subflows, over storage of the caller's, beside the table that holds the
 /// subflows' entries.
 ///
 /// The kernel knows nothing of subflows. So it is here that they end: when their rule does,
 /// when they were idle for [`IDLE_MS`], or when the engine has let them go
-/// ([`Rules::age`]); and their counts go to their rule.
-pub struct Rules<P: Host> {
+/// ([`Filters::age`]); and their counts go to their rule.
+pub struct Filters<P: Host> {
     rules: P::Vec<Record>,
     subflows: P::Vec<Subflow>,
     free: u16,
     stats: RulesStats,
 }
 
-impl<P: Host> Rules<P> {
+impl<P: Host> Filters<P> {
     /// No rules, over storage for as many rules and subflows as there may be, 65535 of each
     /// at most. What it holds is overwritten.
     pub fn new(mut rules: P::Vec<Record>, mut subflows: P::Vec<Subflow>) -> Option<Self> {
@@ -217,7 +217,7 @@ impl<P: Host> Rules<P> {
         cookie: u64,
         flows: BlockId,
         prio: u32,
-        rule: &Rule,
+        rule: &Filter,
     ) -> Result<Count, Reject> {
         rule.admit(&table.spec().caps)?;
         let mut counted = Count::ZERO;
@@ -276,7 +276,7 @@ impl<P: Host> Rules<P> {
         Some(self.drop_rule(table, at))
     }
 
-    /// [`Rules::remove`] for all rules of an owner.
+    /// [`Filters::remove`] for all rules of an owner.
     pub fn remove_owner(&mut self, table: &mut Table<P>, owner: BlockId) -> Count {
         let mut counted = Count::ZERO;
         while let Some(at) = self.position(|record| record.owner == owner) {

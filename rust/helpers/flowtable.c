@@ -1,0 +1,164 @@
+// SPDX-License-Identifier: GPL-2.0-only
+
+#include <linux/etherdevice.h>
+#include <linux/netdevice.h>
+#include <linux/netlink.h>
+#include <linux/rhashtable.h>
+#include <linux/sched.h>
+#include <linux/string.h>
+#include <net/flow_offload.h>
+#include <net/netfilter/nf_flow_table.h>
+
+#include "helpers.h"
+
+/* So many are looked at before others may run. */
+#define FLOWS_AT_A_TIME 256
+
+/*
+ * driver_list is not used, but nf_flow_table_indr_cleanup() deletes it from
+ * whatever list it is in.
+ */
+void nft_offload_helper_block_cb_add(struct flow_block_cb *block_cb,
+				     struct flow_block_offload *bo)
+{
+	INIT_LIST_HEAD(&block_cb->driver_list);
+	flow_block_cb_add(block_cb, bo);
+}
+
+/*
+ * Takes @block_cb off the list that the flowtable's workers walk. They do so
+ * with flow_block_lock held for reading, and the indirect path does not take
+ * it for the driver, so it is taken here. The core frees @block_cb after the
+ * driver has answered; with no release callback left it has no reason to call
+ * into this module again.
+ */
+void nft_offload_helper_block_cb_detach(struct flow_block_cb *block_cb,
+					struct flow_block_offload *bo,
+					struct nf_flowtable *flowtable)
+{
+	down_write(&flowtable->flow_block_lock);
+	flow_indr_block_cb_remove(block_cb, bo);
+	block_cb->release = NULL;
+	up_write(&flowtable->flow_block_lock);
+}
+
+/*
+ * A block of tc is different: the core holds its cb_lock for writing, and after
+ * the driver has answered it sends a DESTROY for each rule to @block_cb, and
+ * then releases it.
+ */
+void nft_offload_helper_tc_block_cb_detach(struct flow_block_cb *block_cb,
+					   struct flow_block_offload *bo)
+{
+	flow_indr_block_cb_remove(block_cb, bo);
+}
+
+/* @message has to be static. */
+void nft_offload_helper_set_extack(struct netlink_ext_ack *extack,
+				   const char *message)
+{
+	if (extack)
+		extack->_msg = message;
+}
+
+struct net *nft_offload_helper_flowtable_net(const struct nf_flowtable *ft)
+{
+	return read_pnet(&ft->net);
+}
+
+bool nft_offload_helper_flowtable_counter(const struct nf_flowtable *ft)
+{
+	return ft->flags & NF_FLOWTABLE_COUNTER;
+}
+
+void nft_offload_helper_flowtable_cleanup(struct net *net, int ifindex)
+{
+	struct net_device *dev = dev_get_by_index(net, ifindex);
+
+	if (!dev)
+		return;
+
+	nf_flow_table_cleanup(dev);
+	dev_put(dev);
+}
+
+static struct nft_offload_direction
+direction_of(const struct flow_offload *flow, enum flow_offload_tuple_dir dir)
+{
+	const struct flow_offload_tuple *to = &flow->tuplehash[dir].tuple;
+	const struct flow_offload_tuple *from = &flow->tuplehash[!dir].tuple;
+	struct nft_offload_direction direction = {
+		.cookie = (unsigned long)to,
+		.pending = test_bit(NF_FLOW_PENDING, &flow->flags),
+		.has_way = to->xmit_type == FLOW_OFFLOAD_XMIT_DIRECT,
+		.v6 = to->l3proto == AF_INET6,
+	};
+	size_t len = direction.v6 ? sizeof(to->src_v6) : sizeof(to->src_v4);
+	int i;
+
+	if (!direction.has_way)
+		return direction;
+
+	direction.ifindex = to->out.ifidx;
+	ether_addr_copy(direction.dmac, to->out.h_dest);
+	memcpy(direction.src, &to->src_v6, len);
+	memcpy(direction.dst, &to->dst_v6, len);
+	memcpy(direction.new_src, &from->dst_v6, len);
+	memcpy(direction.new_dst, &from->src_v6, len);
+	for (i = 0; i < from->encap_num; i++)
+		direction.pppoe |= from->encap[i].proto == htons(ETH_P_PPP_SES);
+	return direction;
+}
+
+/*
+ * Ends the flows for which @pred, which must not sleep, holds. A flow that ends
+ * already is left alone: by now the connection may have another one, whose mark
+ * flow_offload_teardown() would take off.
+ */
+void nft_offload_helper_flowtable_end(struct nf_flowtable *ft,
+				      nft_offload_flow_pred pred, void *arg)
+{
+	struct flow_offload_tuple_rhash *hash;
+	struct rhashtable_iter iter;
+	unsigned int seen = 0;
+
+	rhashtable_walk_enter(&ft->rhashtable, &iter);
+	rhashtable_walk_start(&iter);
+	while ((hash = rhashtable_walk_next(&iter))) {
+		struct nft_offload_direction original, reply;
+		struct flow_offload *flow;
+
+		if (IS_ERR(hash)) {
+			/* The table has grown; what was seen comes again. */
+			if (PTR_ERR(hash) == -EAGAIN)
+				continue;
+			break;
+		}
+		if (hash->tuple.dir != FLOW_OFFLOAD_DIR_ORIGINAL)
+			continue;
+
+		flow = container_of(hash, struct flow_offload,
+				    tuplehash[FLOW_OFFLOAD_DIR_ORIGINAL]);
+		if (!test_bit(NF_FLOW_TEARDOWN, &flow->flags)) {
+			original = direction_of(flow, FLOW_OFFLOAD_DIR_ORIGINAL);
+			reply = direction_of(flow, FLOW_OFFLOAD_DIR_REPLY);
+			if (pred(arg, &original, &reply))
+				flow_offload_teardown(flow);
+		}
+		if (++seen % FLOWS_AT_A_TIME == 0) {
+			rhashtable_walk_stop(&iter);
+			cond_resched();
+			rhashtable_walk_start(&iter);
+		}
+	}
+	rhashtable_walk_stop(&iter);
+	rhashtable_walk_exit(&iter);
+}
+
+void nft_offload_helper_stats_update(struct flow_stats *stats, u64 bytes,
+				     u64 packets, u64 lastused)
+{
+	/* The counters are read when they are asked for. */
+	flow_stats_update(stats, bytes, packets, 0, lastused,
+			  FLOW_ACTION_HW_STATS_IMMEDIATE);
+}
