@@ -10,7 +10,7 @@ SUPPORTED_ARCHES="amd64 arm64"
 # Chips the module and the emulated engine support, the one that is tested most
 # first. The only list.
 SUPPORTED_CHIPS="mt7986 mt7981 mt7988 mt7621 mt7622 mt7623"
-# One chip for each layout of the entries, for tests that would take too long on all chips.
+# One chip for each layout of entries, for tests that would take too long on every chip.
 CHIP_OF_EACH_LAYOUT="mt7986 mt7988 mt7621"
 
 REPO=$(cd -- "$(dirname -- "${BASH_SOURCE[0]}")/.." && pwd -P)
@@ -21,13 +21,13 @@ PATH=$PATH:/usr/sbin:/sbin
 
 say() { printf '%s: %s\n' "$PROG" "$*" >&2; }
 die() { say "$*"; exit 1; }
-# A wrong argument or value, as opposed to work that failed.
+# For a wrong argument or value, not for work that failed.
 refuse() { say "$*"; exit 2; }
 
 inside_root() { [ -e /etc/nft-offload-root ]; }
 
-# The same path names the cache inside the tool root and outside of it, and
-# Kbuild can take neither blanks nor colons in a path.
+# The cache has the same path inside and outside of the tool root. Kbuild accepts no
+# blanks and no colons in a path.
 check_cache_path() {
 	case $CACHE in
 	/*) ;;
@@ -58,7 +58,7 @@ need_space() {
 }
 
 # lock NAME: waits for the lock, and holds it until this process ends. Children that outlive this
-# process hold it too, which is right: they still write.
+# process hold it too, because they still write.
 lock() {
 	mkdir -p -- "$CACHE/lock"
 	exec 9>"$CACHE/lock/$1"
