@@ -30,5 +30,6 @@ pub mod netdev_walk;
 pub mod packet_type;
 pub mod params;
 pub mod pci;
+pub mod sysfs;
 pub mod time;
 pub mod trace;

@@ -4,12 +4,16 @@
 
 use crate::{
     device::Device,
+    platform::Engine,
     ppe::{
         control::{
             ControlError,
             FlowFilter, //
         },
-        policy::Invalid, //
+        policy::{
+            Invalid,
+            Policy, //
+        }, //
     },
     qdisc_scan, //
 };
@@ -44,8 +48,20 @@ impl Device {
 
     /// Changes the policy as `text` says.
     pub(crate) fn set_policy(&self, text: &str) -> Result {
+        self.change_policy(|engine| engine.set_policy(text))
+    }
+
+    /// Changes the value of one key of the policy.
+    pub(crate) fn set_policy_value(&self, key: &str, value: &str) -> Result {
+        self.change_policy(|engine| engine.set_policy_value(key, value))
+    }
+
+    fn change_policy(
+        &self,
+        change: impl FnOnce(&mut Engine) -> core::result::Result<Policy, Invalid>,
+    ) -> Result {
         let policy = self.with(|state| {
-            let policy = state.engine.set_policy(text).map_err(|Invalid| EINVAL)?;
+            let policy = change(&mut state.engine).map_err(|Invalid| EINVAL)?;
             qdisc_scan::scan(&mut state.engine, &self.dev);
             Ok::<_, Error>(policy)
         })?;

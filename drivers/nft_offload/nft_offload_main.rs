@@ -40,6 +40,7 @@ mod probe;
 mod qdisc_scan;
 #[path = "../../rust/lib.rs"]
 mod rust;
+mod sysfs;
 mod trace;
 mod translate;
 mod works;

@@ -29,8 +29,10 @@ use crate::{
         mmio::Registers,
         netdev::NotifierRegistration,
         params,
-        pci::BusMaster, //
+        pci::BusMaster,
+        sysfs::Group, //
     },
+    sysfs,
     trace::Trace,
     works::{
         Revalidation,
@@ -121,6 +123,7 @@ pub(crate) struct Probed {
     fwd_events: fwd_events::Registration<Revalidation>,
     working: Working,
     files: Dir<Device>,
+    attrs: Group<Device>,
     stop: StopOnDrop,
 }
 
@@ -173,6 +176,7 @@ pub(crate) fn probe<'a>(
             stop,
             working: Working::new(device.clone())?,
             files: Dir::new(dev.name(), &device, debugfs::FILES)?,
+            attrs: Group::new(dev, c"nft_offload", &device, sysfs::ATTRS)?,
             // Ports have to know their devices before the first of them is bound.
             notifier <- NotifierRegistration::new(device.clone()),
             fwd_events <- fwd_events::Registration::new(Revalidation::new(device.clone())?),

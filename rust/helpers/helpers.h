@@ -182,6 +182,27 @@ struct dentry *nft_offload_helper_file_create(const char *name, bool readable,
 					      struct nft_offload_file *file);
 const struct nft_offload_file *nft_offload_helper_seq_file(const struct seq_file *seq);
 
+/**
+ * struct nft_offload_attr - a file in sysfs
+ * @name: its name, which lives as long as the file
+ * @show: writes at most @size bytes of text to @buf and returns how many; NULL if
+ *	nothing can be read
+ * @store: takes what was written, a string without blanks around it; NULL if
+ *	nothing can be
+ */
+struct nft_offload_attr {
+	const char *name;
+	ssize_t (*show)(const struct nft_offload_attr *attr, char *buf, size_t size);
+	int (*store)(const struct nft_offload_attr *attr, const char *text);
+};
+
+struct nft_offload_attrs;
+
+struct nft_offload_attrs *
+nft_offload_helper_attrs_add(struct device *dev, const char *name,
+			     const struct nft_offload_attr *const *ours, size_t count);
+void nft_offload_helper_attrs_remove(struct device *dev, struct nft_offload_attrs *attrs);
+
 /* Sizes of texts in tracepoints, their end included. */
 #define NFT_OFFLOAD_TRACE_NAME 32
 #define NFT_OFFLOAD_TRACE_WORD 16

@@ -93,8 +93,18 @@ impl<P: Platform> Engine<P> {
     /// Changes the policy as `text` says. Flows that it does not admit have to be taken out.
     pub fn set_policy(&mut self, text: &str) -> Result<Policy, Invalid> {
         self.policy.set(text)?;
+        Ok(self.policy_changed())
+    }
+
+    /// As [`Engine::set_policy`], for the value of one key.
+    pub fn set_policy_value(&mut self, key: &str, value: &str) -> Result<Policy, Invalid> {
+        self.policy.set_value(key, value)?;
+        Ok(self.policy_changed())
+    }
+
+    fn policy_changed(&mut self) -> Policy {
         let limit = self.policy.limit(self.table.capacity());
         self.table.set_limit(limit);
-        Ok(self.policy)
+        self.policy
     }
 }

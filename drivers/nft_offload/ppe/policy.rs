@@ -16,6 +16,9 @@ use super::{
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Invalid;
 
+/// The keys of a policy, in the order in which it is shown.
+const KEYS: [&str; 4] = ["refuse_shaped", "ipv4", "ipv6", "reserve"];
+
 /// The policy of an engine, which begins as the module's parameters say.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Policy {
@@ -33,7 +36,12 @@ impl Policy {
     /// Changes what `line` says, `key value`.
     pub fn set(&mut self, line: &str) -> Result<(), Invalid> {
         let (key, value) = line.split_once(' ').ok_or(Invalid)?;
-        let value: u32 = value.trim_start().parse().map_err(|_| Invalid)?;
+        self.set_value(key, value.trim_start())
+    }
+
+    /// Changes the value of `key`.
+    pub fn set_value(&mut self, key: &str, value: &str) -> Result<(), Invalid> {
+        let value: u32 = value.parse().map_err(|_| Invalid)?;
         let switch = match key {
             "refuse_shaped" => &mut self.refuse_shaped,
             "ipv4" => &mut self.ipv4,
@@ -50,6 +58,17 @@ impl Policy {
             _ => return Err(Invalid),
         };
         Ok(())
+    }
+
+    /// The value of `key`. `None` if there is no such key.
+    pub fn value(&self, key: &str) -> Option<u32> {
+        Some(match key {
+            "refuse_shaped" => self.refuse_shaped.into(),
+            "ipv4" => self.ipv4.into(),
+            "ipv6" => self.ipv6.into(),
+            "reserve" => self.reserve,
+            _ => return None,
+        })
     }
 
     /// Most flows there may be with so many entries.
@@ -77,9 +96,9 @@ impl Policy {
 
 impl fmt::Display for Policy {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        writeln!(f, "refuse_shaped {}", u8::from(self.refuse_shaped))?;
-        writeln!(f, "ipv4 {}", u8::from(self.ipv4))?;
-        writeln!(f, "ipv6 {}", u8::from(self.ipv6))?;
-        writeln!(f, "reserve {}", self.reserve)
+        for key in KEYS {
+            writeln!(f, "{key} {}", self.value(key).unwrap_or(0))?;
+        }
+        Ok(())
     }
 }

@@ -129,12 +129,7 @@ impl<P: Platform> Engine<P> {
             u8::from(caps.dsa.is_some()),
             u8::from(caps.mib.is_some()),
         )?;
-        let health = if self.table.hw.is_alive() {
-            "running"
-        } else {
-            "quarantined"
-        };
-        writeln!(f, "engine: {health}")?;
+        writeln!(f, "engine: {}", self.health_text())?;
         writeln!(f, "paused: {}", u8::from(self.paused))?;
         writeln!(f, "flowtables: {}", self.blocks.count())?;
         writeln!(f, "bridge rules: {}", self.filters.rules_stats().rules)?;
@@ -206,6 +201,26 @@ impl<P: Platform> Engine<P> {
     /// Writes `pause`.
     pub fn show_pause(&self, f: &mut Formatter<'_>) -> Result {
         writeln!(f, "{}", u8::from(self.paused))
+    }
+
+    /// Writes the value of one key of `policy`.
+    pub fn show_policy_value(&self, key: &str, f: &mut Formatter<'_>) -> Result {
+        self.policy
+            .value(key)
+            .map_or(Ok(()), |value| writeln!(f, "{value}"))
+    }
+
+    fn health_text(&self) -> &'static str {
+        if self.table.hw.is_alive() {
+            "running"
+        } else {
+            "quarantined"
+        }
+    }
+
+    /// Writes whether the engine answers.
+    pub fn show_health(&self, f: &mut Formatter<'_>) -> Result {
+        writeln!(f, "{}", self.health_text())
     }
 
     /// Writes `policy`.

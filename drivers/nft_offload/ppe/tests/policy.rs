@@ -35,6 +35,10 @@ fn text_changes_it_and_shows_it() {
         policy.to_string(),
         "refuse_shaped 0\nipv4 0\nipv6 1\nreserve 100\n"
     );
+    assert_eq!(policy.value("reserve"), Some(100));
+    assert_eq!(policy.value("other"), None);
+    assert_eq!(policy.set_value("ipv4", "1"), Ok(()));
+    assert_eq!(policy.value("ipv4"), Some(1));
     let before = policy;
     for line in [
         "",
