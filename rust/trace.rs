@@ -148,34 +148,40 @@ impl Source {
     /// A flow was bound.
     #[inline(always)]
     pub fn bind(&self, flow: impl FnOnce() -> Flow) {
-        if enabled!(__tracepoint_bind) {
+        if enabled!(__tracepoint_nft_offload_bind) {
             // SAFETY: The call only reads what it is given.
-            self.flow(flow, |flow| unsafe { bindings::rust_do_trace_bind(flow) });
+            self.flow(flow, |flow| unsafe {
+                bindings::rust_do_trace_nft_offload_bind(flow)
+            });
         }
     }
 
     /// A flow is no longer bound.
     #[inline(always)]
     pub fn unbind(&self, flow: impl FnOnce() -> Flow) {
-        if enabled!(__tracepoint_unbind) {
+        if enabled!(__tracepoint_nft_offload_unbind) {
             // SAFETY: The call only reads what it is given.
-            self.flow(flow, |flow| unsafe { bindings::rust_do_trace_unbind(flow) });
+            self.flow(flow, |flow| unsafe {
+                bindings::rust_do_trace_nft_offload_unbind(flow)
+            });
         }
     }
 
     /// A flow had to make room for another one.
     #[inline(always)]
     pub fn evict(&self, flow: impl FnOnce() -> Flow) {
-        if enabled!(__tracepoint_evict) {
+        if enabled!(__tracepoint_nft_offload_evict) {
             // SAFETY: The call only reads what it is given.
-            self.flow(flow, |flow| unsafe { bindings::rust_do_trace_evict(flow) });
+            self.flow(flow, |flow| unsafe {
+                bindings::rust_do_trace_nft_offload_evict(flow)
+            });
         }
     }
 
     /// A rule or a connection was refused.
     #[inline(always)]
     pub fn reject<D: fmt::Display>(&self, rejected: impl FnOnce() -> Rejected<D>) {
-        if enabled!(__tracepoint_reject) {
+        if enabled!(__tracepoint_nft_offload_reject) {
             self.rejected(rejected);
         }
     }
@@ -183,7 +189,7 @@ impl Source {
     /// The engine was given up. `chip` names what it is.
     #[inline(always)]
     pub fn quarantine(&self, chip: &str) {
-        if enabled!(__tracepoint_quarantine) {
+        if enabled!(__tracepoint_nft_offload_quarantine) {
             self.quarantined(chip);
         }
     }
@@ -236,7 +242,7 @@ impl Source {
             owner: rejected.owner,
         };
         // SAFETY: The call only reads what it is given.
-        unsafe { bindings::rust_do_trace_reject(&rejected) };
+        unsafe { bindings::rust_do_trace_nft_offload_reject(&rejected) };
     }
 
     #[cold]
@@ -247,6 +253,6 @@ impl Source {
             chip: Text::of(chip),
         };
         // SAFETY: The call only reads what it is given.
-        unsafe { bindings::rust_do_trace_quarantine(&engine) };
+        unsafe { bindings::rust_do_trace_nft_offload_quarantine(&engine) };
     }
 }

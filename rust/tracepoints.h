@@ -3,15 +3,12 @@
  * The tracepoints. Documentation/ABI/testing/tracepoints-nft_offload says what
  * they are for. Addresses are there for programs (saddr, …) and, as debugfs has
  * them, for people and filters (orig, new), which cannot compare arrays of bytes.
- * Texts are arrays, as not every tool reads strings of variable length.
+ * Texts are arrays, as not every tool reads strings of variable length. Each
+ * event is a global symbol of the kernel (__tracepoint_<event>), so its name has
+ * the module's as prefix.
  */
 #undef TRACE_SYSTEM
-#ifdef NFT_OFFLOAD_ORACLE
-/* The tests load it beside the module itself. */
-#define TRACE_SYSTEM nft_offload_oracle
-#else
 #define TRACE_SYSTEM nft_offload
-#endif
 
 #if !defined(_NFT_OFFLOAD_TRACEPOINTS_H) || defined(TRACE_HEADER_MULTI_READ)
 #define _NFT_OFFLOAD_TRACEPOINTS_H
@@ -82,19 +79,19 @@ DECLARE_EVENT_CLASS(nft_offload_flow,
 		__entry->owner, __entry->why)
 );
 
-DEFINE_EVENT(nft_offload_flow, bind,
+DEFINE_EVENT(nft_offload_flow, nft_offload_bind,
 	TP_PROTO(const struct nft_offload_trace_flow *flow),
 	TP_ARGS(flow));
 
-DEFINE_EVENT(nft_offload_flow, unbind,
+DEFINE_EVENT(nft_offload_flow, nft_offload_unbind,
 	TP_PROTO(const struct nft_offload_trace_flow *flow),
 	TP_ARGS(flow));
 
-DEFINE_EVENT(nft_offload_flow, evict,
+DEFINE_EVENT(nft_offload_flow, nft_offload_evict,
 	TP_PROTO(const struct nft_offload_trace_flow *flow),
 	TP_ARGS(flow));
 
-TRACE_EVENT(reject,
+TRACE_EVENT(nft_offload_reject,
 	TP_PROTO(const struct nft_offload_trace_reject *reject),
 	TP_ARGS(reject),
 	TP_STRUCT__entry(
@@ -131,7 +128,7 @@ TRACE_EVENT(reject,
 		__entry->orig, __entry->in_dev, __entry->out_dev, __entry->owner)
 );
 
-TRACE_EVENT(quarantine,
+TRACE_EVENT(nft_offload_quarantine,
 	TP_PROTO(const struct nft_offload_trace_quarantine *engine),
 	TP_ARGS(engine),
 	TP_STRUCT__entry(

@@ -61,26 +61,26 @@ nft add rule inet fw4 six meta nfproto ipv6 udp dport 5206 masquerade
 
 check "trace-cmd records" trace-cmd record -q -e nft_offload bash traffic flow
 trace-cmd report >out 2>&1
-check "the trace has the bind of one direction" has 1 " bind: +device=.* proto=udp $ORIG .* why=new" out
-check "the trace has the bind of the other direction" has 1 " bind: +device=.* proto=udp orig=$WAN_HOST4:5201->.* why=new" out
-check "the trace has both unbinds" has 2 ' unbind: +device=.* why=ended' out
-check "trace-cmd records with a filter" trace-cmd record -q -e nft_offload:bind \
+check "the trace has the bind of one direction" has 1 " nft_offload_bind: +device=.* proto=udp $ORIG .* why=new" out
+check "the trace has the bind of the other direction" has 1 " nft_offload_bind: +device=.* proto=udp orig=$WAN_HOST4:5201->.* why=new" out
+check "the trace has both unbinds" has 2 ' nft_offload_unbind: +device=.* why=ended' out
+check "trace-cmd records with a filter" trace-cmd record -q -e nft_offload:nft_offload_bind \
 	-f "orig ~ \"*$LAN_HOST4:*->*\"" bash traffic flow
 trace-cmd report >out 2>&1
-check "the trace has one direction" has 1 " bind: +device=.* $ORIG " out
-check "the trace has no other direction" has 1 'bind: ' out
+check "the trace has one direction" has 1 " nft_offload_bind: +device=.* $ORIG " out
+check "the trace has no other direction" has 1 ' nft_offload_bind: ' out
 
 check "perf records" perf record -q -a -e 'nft_offload:*' bash traffic flow
 perf script -i perf.data >out 2>&1
-check "the record has both binds" has 2 ' nft_offload:bind: device=.* why=new' out
-check "the record has both unbinds" has 2 ' nft_offload:unbind: device=.* why=ended' out
+check "the record has both binds" has 2 ' nft_offload:nft_offload_bind: device=.* why=new' out
+check "the record has both unbinds" has 2 ' nft_offload:nft_offload_unbind: device=.* why=ended' out
 
 # shellcheck disable=SC2016 # not the shell's
-check "bpftrace reads addresses and counters" bpftrace -o out -c "bash traffic flow" -e 'tracepoint:nft_offload:unbind {
+check "bpftrace reads addresses and counters" bpftrace -o out -c "bash traffic flow" -e 'tracepoint:nft_offload:nft_offload_unbind {
 	printf("%s %s %d packets, %s\n", ntop(args.family, args.saddr), args.orig, args.packets, args.why); }'
 check "both are right" has 1 "^$LAN_HOST4 ${ORIG#orig=} [0-9]+ packets, ended$" out
 check "bpftrace counts refusals by reason" bpftrace -o out -c "bash traffic refused" -e '
-	tracepoint:nft_offload:reject { @[args.reason, args.in_dev, args.out_dev] = count(); }'
+	tracepoint:nft_offload:nft_offload_reject { @[args.reason, args.in_dev, args.out_dev] = count(); }'
 check "the reason and the devices are right" has 1 '^@\[nat66, lan, wan\]: [0-9]+$' out
 kill $server
 finish

@@ -50,15 +50,15 @@ gone()
 # balance: the counts of stats are those of the events since the module was loaded
 balance()
 {
-	equal bound_total "$(said " bind: .* why=new$" | wc -l)" "$(stat_of bound_total)" &&
-		equal updated "$(said " bind: .* why=updated$" | wc -l)" "$(stat_of updated)" &&
-		equal rebound "$(said " bind: .* why=rebound$" | wc -l)" "$(stat_of rebound)" &&
-		equal "bound_now" $(($(said ' bind: ' | wc -l) - $(said ' unbind: ' | wc -l))) "$(stat_of bound_now)" &&
-		equal evicted "$(said 'evict: ' | wc -l)" "$(stat_of evicted)" &&
-		equal rejected "$(said 'reject: ' | wc -l)" "$(stat_of rejected)"
+	equal bound_total "$(said " nft_offload_bind: .* why=new$" | wc -l)" "$(stat_of bound_total)" &&
+		equal updated "$(said " nft_offload_bind: .* why=updated$" | wc -l)" "$(stat_of updated)" &&
+		equal rebound "$(said " nft_offload_bind: .* why=rebound$" | wc -l)" "$(stat_of rebound)" &&
+		equal "bound_now" $(($(said ' nft_offload_bind: ' | wc -l) - $(said ' nft_offload_unbind: ' | wc -l))) "$(stat_of bound_now)" &&
+		equal evicted "$(said ' nft_offload_evict: ' | wc -l)" "$(stat_of evicted)" &&
+		equal rejected "$(said ' nft_offload_reject: ' | wc -l)" "$(stat_of rejected)"
 }
 
-for event in bind unbind evict reject quarantine; do
+for event in nft_offload_{bind,unbind,evict,reject,quarantine}; do
 	check "there is an event $event" test -e "$EVENTS/$event/format"
 done
 
@@ -80,20 +80,20 @@ entry=$(grep ":40002->$WAN_HOST4:5202" "$ENGINE/bind")
 slot=${entry%% *}
 orig=$LAN_HOST4:40002-\>$WAN_HOST4:5202
 check "an event reports its bind: slot, addresses, new addresses and ports" says \
-	" bind: device=$DEVICE slot=$slot proto=udp orig=$orig new=$WAN_ROUTER4:40002->$WAN_HOST4:5202 in=1 out=2 packets=0 bytes=0 idle_ms=[0-9]+ owner=[0-9]+ why=new$"
+	" nft_offload_bind: device=$DEVICE slot=$slot proto=udp orig=$orig new=$WAN_ROUTER4:40002->$WAN_HOST4:5202 in=1 out=2 packets=0 bytes=0 idle_ms=[0-9]+ owner=[0-9]+ why=new$"
 check "an event reports the bind of its reverse direction" says \
-	" bind: device=$DEVICE slot=[0-9a-f]{5} proto=udp orig=$WAN_HOST4:5202->$WAN_ROUTER4:40002 new=$WAN_HOST4:5202->$LAN_HOST4:40002 in=2 out=1 .* why=new$"
+	" nft_offload_bind: device=$DEVICE slot=[0-9a-f]{5} proto=udp orig=$WAN_HOST4:5202->$WAN_ROUTER4:40002 new=$WAN_HOST4:5202->$LAN_HOST4:40002 in=2 out=1 .* why=new$"
 peer capture >/dev/null
 peer send f both 50 200 >/dev/null
 peer close f >/dev/null
 check "it ends" wait_for $((FLOWTABLE_TIMEOUT + 6)) gone ""
-check "an event reports its unbind" says " unbind: device=$DEVICE slot=$slot proto=udp orig=$orig .* why=ended$"
-check "the event has its idle time" says " unbind: .* orig=$orig .* idle_ms=[2-9][0-9]{3,} "
+check "an event reports its unbind" says " nft_offload_unbind: device=$DEVICE slot=$slot proto=udp orig=$orig .* why=ended$"
+check "the event has its idle time" says " nft_offload_unbind: .* orig=$orig .* idle_ms=[2-9][0-9]{3,} "
 counted()
 {
 	local seen
 	# The first packets went by software.
-	seen=$(said " unbind: .* orig=$orig " | sed -n 's/.* packets=\([0-9]*\) .*/\1/p')
+	seen=$(said " nft_offload_unbind: .* orig=$orig " | sed -n 's/.* packets=\([0-9]*\) .*/\1/p')
 	echo "$seen packets"
 	[ "$seen" -ge 50 ]
 }
@@ -103,30 +103,30 @@ check "each bind has its unbind, and stats has the same counts" balance
 # --- IPv6, and refused flows -------------------------------------------------------
 peer open s udp lan "$WAN_HOST6" 5203 sport=40003 >/dev/null
 check "an IPv6 flow is offloaded" offloaded s 5203
-check "an event reports its bind" says " bind: .* orig=\\[$LAN_HOST6\\]:40003->\\[$WAN_HOST6\\]:5203 "
+check "an event reports its bind" says " nft_offload_bind: .* orig=\\[$LAN_HOST6\\]:40003->\\[$WAN_HOST6\\]:5203 "
 peer close s >/dev/null
 nft add chain inet fw4 six '{ type nat hook postrouting priority srcnat; }'
 nft add rule inet fw4 six meta nfproto ipv6 udp dport 5206 masquerade
 peer open g udp lan "$WAN_HOST6" 5206 sport=40006 >/dev/null
 check "an event reports a refusal with its reason" wait_for 3 says \
-	" reject: device=$DEVICE reason=nat66 proto=udp orig=\\[$LAN_HOST6\\]:40006->\\[$WAN_HOST6\\]:5206 in=lan out=wan owner=[0-9]+$"
+	" nft_offload_reject: device=$DEVICE reason=nat66 proto=udp orig=\\[$LAN_HOST6\\]:40006->\\[$WAN_HOST6\\]:5206 in=lan out=wan owner=[0-9]+$"
 peer close g >/dev/null
 
 # --- filters -------------------------------------------------------------------------
-echo 'dport == 5208 || sport == 5208' >"$EVENTS/bind/filter"
-enable 1 bind >/dev/null
+echo 'dport == 5208 || sport == 5208' >"$EVENTS/nft_offload_bind/filter"
+enable 1 nft_offload_bind >/dev/null
 for port in 5207 5208; do
 	peer open "p$port" udp lan "$WAN_HOST4" $port >/dev/null
 	check "a flow to port $port is offloaded" offloaded "p$port" $port
 done
-check "a filter lets the events of one port through" said_is 2 ' bind: .*:5208'
-check "it lets no other event through" said_is 2 ' bind: '
+check "a filter lets the events of one port through" said_is 2 ' nft_offload_bind: .*:5208'
+check "it lets no other event through" said_is 2 ' nft_offload_bind: '
 # No pattern can begin with a digit: the kernel takes it for something else.
-echo "orig ~ \"*$WAN_HOST4:*->*\" && protocol == 17 && family == 2" >"$EVENTS/unbind/filter"
-enable 1 unbind
+echo "orig ~ \"*$WAN_HOST4:*->*\" && protocol == 17 && family == 2" >"$EVENTS/nft_offload_unbind/filter"
+enable 1 nft_offload_unbind
 nft delete table inet fw4
-check "a filter for addresses lets one direction of both flows through" said_is 2 " unbind: .* orig=$WAN_HOST4:.* why=flushed$"
-check "it lets no other direction through" said_is 2 ' unbind: '
+check "a filter for addresses lets one direction of both flows through" said_is 2 " nft_offload_unbind: .* orig=$WAN_HOST4:.* why=flushed$"
+check "it lets no other direction through" said_is 2 ' nft_offload_unbind: '
 echo 0 >"$EVENTS/filter"
 
 # --- eviction -----------------------------------------------------------------------
@@ -156,8 +156,8 @@ check "one more flow is bound when one is idle" wait_for 20 up_bound "${sports[s
 idle='[7-9][0-9]{3}'
 [ "$SLOW" = 1 ] || idle="($idle|[1-3][0-9]{4})"
 check "an event reports the eviction, and how long the flow was idle" says \
-	" evict: device=$DEVICE slot=[0-9a-f]{5} proto=udp orig=$LAN_HOST4:.* idle_ms=$idle .* why=bucket-full$"
-check "an event reports its unbind, too" says " unbind: .* why=evicted$"
+	" nft_offload_evict: device=$DEVICE slot=[0-9a-f]{5} proto=udp orig=$LAN_HOST4:.* idle_ms=$idle .* why=bucket-full$"
+check "an event reports its unbind, too" says " nft_offload_unbind: .* why=evicted$"
 peer halt more >/dev/null
 
 # --- the module and the engine go ------------------------------------------------------
@@ -171,5 +171,5 @@ peer open q udp lan "$WAN_HOST4" 5210 >/dev/null
 offloaded q 5210 >/dev/null
 vppectl fault dead on >/dev/null
 peer open r udp lan "$WAN_HOST4" 5211 >/dev/null
-check "one event reports an engine that is quarantined" wait_for 10 said_is 1 " quarantine: device=$DEVICE chip=$(chip)$"
+check "one event reports an engine that is quarantined" wait_for 10 said_is 1 " nft_offload_quarantine: device=$DEVICE chip=$(chip)$"
 finish
