@@ -24,10 +24,13 @@ use core::fmt::{
     Result, //
 };
 
+/// The module's version, as `modinfo` shows it, too.
+const VERSION: &str = "0.1.0";
+
 /// The files of an engine.
 pub(crate) const FILES: &[File<Device>] = &[
     once(c"status", |device, _, f| {
-        device.with(|state| state.engine.show_status(crate::VERSION, device.bus, f))
+        device.with(|state| state.engine.show_status(VERSION, device.bus, f))
     }),
     once(c"stats", |device, _, f| {
         device.with(|state| state.engine.show_stats(state.taps.lost(), f))

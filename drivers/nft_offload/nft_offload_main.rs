@@ -45,9 +45,6 @@ mod trace;
 mod translate;
 mod works;
 
-/// The module's version, as `modinfo` and debugfs show it.
-const VERSION: &str = "0.1.0";
-
 #[pin_data]
 struct NftOffload {
     // Dropped in this order: no engine is left when their directory goes and nobody tells of

@@ -4,6 +4,12 @@
 //! the function is for.
 
 use crate::{
+    entry::{
+        spec,
+        Entry,
+        Ports,
+        NET, //
+    },
     nft_offload::{
         ppe::{
             flow::PsePort,
@@ -13,11 +19,7 @@ use crate::{
         },
         translate, //
     },
-    rust::flow_rule::FlowRule,
-    spec,
-    Entry,
-    Ports,
-    NET, //
+    rust::flow_rule::FlowRule, //
 };
 use core::ffi::c_void;
 
