@@ -5,9 +5,11 @@
 use super::bindings;
 use core::marker::PhantomData;
 use kernel::{
-    new_spinlock,
     prelude::*,
-    sync::SpinLock, //
+    sync::{
+        LockClassKey,
+        SpinLock, //
+    }, //
 };
 
 /// No softirq runs on this processor while this exists.
@@ -37,18 +39,31 @@ pub struct BhLock<T> {
 }
 
 impl<T: Unpin> BhLock<T> {
-    /// A lock around `value`.
-    pub fn new(value: T) -> impl PinInit<Self> {
+    /// A lock around `value`. [`new_bh_lock!`] gives the rest.
+    pub fn new(
+        value: T,
+        name: &'static CStr,
+        key: Pin<&'static LockClassKey>,
+    ) -> impl PinInit<Self> {
         pin_init!(Self {
-            lock <- new_spinlock!(value, "nft_offload::BhLock"),
+            lock <- SpinLock::new(value, name, key),
         })
     }
 
     /// Runs `f`, which must not sleep, with the value. From any context but hard interrupts.
     pub fn with<R>(&self, f: impl FnOnce(&mut T) -> R) -> R {
         let _disabled = Disabled::new();
-        // By name, or it would outlive the other: a softirq must not find it taken.
+        // A variable, since a temporary would be dropped after `_disabled`.
         let mut value = self.lock.lock();
         f(&mut value)
     }
 }
+
+/// A [`BhLock`] around a value, with a lock class of its own.
+macro_rules! new_bh_lock {
+    ($value:expr, $name:expr) => {
+        $crate::rust::bh_lock::BhLock::new($value, $name, kernel::static_lock_class!())
+    };
+}
+
+pub(crate) use new_bh_lock;

@@ -9,7 +9,10 @@
 use super::bindings;
 use kernel::{
     prelude::*,
-    sync::Arc,
+    sync::{
+        Arc,
+        LockClassKey, //
+    },
     types::Opaque, //
 };
 
@@ -48,15 +51,27 @@ unsafe impl<T: Task> Send for Work<T> {}
 unsafe impl<T: Task> Sync for Work<T> {}
 
 impl<T: Task> Work<T> {
-    /// Work that nobody has asked for yet.
-    pub fn new(task: Arc<T>) -> impl PinInit<Self> {
-        pin_init!(Self {
+    /// Work that nobody has asked for yet. [`new_work!`] gives name and key.
+    pub fn new(
+        task: Arc<T>,
+        name: &'static CStr,
+        key: Pin<&'static LockClassKey>,
+    ) -> Result<Arc<Self>> {
+        let work = pin_init!(Self {
             task,
-            work <- Opaque::ffi_init(|work| {
-                // SAFETY: `work` is valid for writing, and pinned.
-                unsafe { bindings::nft_offload_helper_work_init(work, Some(Self::run_callback)) }
+            work <- Opaque::ffi_init(move |work| {
+                // SAFETY: `work` is valid for writing, and pinned; name and key are static.
+                unsafe {
+                    bindings::nft_offload_helper_work_init(
+                        work,
+                        Some(Self::run_callback),
+                        name.as_char_ptr(),
+                        key.as_ptr().cast(),
+                    )
+                }
             }),
-        })
+        });
+        Arc::pin_init(work, GFP_KERNEL)
     }
 
     /// # Safety
@@ -94,3 +109,33 @@ impl<T: Task> PinnedDrop for Work<T> {
         self.as_ref().get_ref().stop();
     }
 }
+
+/// A work of any kind, which is stopped when this is dropped.
+pub struct Handle(Arc<dyn Later>);
+
+impl Handle {
+    /// Stops `work` when it is dropped.
+    pub fn new<T: Task>(work: Arc<Work<T>>) -> Self {
+        Self(work)
+    }
+
+    /// The work, for those who ask for it. They may keep it: it does nothing once it is stopped.
+    pub fn work(&self) -> &Arc<dyn Later> {
+        &self.0
+    }
+}
+
+impl Drop for Handle {
+    fn drop(&mut self) {
+        self.0.stop();
+    }
+}
+
+/// [`Work`] with a lock class of its own.
+macro_rules! new_work {
+    ($task:expr, $name:expr) => {
+        $crate::rust::delayed_work::Work::new($task, $name, kernel::static_lock_class!())
+    };
+}
+
+pub(crate) use new_work;

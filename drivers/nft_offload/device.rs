@@ -35,11 +35,11 @@ use kernel::{
 /// The works of an engine.
 pub(crate) struct Works {
     /// Gives connections of bridged flows their entries.
-    pub(crate) subflows: Arc<dyn Later>,
+    pub(crate) subflows: Handle,
     /// Looks where traffic is shaped.
-    pub(crate) scan: Arc<dyn Later>,
+    pub(crate) scan: Handle,
     /// Looks whether the engine runs.
-    pub(crate) health: Arc<dyn Later>,
+    pub(crate) health: Handle,
 }
 
 /// What changes, under the engine's lock.
@@ -60,7 +60,7 @@ impl State {
     pub(crate) fn schedule_scan(&self) {
         if let Some(works) = &self.works {
             if self.engine.has_work() {
-                works.scan.request();
+                works.scan.work().request();
             }
         }
     }

@@ -33,7 +33,10 @@ use crate::{
         },
     },
     rust::{
-        bh_lock::BhLock,
+        bh_lock::{
+            new_bh_lock,
+            BhLock, //
+        },
         delayed_work::Later, //
         netdev::NetDevice,
         packet_type::{
@@ -108,7 +111,7 @@ impl Taps {
         Ok(Self {
             detect: Arc::pin_init(
                 pin_init!(L2Detect {
-                    watch <- BhLock::new(watch),
+                    watch <- new_bh_lock!(watch, c"nft_offload::L2Detect"),
                 }),
                 GFP_KERNEL,
             )?,

@@ -121,7 +121,7 @@ impl BlockOps for Device {
             // Without its frames nothing would come of a rule.
             let works = state.works.as_ref().ok_or(ENODEV);
             let tapped = works.and_then(|works| {
-                let work = works.subflows.clone();
+                let work = works.subflows.work().clone();
                 state.taps.attach(binding.port, dev, work)
             });
             tapped.map_err(|error| Refused {

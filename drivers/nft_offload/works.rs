@@ -24,8 +24,13 @@ use crate::{
     },
     qdisc_scan,
     rust::{
-        bh_lock::BhLock,
+        bh_lock::{
+            new_bh_lock,
+            BhLock, //
+        },
         delayed_work::{
+            new_work,
+            Handle,
             Later,
             Task,
             Work, //
@@ -92,21 +97,20 @@ impl Task for HealthWork {
     }
 }
 
-fn work<T: Task>(task: T) -> Result<Arc<Work<T>>> {
-    Arc::pin_init(Work::new(Arc::new(task, GFP_KERNEL)?), GFP_KERNEL)
-}
-
 /// The works of an engine are done as long as this exists.
 pub(crate) struct Working(Arc<Device>);
 
 impl Working {
     pub(crate) fn new(device: Arc<Device>) -> Result<Self> {
+        let subflows = Arc::new(SubflowWork(device.clone()), GFP_KERNEL)?;
+        let scan = Arc::new(ScanWork(device.clone()), GFP_KERNEL)?;
+        let health = Arc::new(HealthWork(device.clone()), GFP_KERNEL)?;
         let works = Works {
-            subflows: work(SubflowWork(device.clone()))?,
-            scan: work(ScanWork(device.clone()))?,
-            health: work(HealthWork(device.clone()))?,
+            subflows: Handle::new(new_work!(subflows, c"nft_offload::SubflowWork")?),
+            scan: Handle::new(new_work!(scan, c"nft_offload::ScanWork")?),
+            health: Handle::new(new_work!(health, c"nft_offload::HealthWork")?),
         };
-        works.health.request();
+        works.health.work().request();
         device.with(|state| state.works = Some(works));
         Ok(Self(device))
     }
@@ -114,13 +118,10 @@ impl Working {
 
 impl Drop for Working {
     fn drop(&mut self) {
-        // The works and the engine keep each other. Not to be waited for with the engine's lock
-        // held, which they take.
-        if let Some(works) = self.0.with(|state| state.works.take()) {
-            works.subflows.stop();
-            works.scan.stop();
-            works.health.stop();
-        }
+        // The works and the engine keep each other. The works end at their drop, which waits for
+        // them, so the engine's lock must not be held, which they take.
+        let works = self.0.with(|state| state.works.take());
+        drop(works);
     }
 }
 
@@ -210,7 +211,7 @@ impl Revalidation {
             }),
             GFP_KERNEL,
         )?;
-        let second = Arc::pin_init(Work::new(pass.clone()), GFP_KERNEL)?;
+        let second = new_work!(pass.clone(), c"nft_offload::SecondPassWork")?;
         let pending = Pending::new().ok_or(ENOMEM)?;
         let following = (
             Pending::new().ok_or(ENOMEM)?,
@@ -218,14 +219,14 @@ impl Revalidation {
         );
         let to = Arc::pin_init(
             pin_init!(RevalidateWork {
-                pending <- BhLock::new(pending),
+                pending <- new_bh_lock!(pending, c"nft_offload::pending"),
                 following <- new_mutex!(following, "nft_offload::RevalidateWork"),
                 second,
                 pass,
             }),
             GFP_KERNEL,
         )?;
-        let work = Arc::pin_init(Work::new(to.clone()), GFP_KERNEL)?;
+        let work = new_work!(to.clone(), c"nft_offload::RevalidateWork")?;
         Ok(Arc::new(Self { work, to }, GFP_KERNEL)?)
     }
 

@@ -19,6 +19,7 @@ struct flow_block_offload;
 struct flow_stats;
 struct list_head;
 struct net;
+struct lock_class_key;
 struct net_device;
 struct netlink_ext_ack;
 struct nf_conn;
@@ -158,7 +159,8 @@ void nft_offload_helper_bh_enable(void);
 void nft_offload_helper_rtnl_barrier(void);
 
 void nft_offload_helper_work_init(struct delayed_work *work,
-				  void (*func)(struct work_struct *work));
+				  void (*func)(struct work_struct *work),
+				  const char *name, struct lock_class_key *key);
 void nft_offload_helper_work_queue(struct delayed_work *work, u64 ms);
 void nft_offload_helper_work_queue_now(struct delayed_work *work);
 struct delayed_work *nft_offload_helper_work_delayed(struct work_struct *work);

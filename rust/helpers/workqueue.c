@@ -1,14 +1,21 @@
 // SPDX-License-Identifier: GPL-2.0-only
 
 #include <linux/jiffies.h>
+#include <linux/lockdep.h>
 #include <linux/workqueue.h>
 
 #include "helpers.h"
 
+/*
+ * INIT_DELAYED_WORK() has one lock class for all callers of this function, so
+ * the caller's class takes its place.
+ */
 void nft_offload_helper_work_init(struct delayed_work *work,
-				  void (*func)(struct work_struct *work))
+				  void (*func)(struct work_struct *work),
+				  const char *name, struct lock_class_key *key)
 {
 	INIT_DELAYED_WORK(work, func);
+	lockdep_init_map(&work->work.lockdep_map, name, key, 0);
 }
 
 /* Does nothing if @work waits already. */
