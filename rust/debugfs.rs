@@ -24,45 +24,55 @@ use kernel::{
     }, //
 };
 
-/// A directory, which goes when this is dropped, with all that is in it.
+/// A directory, which is removed when this is dropped, with all that is in it.
 ///
 /// # Invariants
 ///
-/// The pointer is what `debugfs_create_dir()` returned, and nobody else removes the directory. It
-/// may be an error, which debugfs understands.
-struct Folder(*mut bindings::dentry);
+/// `dentry` is what `debugfs_create_dir()` returned, and nobody else removes the directory. It may
+/// be an error, which debugfs understands.
+struct Directory {
+    dentry: *mut bindings::dentry,
+    // Not removed before this one, which would free its dentry.
+    _parent: Option<Arc<Directory>>,
+}
 
 // SAFETY: debugfs does its own locking.
-unsafe impl Send for Folder {}
+unsafe impl Send for Directory {}
 // SAFETY: As above.
-unsafe impl Sync for Folder {}
+unsafe impl Sync for Directory {}
 
-impl Folder {
-    fn new(name: &CStr, parent: Option<&Self>) -> Self {
-        let parent = parent.map_or(core::ptr::null_mut(), |parent| parent.0);
-        // SAFETY: `name` is a string, and `parent` is null or a directory by the type invariant.
-        // INVARIANT: It is kept here and nowhere else.
-        Self(unsafe { bindings::debugfs_create_dir(name.as_char_ptr(), parent) })
+impl Directory {
+    fn new(name: &CStr, parent: Option<Arc<Self>>) -> Self {
+        let above = parent
+            .as_ref()
+            .map_or(core::ptr::null_mut(), |dir| dir.dentry);
+        // INVARIANT: Nothing but the drop removes it.
+        Self {
+            // SAFETY: `name` is a string, and `above` is null or a directory by the type
+            // invariant.
+            dentry: unsafe { bindings::debugfs_create_dir(name.as_char_ptr(), above) },
+            _parent: parent,
+        }
     }
 }
 
-impl Drop for Folder {
+impl Drop for Directory {
     fn drop(&mut self) {
         // SAFETY: By the type invariant.
-        unsafe { bindings::debugfs_remove(self.0) };
+        unsafe { bindings::debugfs_remove(self.dentry) };
     }
 }
 
 kernel::sync::global_lock! {
     // SAFETY: `Root::new()` initialises it, and nobody looks at it before that.
-    unsafe(uninit) static ROOT: Mutex<Option<Folder>> = None;
+    unsafe(uninit) static ROOT: Mutex<Option<Arc<Directory>>> = None;
 }
 
 /// Whether `ROOT` is: not initialised (0), being initialised (1), usable (2).
 static STATE: Atomic<u32> = Atomic::new(0);
 
-/// Keeps the module's directory. Made once, when the module is loaded; dropping it removes the
-/// directory, so that of each device has to be gone before.
+/// Keeps the module's directory. Made once, when the module is loaded. The directory is removed
+/// when this and all [`Dir`]s have been dropped.
 pub struct Root(());
 
 impl Root {
@@ -73,7 +83,7 @@ impl Root {
         }
         // SAFETY: Only the first caller comes here, and nobody uses `ROOT` until `STATE` says so.
         unsafe { ROOT.init() };
-        *ROOT.lock() = Some(Folder::new(name, None));
+        *ROOT.lock() = Some(Arc::new(Directory::new(name, None), GFP_KERNEL)?);
         STATE.store(2, Release);
         Ok(Self(()))
     }
@@ -81,7 +91,8 @@ impl Root {
 
 impl Drop for Root {
     fn drop(&mut self) {
-        *ROOT.lock() = None;
+        // Not dropped with the lock held.
+        let _directory = ROOT.lock().take();
     }
 }
 
@@ -128,8 +139,8 @@ struct Open<T: 'static> {
 
 /// A directory with files about a `T`. When it has been dropped nobody uses the files any more.
 pub struct Dir<T: Send + Sync + 'static> {
-    // Before what its files point to.
-    _folder: Folder,
+    // Dropped before what its files point to.
+    _directory: Directory,
     _files: KVec<Pin<KBox<Open<T>>>>,
 }
 
@@ -152,7 +163,7 @@ impl<T: Send + Sync + 'static> Dir<T> {
             return Err(ENODEV);
         }
         let mut open = KVec::with_capacity(files.len(), GFP_KERNEL)?;
-        let folder = Folder::new(name, ROOT.lock().as_ref());
+        let directory = Directory::new(name, ROOT.lock().clone());
         let write: unsafe extern "C" fn(_, _) -> _ = Self::write_callback;
         for file in files {
             // INVARIANT: The type is laid out like that.
@@ -172,14 +183,14 @@ impl<T: Send + Sync + 'static> Dir<T> {
                 bindings::nft_offload_helper_file_create(
                     file.name.as_char_ptr(),
                     file.read.is_some(),
-                    folder.0,
+                    directory.dentry,
                     core::ptr::from_ref(&*data).cast_mut().cast(),
                 )
             };
             open.push_within_capacity(data).map_err(|_| ENOMEM)?;
         }
         Ok(Self {
-            _folder: folder,
+            _directory: directory,
             _files: open,
         })
     }

@@ -45,8 +45,7 @@ impl Net {
                 bytes.as_mut_ptr().cast(),
             )
         };
-        let name = bytes.first_chunk().filter(|_| found)?;
-        Some(Name(*name))
+        found.then(|| Name::from_bytes(&bytes))
     }
 
     /// A value that tells this namespace from all others that exist at the same time.
@@ -135,15 +134,15 @@ impl NetDevice {
         unsafe { bindings::nft_offload_helper_dev_ifindex(self.as_raw()) }
     }
 
-    /// The name, as long as `RTNL` keeps it from changing.
-    fn name(&self) -> &CStr {
-        // SAFETY: By the type invariant; the name is terminated within the device's own array.
-        unsafe { CStr::from_char_ptr(bindings::nft_offload_helper_dev_name(self.as_raw())) }
-    }
-
-    /// The name, copied.
+    /// A copy of the name. Without `RTNL` the device may be renamed meanwhile, and the copy is a
+    /// mixture of both names then.
     pub fn copy_name(&self) -> Name {
-        Name::new(self.name())
+        let mut name = [0u8; Name::LEN + 1];
+        // SAFETY: By the type invariant; `name` has room for the `IFNAMSIZ` bytes written.
+        unsafe {
+            bindings::nft_offload_helper_dev_copy_name(self.as_raw(), name.as_mut_ptr().cast())
+        };
+        Name::from_bytes(&name)
     }
 
     /// The largest layer-3 packet, in bytes.
@@ -185,6 +184,55 @@ impl NetDevice {
     }
 }
 
+/// A reference to a network device that keeps it.
+///
+/// The kernel waits for it when the device is unregistered, so it has to be dropped by then.
+///
+/// # Invariants
+///
+/// `dev` points to a device, of whose count a reference belongs to this; `tracker` is the
+/// reference's.
+pub(super) struct NetDeviceRef {
+    dev: NonNull<bindings::net_device>,
+    tracker: bindings::netdevice_tracker,
+}
+
+// SAFETY: The reference count is atomic, and the tracker is used by the drop alone.
+unsafe impl Send for NetDeviceRef {}
+// SAFETY: A shared reference gives access to the device alone, as any `&NetDevice` does.
+unsafe impl Sync for NetDeviceRef {}
+
+impl NetDeviceRef {
+    /// Takes a reference to `dev`. Sleeps.
+    pub(super) fn new(dev: &NetDevice) -> Self {
+        let mut tracker = Default::default();
+        // SAFETY: `dev` lives by its type invariant, and `tracker` can be written to.
+        unsafe { bindings::nft_offload_helper_dev_hold(dev.as_raw(), &mut tracker) };
+        // INVARIANT: That was the reference.
+        Self {
+            dev: NonNull::from(dev).cast(),
+            tracker,
+        }
+    }
+}
+
+impl Deref for NetDeviceRef {
+    type Target = NetDevice;
+
+    fn deref(&self) -> &NetDevice {
+        // SAFETY: By the type invariant. The kernel ends the unregistration of a device only when
+        // no reference is left.
+        unsafe { NetDevice::from_raw(self.dev.as_ptr()) }
+    }
+}
+
+impl Drop for NetDeviceRef {
+    fn drop(&mut self) {
+        // SAFETY: By the type invariant the reference is ours to give back.
+        unsafe { bindings::nft_offload_helper_dev_put(self.dev.as_ptr(), &mut self.tracker) };
+    }
+}
+
 /// The name of a device at some moment.
 #[derive(Clone, Copy, PartialEq, Eq, Hash)]
 pub struct Name([u8; Name::LEN]);
@@ -192,6 +240,12 @@ pub struct Name([u8; Name::LEN]);
 impl Name {
     /// Longest name, without the terminating zero (`IFNAMSIZ - 1`).
     pub const LEN: usize = 15;
+
+    /// What an array of `IFNAMSIZ` bytes has before its last one, which is zero.
+    fn from_bytes(bytes: &[u8; Self::LEN + 1]) -> Self {
+        let [name @ .., _] = *bytes;
+        Self(name)
+    }
 
     /// The first bytes of `name`.
     pub(super) fn new(name: &CStr) -> Self {

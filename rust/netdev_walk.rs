@@ -143,15 +143,4 @@ impl NetDevice {
         // they are not freed meanwhile.
         (!kind.is_null()).then(|| Name::new(unsafe { CStr::from_char_ptr(kind) }))
     }
-
-    /// The name, where `RTNL` does not keep it from changing. It may be a mixture then.
-    pub fn copy_name_rcu(&self, _rcu: &Guard) -> Name {
-        let mut name = [0; Name::LEN + 1];
-        // SAFETY: The device lives by the type invariant; `name` has room for the `IFNAMSIZ`
-        // bytes that are written, the last of which is zero.
-        unsafe {
-            bindings::nft_offload_helper_dev_copy_name(self.as_raw(), name.as_mut_ptr());
-            Name::new(CStr::from_char_ptr(name.as_ptr()))
-        }
-    }
 }

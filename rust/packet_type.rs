@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0-only
 
-//! Looking at the frames that a device receives.
+//! Packet handlers: functions that see the frames that a device receives.
 //!
 //! C header: [`include/linux/netdevice.h`](srctree/include/linux/netdevice.h)
 //!
@@ -9,9 +9,11 @@
 
 use super::{
     bindings,
-    netdev::NetDevice, //
+    netdev::{
+        NetDevice,
+        NetDeviceRef, //
+    }, //
 };
-use core::ptr::NonNull;
 use kernel::{
     prelude::*,
     types::Opaque, //
@@ -56,58 +58,55 @@ impl Frame {
     }
 }
 
-/// Someone who wants to look at frames.
-pub trait Look: Send + Sync + 'static {
+/// What is done with frames.
+pub trait PacketHandler: Send + Sync + 'static {
     /// Called for each frame, in softirq context, on all processors at once. Must not sleep.
     fn frame(&self, frame: &Frame);
 }
 
-/// A device whose received frames are looked at, as long as this exists.
+/// A [`PacketHandler`] that is registered (`dev_add_pack()`).
 ///
 /// # Invariants
 ///
-/// `handler` is registered for `dev`, and this does not move. `dev` is held.
+/// `packet_type` is registered for `_dev` from the end of initialisation to the drop, and does not
+/// move.
 #[pin_data(PinnedDrop)]
-pub struct Tap<T: Look> {
+pub struct Registration<T: PacketHandler> {
     #[pin]
-    handler: Opaque<bindings::packet_type>,
-    look: T,
-    dev: NonNull<bindings::net_device>,
+    packet_type: Opaque<bindings::packet_type>,
+    handler: T,
+    _dev: NetDeviceRef,
 }
 
-// SAFETY: The handler is only touched by the core, which synchronises for itself, and the device
-// is held; `T` is `Send + Sync`.
-unsafe impl<T: Look> Send for Tap<T> {}
+// SAFETY: `packet_type` is only touched by the core, which synchronises for itself; `T` is
+// `Send + Sync`.
+unsafe impl<T: PacketHandler> Send for Registration<T> {}
 // SAFETY: As above; there is nothing to be done with a shared reference.
-unsafe impl<T: Look> Sync for Tap<T> {}
+unsafe impl<T: PacketHandler> Sync for Registration<T> {}
 
-impl<T: Look> Tap<T> {
-    /// Shows the frames that `device` receives to `look`.
+impl<T: PacketHandler> Registration<T> {
+    /// Gives `handler` the frames that `device` receives.
     ///
     /// The device cannot go while this exists: drop it when the device is unregistered.
-    pub fn new(device: &NetDevice, look: T) -> impl PinInit<Self> + use<'_, T> {
+    pub fn new(device: &NetDevice, handler: T) -> impl PinInit<Self> + use<'_, T> {
         pin_init!(Self {
-            look,
-            dev: {
-                // SAFETY: The reference to the device is valid.
-                unsafe { bindings::nft_offload_helper_dev_hold(device.as_raw()) };
-                NonNull::from(device).cast()
-            },
-            handler <- Opaque::ffi_init(move |handler: *mut bindings::packet_type| {
+            handler,
+            _dev: NetDeviceRef::new(device),
+            packet_type <- Opaque::ffi_init(move |packet_type: *mut bindings::packet_type| {
                 // CAST: The number of the protocol has 16 bits.
                 let value = bindings::packet_type {
                     type_: (bindings::ETH_P_ALL as u16).to_be(),
                     // Those that leave would be copied for it.
                     ignore_outgoing: true,
                     dev: device.as_raw(),
-                    func: Some(Self::handler_callback),
+                    func: Some(Self::packet_callback),
                     ..Default::default()
                 };
-                // SAFETY: `handler` is valid for writing, and pinned, so the core may link it.
-                // `look` was initialised before, so frames that come from here on find it.
+                // SAFETY: `packet_type` is valid for writing, and pinned, so the core may link it.
+                // `handler` was initialised before, so frames that come from here on find it.
                 unsafe {
-                    handler.write(value);
-                    bindings::dev_add_pack(handler);
+                    packet_type.write(value);
+                    bindings::dev_add_pack(packet_type);
                 }
             }),
         })
@@ -116,22 +115,23 @@ impl<T: Look> Tap<T> {
     /// # Safety
     ///
     /// Called by the core only, in softirq context, with the RCU read lock held.
-    unsafe extern "C" fn handler_callback(
+    unsafe extern "C" fn packet_callback(
         skb: *mut bindings::sk_buff,
         _dev: *mut bindings::net_device,
-        handler: *mut bindings::packet_type,
+        packet_type: *mut bindings::packet_type,
         _orig_dev: *mut bindings::net_device,
     ) -> c_int {
         let mut frame = Frame(Default::default());
         // SAFETY: The skb is alive, as a reference to it was handed over, and `frame` is valid for
         // writing.
         if unsafe { bindings::nft_offload_helper_frame(skb, &mut frame.0) } {
-            // SAFETY: `handler` is the field of a `Self` by the type invariant.
-            let this = unsafe { kernel::container_of!(Opaque::cast_from(handler), Self, handler) };
-            // SAFETY: It is not freed before the drop, which waits for this call; only `look` is
-            // looked at, which was initialised before `handler`.
-            let look = unsafe { &*core::ptr::addr_of!((*this).look) };
-            look.frame(&frame);
+            let packet_type = Opaque::cast_from(packet_type);
+            // SAFETY: `packet_type` is the field of a `Self` by the type invariant.
+            let this = unsafe { kernel::container_of!(packet_type, Self, packet_type) };
+            // SAFETY: It is not freed before the drop, which waits for this call; `handler` was
+            // initialised before `packet_type`.
+            let handler = unsafe { &*core::ptr::addr_of!((*this).handler) };
+            handler.frame(&frame);
         }
         // SAFETY: The reference is ours to give back.
         unsafe { bindings::consume_skb(skb) };
@@ -140,12 +140,10 @@ impl<T: Look> Tap<T> {
 }
 
 #[pinned_drop]
-impl<T: Look> PinnedDrop for Tap<T> {
+impl<T: PacketHandler> PinnedDrop for Registration<T> {
     fn drop(self: Pin<&mut Self>) {
-        // SAFETY: `handler` is registered by the type invariant. The call returns when nobody
-        // looks at it any more.
-        unsafe { bindings::dev_remove_pack(self.handler.get()) };
-        // SAFETY: By the type invariant the reference is ours to give back.
-        unsafe { bindings::nft_offload_helper_dev_put(self.dev.as_ptr()) };
+        // SAFETY: `packet_type` is registered by the type invariant. The call returns when no
+        // frame finds it any more.
+        unsafe { bindings::dev_remove_pack(self.packet_type.get()) };
     }
 }

@@ -12,6 +12,10 @@ use kernel::{
         Core,
         Device, //
     },
+    dma::{
+        Device as _,
+        DmaMask, //
+    },
     pci,
     prelude::*,
     sync::aref::ARef, //
@@ -26,12 +30,25 @@ pub trait Driver: Sized + 'static {
     /// The devices it is for.
     const ID_TABLE: pci::IdTable<()>;
 
+    /// How many bits the addresses have by which the devices reach memory.
+    const DMA_BITS: u32;
+
     /// Takes a device.
     fn probe(dev: &pci::Device<Core<'_>>) -> Result<impl PinInit<Self::Data, Error>>;
 }
 
 /// Makes a [`Driver`] one that the `kernel` crate registers.
 pub struct Adapter<T: Driver>(T);
+
+impl<T: Driver> Adapter<T> {
+    /// What comes before [`Driver::probe()`].
+    fn prepare(dev: &pci::Device<Core<'_>>) -> Result {
+        let mask = DmaMask::try_new(T::DMA_BITS)?;
+        // SAFETY: The core probes a device for one driver at a time, and `T`, which alone could
+        // allocate or map memory for the device, has not seen it yet.
+        unsafe { dev.dma_set_mask_and_coherent(mask) }
+    }
+}
 
 impl<T: Driver> pci::Driver for Adapter<T> {
     type IdInfo = ();
@@ -44,7 +61,10 @@ impl<T: Driver> pci::Driver for Adapter<T> {
         dev: &'bound pci::Device<Core<'_>>,
         _info: &'bound Self::IdInfo,
     ) -> impl PinInit<Self::Data<'bound>, Error> + 'bound {
-        pin_init::pin_init_scope(move || T::probe(dev))
+        pin_init::pin_init_scope(move || {
+            Self::prepare(dev)?;
+            T::probe(dev)
+        })
     }
 
     #[cfg(not(kernel_7_2))]
@@ -52,7 +72,10 @@ impl<T: Driver> pci::Driver for Adapter<T> {
         dev: &'bound pci::Device<Core<'_>>,
         _info: Option<&'bound Self::IdInfo>,
     ) -> impl PinInit<Self::Data<'bound>, Error> + 'bound {
-        pin_init::pin_init_scope(move || T::probe(dev))
+        pin_init::pin_init_scope(move || {
+            Self::prepare(dev)?;
+            T::probe(dev)
+        })
     }
 }
 
@@ -80,14 +103,6 @@ impl Drop for BusMaster {
         // SAFETY: It is the device of a PCI device, to which there is a reference.
         unsafe { bindings::nft_offload_helper_pci_clear_master(dev) };
     }
-}
-
-/// Lets the device reach all memory that a `bits` wide address can name.
-pub fn set_dma_mask<const BITS: u32>(dev: &pci::Device<Core<'_>>) -> Result {
-    use kernel::dma::Device;
-
-    // SAFETY: Called while probing: nothing was allocated or mapped for the device before.
-    unsafe { dev.dma_set_mask_and_coherent(kernel::dma::DmaMask::new::<BITS>()) }
 }
 
 /// Declares the table of devices a driver is for, and the module's aliases for them.

@@ -40,9 +40,9 @@ use crate::{
         delayed_work::Later, //
         netdev::NetDevice,
         packet_type::{
+            self,
             Frame,
-            Look,
-            Tap, //
+            PacketHandler, //
         },
         time,
     }, //
@@ -66,7 +66,7 @@ struct L2Tap {
     work: Arc<dyn Later>,
 }
 
-impl Look for L2Tap {
+impl PacketHandler for L2Tap {
     fn frame(&self, frame: &Frame) {
         let vlan = match frame.tag() {
             None => None,
@@ -97,7 +97,7 @@ impl Look for L2Tap {
 /// The ports that are looked at: those with rules.
 pub(crate) struct Taps {
     detect: Arc<L2Detect>,
-    taps: KVec<(PsePort, Pin<KBox<Tap<L2Tap>>>)>,
+    taps: KVec<(PsePort, Pin<KBox<packet_type::Registration<L2Tap>>>)>,
 }
 
 impl Taps {
@@ -145,7 +145,7 @@ impl Taps {
             work,
         };
         self.taps.reserve(1, GFP_KERNEL)?;
-        let tap = KBox::pin_init(Tap::new(dev, tap), GFP_KERNEL)?;
+        let tap = KBox::pin_init(packet_type::Registration::new(dev, tap), GFP_KERNEL)?;
         self.taps
             .push_within_capacity((port, tap))
             .map_err(|_| ENOMEM)

@@ -80,6 +80,9 @@ impl pci::Driver for Board {
 
     const ID_TABLE: IdTable<()> = &PCI_TABLE;
 
+    // The table's base register has no more.
+    const DMA_BITS: u32 = 32;
+
     fn probe(dev: &Device<Core<'_>>) -> Result<impl PinInit<Self::Data, Error>> {
         dev.enable_device_mem()?;
 
@@ -115,8 +118,6 @@ impl pci::Driver for Board {
             ports.push(Self::read_port(dev, &board, index.try_into()?)?, GFP_KERNEL)?;
         }
 
-        // The table's base register has 32 bits.
-        pci::set_dma_mask::<32>(dev)?;
         let registers = pci::map(dev, BAR_CHIP, c"nft_offload chip")?;
         probe::quiesce(dev.as_ref(), chip, &registers)?;
         let master = pci::BusMaster::new(dev);

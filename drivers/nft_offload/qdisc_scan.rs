@@ -92,7 +92,7 @@ fn find_shapers(engine: &mut Engine, dev: &Device, net: &Net) -> Shapers {
     let mut shapers = Shapers::NONE;
     let rcu = rcu::read_lock();
     let shaper_of = |dev: &NetDevice| dev.find_qdisc(shapes, &rcu).map(translate::name);
-    let name_of = |dev: &NetDevice| translate::name(dev.copy_name_rcu(&rcu));
+    let name_of = |dev: &NetDevice| translate::name(dev.copy_name());
     let ifb = net
         .devices(&rcu)
         .filter(|dev| dev.is_ifb())

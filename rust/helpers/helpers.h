@@ -7,6 +7,7 @@
 #define NFT_OFFLOAD_HELPERS_H
 
 #include <linux/types.h>
+#include <net/net_trackers.h>
 
 struct dentry;
 struct device;
@@ -18,8 +19,8 @@ struct flow_block_cb;
 struct flow_block_offload;
 struct flow_stats;
 struct list_head;
-struct net;
 struct lock_class_key;
+struct net;
 struct net_device;
 struct netlink_ext_ack;
 struct nf_conn;
@@ -29,15 +30,16 @@ struct sk_buff;
 struct work_struct;
 
 int nft_offload_helper_dev_ifindex(const struct net_device *dev);
-const char *nft_offload_helper_dev_name(const struct net_device *dev);
 unsigned int nft_offload_helper_dev_mtu(const struct net_device *dev);
 bool nft_offload_helper_dev_perm_addr(const struct net_device *dev, u8 *addr);
 bool nft_offload_helper_dev_forwards(const struct net_device *dev);
 bool nft_offload_helper_dev_is_ppp(const struct net_device *dev);
 struct net *nft_offload_helper_dev_net(const struct net_device *dev);
 bool nft_offload_helper_dev_name_of(struct net *net, int ifindex, char *name);
-void nft_offload_helper_dev_hold(struct net_device *dev);
-void nft_offload_helper_dev_put(struct net_device *dev);
+void nft_offload_helper_dev_hold(struct net_device *dev,
+				 netdevice_tracker *tracker);
+void nft_offload_helper_dev_put(struct net_device *dev,
+				netdevice_tracker *tracker);
 struct net_device *nft_offload_helper_notifier_dev(void *info);
 struct net_device *nft_offload_helper_notifier_upper(void *info);
 

@@ -15,11 +15,6 @@ int nft_offload_helper_dev_ifindex(const struct net_device *dev)
 	return READ_ONCE(dev->ifindex);
 }
 
-const char *nft_offload_helper_dev_name(const struct net_device *dev)
-{
-	return netdev_name(dev);
-}
-
 unsigned int nft_offload_helper_dev_mtu(const struct net_device *dev)
 {
 	return READ_ONCE(dev->mtu);
@@ -41,7 +36,7 @@ bool nft_offload_helper_dev_forwards(const struct net_device *dev)
 
 bool nft_offload_helper_dev_is_ppp(const struct net_device *dev)
 {
-	return dev->type == ARPHRD_PPP;
+	return READ_ONCE(dev->type) == ARPHRD_PPP;
 }
 
 struct net *nft_offload_helper_dev_net(const struct net_device *dev)
@@ -49,7 +44,7 @@ struct net *nft_offload_helper_dev_net(const struct net_device *dev)
 	return dev_net(dev);
 }
 
-/* @name has room for IFNAMSIZ bytes. */
+/* @name has room for IFNAMSIZ bytes, all of which are written if there is a device. */
 bool nft_offload_helper_dev_name_of(struct net *net, int ifindex, char *name)
 {
 	struct net_device *dev;
@@ -57,19 +52,21 @@ bool nft_offload_helper_dev_name_of(struct net *net, int ifindex, char *name)
 	rcu_read_lock();
 	dev = dev_get_by_index_rcu(net, ifindex);
 	if (dev)
-		strscpy(name, dev->name, IFNAMSIZ);
+		strscpy_pad(name, dev->name, IFNAMSIZ);
 	rcu_read_unlock();
 	return dev;
 }
 
-void nft_offload_helper_dev_hold(struct net_device *dev)
+void nft_offload_helper_dev_hold(struct net_device *dev,
+				 netdevice_tracker *tracker)
 {
-	dev_hold(dev);
+	netdev_hold(dev, tracker, GFP_KERNEL);
 }
 
-void nft_offload_helper_dev_put(struct net_device *dev)
+void nft_offload_helper_dev_put(struct net_device *dev,
+				netdevice_tracker *tracker)
 {
-	dev_put(dev);
+	netdev_put(dev, tracker);
 }
 
 struct net_device *nft_offload_helper_notifier_dev(void *info)
