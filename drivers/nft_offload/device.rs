@@ -11,11 +11,9 @@ use crate::{
     platform::Engine,
     ppe::table::Record,
     rust::{
-        delayed_work::Later, //
-        flow_offload::{
-            self,
-            Devices, //
-        },
+        delayed_work::Handle,
+        flow_block::Devices,
+        flowtable, //
         netdev::Net,
         pci::BusMaster,
     },
@@ -146,7 +144,7 @@ impl Device {
         for port in 0..ports {
             let id = net_id(net);
             if let Some(ifindex) = self.with(|state| state.engine.ports.take_pppoe_port(port, id)) {
-                flow_offload::end_flows(net, ifindex);
+                flowtable::end_flows(net, ifindex);
             }
         }
     }

@@ -24,12 +24,14 @@ use crate::{
         flow_offload::{
             self,
             BlockOps,
-            Cookie,
             Filter,
-            FlowTable,
             Refused, //
         },
         flow_rule::FlowRule,
+        flowtable::{
+            Cookie,
+            FlowTable, //
+        },
         netdev::{
             Net,
             NetDevice, //

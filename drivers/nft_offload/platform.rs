@@ -45,7 +45,7 @@ use crate::{
             self,
             WordTable, //
         },
-        flow_offload::{
+        flowtable::{
             Direction,
             FlowTable, //
         },

@@ -24,7 +24,7 @@ use crate::{
     rust::{
         debugfs::Dir,
         dma::WordTable,
-        flow_offload,
+        flow_block,
         fwd_events,
         mmio::Registers,
         netdev::NotifierRegistration,
@@ -116,7 +116,7 @@ impl Drop for StopOnDrop {
 #[pin_data]
 pub(crate) struct Probed {
     #[pin]
-    offload: flow_offload::Registration<Device>,
+    offload: flow_block::Registration<Device>,
     #[pin]
     notifier: NotifierRegistration<Device>,
     #[pin]
@@ -180,7 +180,7 @@ pub(crate) fn probe<'a>(
             // Ports have to know their devices before the first of them is bound.
             notifier <- NotifierRegistration::new(device.clone()),
             fwd_events <- fwd_events::Registration::new(Revalidation::new(device.clone())?),
-            offload <- flow_offload::Registration::new(device.clone(), device.devices.clone()),
+            offload <- flow_block::Registration::new(device.clone(), device.devices.clone()),
         }))
     })
 }

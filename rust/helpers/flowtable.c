@@ -29,17 +29,23 @@ void nft_offload_helper_block_cb_add(struct flow_block_cb *block_cb,
  * Takes @block_cb off the list that the flowtable's workers walk. They do so
  * with flow_block_lock held for reading, and the indirect path does not take
  * it for the driver, so it is taken here. The core frees @block_cb after the
- * driver has answered; with no release callback left it has no reason to call
- * into this module again.
+ * driver has answered its request @bo; with no release callback left it has no
+ * reason to call into this module again. Without a request @block_cb is freed
+ * here. The caller holds flow_indr_block_lock.
  */
 void nft_offload_helper_block_cb_detach(struct flow_block_cb *block_cb,
 					struct flow_block_offload *bo,
 					struct nf_flowtable *flowtable)
 {
+	struct flow_block_offload own;
+
+	INIT_LIST_HEAD(&own.cb_list);
 	down_write(&flowtable->flow_block_lock);
-	flow_indr_block_cb_remove(block_cb, bo);
+	flow_indr_block_cb_remove(block_cb, bo ?: &own);
 	block_cb->release = NULL;
 	up_write(&flowtable->flow_block_lock);
+	if (!bo)
+		flow_block_cb_free(block_cb);
 }
 
 /*

@@ -1,0 +1,169 @@
+// SPDX-License-Identifier: GPL-2.0-only
+
+//! nf_flowtable's tables and their flows.
+//!
+//! C header: [`include/net/netfilter/nf_flow_table.h`](srctree/include/net/netfilter/nf_flow_table.h)
+
+use super::{
+    bindings,
+    fwd_events::ip_addr,
+    netdev::Net, //
+};
+use core::net::IpAddr;
+use kernel::{
+    prelude::*,
+    types::Opaque, //
+};
+
+/// Tells the rules of a flowtable apart, each one direction of one connection, or those of tc.
+///
+/// The value may come again for another flow after the DESTROY of the first, or after the last
+/// device of its flowtable was unbound.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub struct Cookie(pub u64);
+
+/// One direction of a connection that a flowtable has.
+#[repr(transparent)]
+pub struct Direction(bindings::nft_offload_direction);
+
+/// The way that a flowtable has found for one direction of a connection.
+pub struct Way {
+    /// Source address of packets that arrive.
+    pub src: IpAddr,
+    /// Destination address of packets that arrive.
+    pub dst: IpAddr,
+    /// The source address they leave with.
+    pub new_src: IpAddr,
+    /// The destination address they leave with.
+    pub new_dst: IpAddr,
+    /// Ethernet address they are sent to.
+    pub dmac: [u8; 6],
+    /// Whether they leave in a session of PPPoE.
+    pub pppoe: bool,
+    /// The device they leave by, VLANs and the like taken off.
+    pub ifindex: i32,
+}
+
+impl Direction {
+    /// The name of its rule.
+    pub fn cookie(&self) -> Cookie {
+        // CAST: `c_ulong` is at most 64 bits wide.
+        Cookie(self.0.cookie as u64)
+    }
+
+    /// Whether a command for its flow, this direction or the other, is on its way to the drivers.
+    pub fn is_pending(&self) -> bool {
+        self.0.pending
+    }
+
+    /// Its way, where the flowtable does not ask the neighbour table for each packet.
+    pub fn way(&self) -> Option<Way> {
+        let Self(raw) = self;
+        if !raw.has_way {
+            return None;
+        }
+        let addr = |bytes: &[u8; 16]| ip_addr(raw.v6, bytes);
+        Some(Way {
+            src: addr(&raw.src)?,
+            dst: addr(&raw.dst)?,
+            new_src: addr(&raw.new_src)?,
+            new_dst: addr(&raw.new_dst)?,
+            dmac: raw.dmac,
+            pppoe: raw.pppoe,
+            ifindex: raw.ifindex,
+        })
+    }
+}
+
+/// A flowtable (`struct nf_flowtable`) that a device is being bound to.
+///
+/// # Invariants
+///
+/// The flowtable lives as long as the reference.
+#[repr(transparent)]
+pub struct FlowTable(Opaque<bindings::nf_flowtable>);
+
+/// Tells flowtables apart while they exist. Not a reference: it keeps nothing alive.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub struct FlowTableId(usize);
+
+impl FlowTableId {
+    /// The id as a number, to be stored where this type is not known.
+    pub fn to_usize(self) -> usize {
+        self.0
+    }
+}
+
+impl FlowTable {
+    /// # Safety
+    ///
+    /// `ptr` must point to a flowtable that lives for `'a`.
+    pub(super) unsafe fn from_raw<'a>(ptr: *mut bindings::nf_flowtable) -> &'a Self {
+        // SAFETY: By the requirement of this function; `Self` is transparent over the C type.
+        unsafe { &*ptr.cast::<Self>() }
+    }
+
+    /// The flowtable's identity. All devices of a flowtable share it.
+    pub fn id(&self) -> FlowTableId {
+        FlowTableId(self.0.get() as usize)
+    }
+
+    /// Whether the ruleset asks for counters (`counter`, `NF_FLOWTABLE_COUNTER`).
+    pub fn has_counter(&self) -> bool {
+        // SAFETY: By the type invariant.
+        unsafe { bindings::nft_offload_helper_flowtable_counter(self.0.get()) }
+    }
+
+    /// Ends the flows for which `pred` holds. It gets both directions, first the one in which the
+    /// connection was opened, and must not sleep. Flows that end already it is not asked for.
+    ///
+    /// Their next packets pass the ruleset. The drivers are told within a second or two, as when a
+    /// flow ends by itself.
+    pub fn end_flows<F: FnMut(&Direction, &Direction) -> bool>(&self, mut pred: F) {
+        /// # Safety
+        ///
+        /// `arg` must point to an `F` that nobody else uses, `original` and `reply` to what their
+        /// type says.
+        unsafe extern "C" fn pred_callback<F: FnMut(&Direction, &Direction) -> bool>(
+            arg: *mut c_void,
+            original: *const bindings::nft_offload_direction,
+            reply: *const bindings::nft_offload_direction,
+        ) -> bool {
+            // SAFETY: By the requirement of this function; `Direction` is transparent.
+            let (pred, original, reply) = unsafe {
+                (
+                    &mut *arg.cast::<F>(),
+                    &*original.cast::<Direction>(),
+                    &*reply.cast::<Direction>(),
+                )
+            };
+            pred(original, reply)
+        }
+
+        // SAFETY: The flowtable lives by the type invariant, and the function is called back with
+        // this very `pred`, before the call returns.
+        unsafe {
+            bindings::nft_offload_helper_flowtable_end(
+                self.0.get(),
+                Some(pred_callback::<F>),
+                core::ptr::from_mut(&mut pred).cast(),
+            )
+        };
+    }
+
+    /// The namespace the flowtable is in, which outlives it.
+    pub fn net(&self) -> &Net {
+        // SAFETY: By the type invariant, and a flowtable is gone before its namespace is.
+        unsafe { Net::from_raw(bindings::nft_offload_helper_flowtable_net(self.0.get())) }
+    }
+}
+
+/// Has nf_flowtable end all flows, of whatever flowtable, whose lowest device on either side is
+/// `ifindex` of `net`. It does so itself where that device goes down.
+///
+/// Returns when the drivers were told of them; a flow that is being offered meanwhile ends within
+/// a second. So no lock may be held that the functions of a [`BlockOps`] take. `RTNL` may be.
+pub fn end_flows(net: &Net, ifindex: i32) {
+    // SAFETY: `net` lives for the call.
+    unsafe { bindings::nft_offload_helper_flowtable_cleanup(net.as_raw(), ifindex) };
+}
