@@ -5,7 +5,7 @@
 # filter.
 . "$(dirname "$0")/../lib/lib.sh"
 . "$(dirname "$0")/../lib/bridged.sh"
-begin $((2 + 5 + 4 * BRIDGED_POINTS + 4 + 4 + 4 + 3 + 4 + 3 + 5 + 2))
+begin $((2 + 5 + 4 * BRIDGED_POINTS + 4 + 4 + 4 + 3 + 3 + 4 + 3 + 5 + 2))
 
 check "the hosts reach each other by the bridge" bridge_up
 check "the module looks at no port" looked_at 0
@@ -97,6 +97,27 @@ no_rules
 check "nothing is bound without filters" eval 'bound_is 0 && rules_are 0'
 check "the kernel does not allow skip_sw for devices whose driver has no offload of its own" not \
 	eval "tc qdisc add dev lan clsact; tc filter add dev lan ingress flower skip_sw dst_mac $WAN_HOST_MAC src_mac $LAN_HOST_MAC $TO_WAN"
+no_rules
+
+# RED has a block of filters for the packets that it drops. That can be the block of the port's
+# ingress side.
+red()
+{
+	modprobe sch_red
+	tc qdisc add dev lan ingress_block 7 clsact && tc qdisc add dev wan clsact &&
+		tc qdisc add dev lan root handle 1: red limit 500000 avpkt 1000 qevent early_drop block 7
+}
+# shellcheck disable=SC2086 # words
+shared()
+{
+	tc filter add block 7 prio 1 handle 1 protocol all flower dst_mac "$WAN_HOST_MAC" src_mac "$LAN_HOST_MAC" $TO_WAN &&
+		tc filter add dev wan ingress prio 1 handle 1 protocol all flower dst_mac "$LAN_HOST_MAC" src_mac "$WAN_HOST_MAC" $TO_LAN &&
+		rules_are 2 && busy f 2
+}
+check "a port shares its block with RED" red
+check "filters of the shared block are in hardware" shared
+check "RED goes, and the filters of the port stay in hardware" eval \
+	'tc qdisc del dev lan root && rules_are 2 && bound_is 2 && peer send f both 20 100'
 no_rules
 
 check "a connection is bound" eval 'peer capture && again && peer send f both 200 150'
