@@ -22,18 +22,18 @@ use kernel::prelude::*;
 impl Device {
     /// Ends flows as `text` says.
     pub(crate) fn flush(&self, text: &str) -> Result {
-        let filter = self
-            .with(|state| FlowFilter::parse(text, &state.engine.ports))
-            .map_err(|error| match error {
-                ControlError::Invalid => EINVAL,
-                ControlError::NoDevice => ENODEV,
-            })?;
+        let filter = FlowFilter::parse(text, &self.lock().engine.ports);
+        let filter = filter.map_err(|error| match error {
+            ControlError::Invalid => EINVAL,
+            ControlError::NoDevice => ENODEV,
+        })?;
         let mut ended = 0;
         self.devices.for_each_flowtable(|flowtable| {
             let matches = |record: &_| filter.matches(record);
-            ended += self.with(|state| state.engine.end_in(flowtable, matches));
+            ended += self.lock().engine.end_in(flowtable, matches);
         });
-        ended += self.with(|state| state.engine.flush_subflows(|record| filter.matches(record)));
+        let matches = |record: &_| filter.matches(record);
+        ended += self.lock().engine.flush_subflows(matches);
         if ended == 0 && matches!(filter, FlowFilter::Connection(_)) {
             return Err(ENOENT);
         }
@@ -42,8 +42,8 @@ impl Device {
 
     /// Keeps new flows in software or does not, as `text` says.
     pub(crate) fn pause(&self, text: &str) -> Result {
-        self.with(|state| state.engine.pause(text))
-            .map_err(|Invalid| EINVAL)
+        let paused = self.lock().engine.pause(text);
+        paused.map_err(|Invalid| EINVAL)
     }
 
     /// Changes the policy as `text` says.
@@ -60,11 +60,12 @@ impl Device {
         &self,
         change: impl FnOnce(&mut Engine) -> core::result::Result<Policy, Invalid>,
     ) -> Result {
-        let policy = self.with(|state| {
+        let policy = {
+            let mut state = self.lock();
             let policy = change(&mut state.engine).map_err(|Invalid| EINVAL)?;
             qdisc_scan::scan(&mut state.engine, &self.dev);
-            Ok::<_, Error>(policy)
-        })?;
+            policy
+        };
         self.take_out(|record| policy.admit(&record.flow).is_err());
         Ok(())
     }

@@ -30,10 +30,11 @@ const VERSION: &str = "0.1.0";
 /// The files of an engine.
 pub(crate) const FILES: &[File<Device>] = &[
     once(c"status", |device, _, f| {
-        device.with(|state| state.engine.show_status(VERSION, device.bus, f))
+        device.lock().engine.show_status(VERSION, device.bus, f)
     }),
     once(c"stats", |device, _, f| {
-        device.with(|state| state.engine.show_stats(state.taps.lost(), f))
+        let state = device.lock();
+        state.engine.show_stats(state.taps.lost(), f)
     }),
     lines(
         c"bind",
@@ -42,7 +43,7 @@ pub(crate) const FILES: &[File<Device>] = &[
                 state.engine.next_slot(from, is_bound)
             })
         },
-        |device, at, f| device.with(|state| state.engine.show_slot(at, is_bound, f)),
+        |device, at, f| device.lock().engine.show_slot(at, is_bound, f),
     ),
     lines(
         c"entries",
@@ -51,22 +52,22 @@ pub(crate) const FILES: &[File<Device>] = &[
                 state.engine.next_slot(from, is_valid)
             })
         },
-        |device, at, f| device.with(|state| state.engine.show_slot(at, is_valid, f)),
+        |device, at, f| device.lock().engine.show_slot(at, is_valid, f),
     ),
     lines(
         c"flows",
         |device, from| scan(device, from, |state, from| state.engine.next_flow(from)),
-        |device, at, f| device.with(|state| state.engine.show_flow(at, f)),
+        |device, at, f| device.lock().engine.show_flow(at, f),
     ),
     lines(
         c"rejects",
         |device, from| scan(device, from, |state, from| state.engine.next_reject(from)),
-        |device, at, f| device.with(|state| state.engine.show_reject(at, f)),
+        |device, at, f| device.lock().engine.show_reject(at, f),
     ),
     lines(
         c"bridge",
         |device, from| scan(device, from, |state, from| state.engine.next_filter(from)),
-        |device, at, f| device.with(|state| state.engine.show_filter(at, f)),
+        |device, at, f| device.lock().engine.show_filter(at, f),
     ),
     lines(c"audit", next_audit, audit),
     File {
@@ -76,14 +77,12 @@ pub(crate) const FILES: &[File<Device>] = &[
     },
     File {
         write: Some(Device::pause),
-        ..once(c"pause", |device, _, f| {
-            device.with(|state| state.engine.show_pause(f))
-        })
+        ..once(c"pause", |device, _, f| device.lock().engine.show_pause(f))
     },
     File {
         write: Some(Device::set_policy),
         ..once(c"policy", |device, _, f| {
-            device.with(|state| state.engine.show_policy(f))
+            device.lock().engine.show_policy(f)
         })
     },
 ];
@@ -119,7 +118,8 @@ fn is_valid(state: ppe::format::State) -> bool {
 /// The next position from `from` on, looked for piece by piece.
 fn scan(device: &Device, mut from: u64, next: fn(&mut State, u64) -> Next) -> Option<u64> {
     loop {
-        match device.with(|state| next(state, from)) {
+        let found = next(&mut device.lock(), from);
+        match found {
             Next::At(at) => return Some(at),
             Next::From(at) => from = at,
             Next::End => return None,
@@ -132,26 +132,25 @@ fn next_audit(device: &Device, from: u64) -> Option<u64> {
     if from == 0 {
         return Some(0);
     }
-    device.with(|state| state.engine.count_audit());
+    device.lock().engine.count_audit();
     None
 }
 
 fn audit(device: &Device, _: u64, f: &mut Formatter<'_>) -> Result {
-    let (mut audit, ranges) = device.with(|state| {
-        let engine = &state.engine;
+    let (mut audit, ranges) = {
+        let engine = &device.lock().engine;
         (Audit::new(engine), engine.audit_ranges())
-    });
+    };
     for range in ranges.clone() {
-        device.with(|state| audit.look(&mut state.engine, range, f))?;
+        audit.look(&mut device.lock().engine, range, f)?;
     }
     let mut shown = Ok(());
     device.devices.for_each_flowtable(|flowtable| {
         for range in ranges.clone() {
-            shown = shown.and_then(|()| {
-                device.with(|state| audit.look_for_stale(&state.engine, flowtable, range, f))
-            });
+            shown = shown
+                .and_then(|()| audit.look_for_stale(&device.lock().engine, flowtable, range, f));
         }
     });
     shown?;
-    device.with(|state| audit.finish(&mut state.engine, f))
+    audit.finish(&mut device.lock().engine, f)
 }

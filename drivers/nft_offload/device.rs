@@ -9,15 +9,25 @@
 use crate::{
     l2_tap::Taps,
     platform::Engine,
-    ppe::table::Record,
+    ppe::{
+        flow::PsePort,
+        table::Record, //
+    },
     rust::{
         delayed_work::Handle,
         flow_block::Devices,
         flowtable, //
-        netdev::Net,
+        netdev::{
+            Net,
+            NetDevice, //
+        },
         pci::BusMaster,
     },
     translate::net_id, //
+};
+use core::ops::{
+    Deref,
+    DerefMut, //
 };
 use kernel::{
     device,
@@ -26,7 +36,8 @@ use kernel::{
     sync::{
         aref::ARef,
         Arc,
-        Mutex, //
+        Mutex,
+        MutexGuard, //
     }, //
 };
 
@@ -49,17 +60,54 @@ pub(crate) struct State {
 }
 
 impl State {
-    /// After rules of tc came or went.
-    pub(crate) fn update_taps(&mut self) {
-        self.taps.update(self.engine.filters());
+    /// Has the connections whose frames `dev` receives, which is `port`, looked at.
+    pub(crate) fn attach_tap(&mut self, port: PsePort, dev: &NetDevice) -> Result {
+        let works = self.works.as_ref().ok_or(ENODEV)?;
+        self.taps.attach(port, dev, works.subflows.work().clone())
     }
+}
 
-    /// Has somebody look where traffic is shaped, soon, as long as there is a reason to.
-    pub(crate) fn schedule_scan(&self) {
-        if let Some(works) = &self.works {
-            if self.engine.has_work() {
-                works.scan.work().request();
-            }
+/// The state of an engine, locked. At the drop the engine's wakes are answered, and an engine that
+/// stopped answering meanwhile goes into quarantine.
+pub(crate) struct Locked<'a> {
+    state: MutexGuard<'a, State>,
+    dev: &'a device::Device,
+}
+
+impl Deref for Locked<'_> {
+    type Target = State;
+
+    fn deref(&self) -> &State {
+        &self.state
+    }
+}
+
+impl DerefMut for Locked<'_> {
+    fn deref_mut(&mut self) -> &mut State {
+        &mut self.state
+    }
+}
+
+impl Drop for Locked<'_> {
+    fn drop(&mut self) {
+        let State {
+            engine,
+            taps,
+            works,
+        } = &mut *self.state;
+        let wakes = engine.take_wakes();
+        if wakes.filters {
+            taps.update(engine.filters());
+        }
+        if let Some(works) = works.as_ref().filter(|_| wakes.scan) {
+            works.scan.work().request();
+        }
+        if engine.quarantine() {
+            dev_err!(
+                self.dev,
+                "the {} engine does not answer any more: its flows go on in software\n",
+                engine.spec().name
+            );
         }
     }
 }
@@ -107,28 +155,21 @@ impl Device {
         )
     }
 
-    /// Runs `f` with the state, and has the engine put into quarantine if it stopped answering
-    /// meanwhile.
-    pub(crate) fn with<T>(&self, f: impl FnOnce(&mut State) -> T) -> T {
-        let mut state = self.state.lock();
-        let result = f(&mut state);
-        if state.engine.quarantine() {
-            dev_err!(
-                self.dev,
-                "the {} engine does not answer any more: its flows go on in software\n",
-                state.engine.spec().name
-            );
+    /// Locks the state.
+    pub(crate) fn lock(&self) -> Locked<'_> {
+        Locked {
+            state: self.state.lock(),
+            dev: &self.dev,
         }
-        result
     }
 
     /// Takes the flows out for which `pred` holds. They go on in software.
     pub(crate) fn take_out(&self, pred: impl Fn(&Record) -> bool) {
         self.devices.for_each_flowtable(|flowtable| {
-            self.with(|state| state.engine.flush_table(flowtable, &pred));
+            self.lock().engine.flush_table(flowtable, &pred);
         });
         // What rules of tc have brought nf_flowtable does not know.
-        self.with(|state| state.engine.flush_subflows(&pred));
+        self.lock().engine.flush_subflows(&pred);
     }
 
     /// Ends the flows of `net` that leave in a PPPoE session, after a PPP link there went down.
@@ -140,10 +181,10 @@ impl Device {
     ///
     /// Each port is asked for once, whatever is offered meanwhile: this is called with `RTNL` held.
     pub(crate) fn ppp_down(&self, net: &Net) {
-        let ports = self.with(|state| state.engine.ports.own().len());
+        let ports = self.lock().engine.ports.own().len();
         for port in 0..ports {
-            let id = net_id(net);
-            if let Some(ifindex) = self.with(|state| state.engine.ports.take_pppoe_port(port, id)) {
+            let ifindex = self.lock().engine.ports.take_pppoe_port(port, net_id(net));
+            if let Some(ifindex) = ifindex {
                 flowtable::end_flows(net, ifindex);
             }
         }

@@ -42,19 +42,17 @@ impl Notify for Device {
             self.ppp_down(dev.net());
         }
         let told = to_device_event(event, dev, rtnl);
-        self.with(|state| {
-            let changes = state.engine.on_device_event(dev.net(), &told);
-            if changes.full {
-                dev_warn!(
-                    self.dev,
-                    "no room for another port of a switch: its flows go on in software\n"
-                );
-            }
-            if let Some(port) = changes.removed {
-                state.taps.detach(port);
-            }
-            state.schedule_scan();
-        });
+        let mut state = self.lock();
+        let changes = state.engine.on_device_event(dev.net(), &told);
+        if changes.full {
+            dev_warn!(
+                self.dev,
+                "no room for another port of a switch: its flows go on in software\n"
+            );
+        }
+        if let Some(port) = changes.removed {
+            state.taps.detach(port);
+        }
     }
 }
 

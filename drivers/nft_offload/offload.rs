@@ -7,7 +7,6 @@ use crate::{
     ppe::{
         block::{
             Binding,
-            BoundTo,
             FlowTableId, //
         },
         engine::{
@@ -66,49 +65,39 @@ impl BlockOps for Device {
     type Binding = Binding;
 
     fn bind(&self, dev: &NetDevice, table: &FlowTable) -> Result<Binding> {
-        self.with(|state| {
-            let id = FlowTableId(table.id().to_usize());
-            let (net, counter) = (net_id(dev.net()), table.has_counter());
-            let bound = state.engine.bind(dev.ifindex(), net, id, counter);
-            if bound == Err(BindError::Full) {
-                dev_warn!(
-                    self.dev,
-                    "no room for another device of a flowtable: its flows go on in software\n"
-                );
-            }
-            let binding = bound.map_err(bind_errno)?;
-            qdisc_scan::scan(&mut state.engine, &self.dev);
-            state.schedule_scan();
-            Ok(binding)
-        })
+        let id = FlowTableId(table.id().to_usize());
+        let (net, counter) = (net_id(dev.net()), table.has_counter());
+        let mut state = self.lock();
+        let bound = state.engine.bind(dev.ifindex(), net, id, counter);
+        if bound == Err(BindError::Full) {
+            dev_warn!(
+                self.dev,
+                "no room for another device of a flowtable: its flows go on in software\n"
+            );
+        }
+        let binding = bound.map_err(bind_errno)?;
+        qdisc_scan::scan(&mut state.engine, &self.dev);
+        Ok(binding)
     }
 
     fn bind_ingress(&self, dev: &NetDevice) -> Result<Binding> {
-        self.with(|state| {
-            let binding = state.engine.bind_ingress(dev.ifindex(), net_id(dev.net()));
-            binding.map_err(bind_errno)
-        })
+        let mut state = self.lock();
+        let bound = state.engine.bind_ingress(dev.ifindex(), net_id(dev.net()));
+        bound.map_err(bind_errno)
     }
 
     fn unbind(&self, binding: &Binding, net: &Net) {
-        self.with(|state| {
-            state.engine.unbind(binding, net);
-            if binding.to == BoundTo::Ingress {
-                state.update_taps();
-            }
-        });
+        self.lock().engine.unbind(binding, net);
     }
 
     fn replace(&self, binding: &Binding, net: &Net, cookie: Cookie, rule: &FlowRule) -> Result {
-        let replaced = self.with(|state| {
-            state.engine.replace(
-                binding,
-                net,
-                cookie.0,
-                |parser, ports| translate::feed(parser, rule, net_id(net), ports),
-                |reject| translate::describe(rule, net, reject),
-            )
-        });
+        let replaced = self.lock().engine.replace(
+            binding,
+            net,
+            cookie.0,
+            |parser, ports| translate::feed(parser, rule, net_id(net), ports),
+            |reject| translate::describe(rule, net, reject),
+        );
         replaced.ok_or(EEXIST)?.map(|_| ()).map_err(errno)
     }
 
@@ -119,47 +108,34 @@ impl BlockOps for Device {
         filter: Filter<'_>,
     ) -> Result<(), Refused> {
         let (rule, net) = (filter.rule, dev.net());
-        self.with(|state| {
-            // Without its frames nothing would come of a rule.
-            let works = state.works.as_ref().ok_or(ENODEV);
-            let tapped = works.and_then(|works| {
-                let work = works.subflows.work().clone();
-                state.taps.attach(binding.port, dev, work)
-            });
-            tapped.map_err(|error| Refused {
+        let mut state = self.lock();
+        // Without its frames nothing would come of a rule.
+        state
+            .attach_tap(binding.port, dev)
+            .map_err(|error| Refused {
                 error,
                 message: c"nft_offload: no memory",
             })?;
-            let replaced = state.engine.replace_filter(
-                binding,
-                &FilterRule {
-                    cookie: filter.cookie.0,
-                    prio: filter.prio,
-                    chain: filter.chain,
-                    demands_counters: rule.demands_counters(),
-                },
-                |ports| translate::parse_filter(rule, binding.port, net_id(net), ports),
-                |reject| translate::describe(rule, net, reject),
-            );
-            // A rule that was refused leaves no tap.
-            state.update_taps();
-            replaced.map_err(|reject| Refused {
-                error: errno(reject),
-                message: reject.message(),
-            })?;
-            state.schedule_scan();
-            Ok(())
+        let replaced = state.engine.replace_filter(
+            binding,
+            &FilterRule {
+                cookie: filter.cookie.0,
+                prio: filter.prio,
+                chain: filter.chain,
+                demands_counters: rule.demands_counters(),
+            },
+            |ports| translate::parse_filter(rule, binding.port, net_id(net), ports),
+            |reject| translate::describe(rule, net, reject),
+        );
+        replaced.map_err(|reject| Refused {
+            error: errno(reject),
+            message: reject.message(),
         })
     }
 
     fn destroy(&self, binding: &Binding, net: &Net, cookie: Cookie) -> Result {
-        self.with(|state| {
-            state.engine.destroy(binding, net, cookie.0).ok_or(ENOENT)?;
-            if binding.to == BoundTo::Ingress {
-                state.update_taps();
-            }
-            Ok(())
-        })
+        let destroyed = self.lock().engine.destroy(binding, net, cookie.0);
+        destroyed.ok_or(ENOENT)
     }
 
     fn stats(
@@ -169,7 +145,7 @@ impl BlockOps for Device {
         cookie: Cookie,
         stats: &mut flow_offload::Stats<'_>,
     ) -> Result {
-        let found = self.with(|state| state.engine.stats(binding, cookie.0));
+        let found = self.lock().engine.stats(binding, cookie.0);
         if let Some(flow) = found.ok_or(ENOENT)? {
             let ago = time::now_ms().saturating_sub(flow.last_used_ms);
             stats.update(flow.delta.packets, flow.delta.bytes, time::jiffies_ago(ago));

@@ -102,7 +102,7 @@ struct StopOnDrop(Arc<Device>);
 
 impl Drop for StopOnDrop {
     fn drop(&mut self) {
-        if self.0.with(|state| state.engine.stop()).is_err() {
+        if self.0.lock().engine.stop().is_err() {
             dev_warn!(self.0.dev, "the engine did not stop in time\n");
         }
     }
@@ -162,9 +162,8 @@ pub(crate) fn probe<'a>(
         let spec = chip.spec();
         let count = ports.len();
         let device = Device::new(dev, engine(dev, chip, regs, ports)?, bus, master)?;
-        device
-            .with(|state| state.engine.start())
-            .map_err(|_| no_answer(dev))?;
+        let started = device.lock().engine.start();
+        started.map_err(|_| no_answer(dev))?;
         let stop = StopOnDrop(device.clone());
         dev_info!(
             dev,

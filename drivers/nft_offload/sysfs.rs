@@ -13,7 +13,7 @@ macro_rules! policy {
     ($name:literal, $key:literal) => {
         Attr {
             name: $name,
-            show: Some(|device, f| device.with(|state| state.engine.show_policy_value($key, f))),
+            show: Some(|device, f| device.lock().engine.show_policy_value($key, f)),
             store: Some(|device, text| device.set_policy_value($key, text)),
         }
     };
@@ -23,7 +23,7 @@ macro_rules! policy {
 pub(crate) const ATTRS: &[Attr<Device>] = &[
     Attr {
         name: c"engine",
-        show: Some(|device, f| device.with(|state| state.engine.show_health(f))),
+        show: Some(|device, f| device.lock().engine.show_health(f)),
         store: None,
     },
     Attr {
@@ -33,7 +33,7 @@ pub(crate) const ATTRS: &[Attr<Device>] = &[
     },
     Attr {
         name: c"pause",
-        show: Some(|device, f| device.with(|state| state.engine.show_pause(f))),
+        show: Some(|device, f| device.lock().engine.show_pause(f)),
         store: Some(Device::pause),
     },
     policy!(c"refuse_shaped", "refuse_shaped"),

@@ -52,15 +52,14 @@ struct SubflowWork(Arc<Device>);
 
 impl Task for SubflowWork {
     fn run(&self) -> Option<u64> {
-        self.0.with(|state| {
-            for _ in 0..QUEUE {
-                let Some(seen) = state.taps.take_seen() else {
-                    break;
-                };
-                state.engine.bind_seen(&seen);
-            }
-            state.engine.age_subflows().then_some(AGE_EVERY_MS)
-        })
+        let mut state = self.0.lock();
+        for _ in 0..QUEUE {
+            let Some(seen) = state.taps.take_seen() else {
+                break;
+            };
+            state.engine.bind_seen(&seen);
+        }
+        state.engine.age_subflows().then_some(AGE_EVERY_MS)
     }
 }
 
@@ -69,10 +68,9 @@ struct ScanWork(Arc<Device>);
 
 impl Task for ScanWork {
     fn run(&self) -> Option<u64> {
-        self.0.with(|state| {
-            qdisc_scan::scan(&mut state.engine, &self.0.dev);
-            state.engine.has_work().then_some(qdisc_scan::LOOK_EVERY_MS)
-        })
+        let mut state = self.0.lock();
+        qdisc_scan::scan(&mut state.engine, &self.0.dev);
+        state.engine.has_work().then_some(qdisc_scan::LOOK_EVERY_MS)
     }
 }
 
@@ -82,9 +80,10 @@ struct HealthWork(Arc<Device>);
 
 impl Task for HealthWork {
     fn run(&self) -> Option<u64> {
-        let (verdict, chip) = self
-            .0
-            .with(|state| (state.engine.look_after(), state.engine.spec().name));
+        let (verdict, chip) = {
+            let engine = &mut self.0.lock().engine;
+            (engine.look_after(), engine.spec().name)
+        };
         if verdict == Verdict::Restarted {
             // What was bound is not any more.
             self.0.take_out(|_| true);
@@ -111,7 +110,7 @@ impl Working {
             health: Handle::new(new_work!(health, c"nft_offload::HealthWork")?),
         };
         works.health.work().request();
-        device.with(|state| state.works = Some(works));
+        device.lock().works = Some(works);
         Ok(Self(device))
     }
 }
@@ -120,7 +119,7 @@ impl Drop for Working {
     fn drop(&mut self) {
         // The works and the engine keep each other. The works end at their drop, which waits for
         // them, so the engine's lock must not be held, which they take.
-        let works = self.0.with(|state| state.works.take());
+        let works = self.0.lock().works.take();
         drop(works);
     }
 }
@@ -156,8 +155,7 @@ struct SecondPassWork {
 impl SecondPassWork {
     fn revalidate(&self, changes: &ChangeSet<Kernel>) {
         self.device.devices.for_each_flowtable(|flowtable| {
-            self.device
-                .with(|state| state.engine.revalidate(flowtable, changes));
+            self.device.lock().engine.revalidate(flowtable, changes);
         });
     }
 }
@@ -169,9 +167,7 @@ impl Task for RevalidateWork {
         self.pending
             .with(|pending| core::mem::swap(pending, events));
         changes.clear();
-        self.pass
-            .device
-            .with(|state| state.engine.take_pending(events, changes));
+        self.pass.device.lock().engine.take_pending(events, changes);
         if changes.is_empty() {
             return None;
         }

@@ -93,6 +93,15 @@ pub trait Platform: Host<Hw: Lifecycle> {
     }
 }
 
+/// What a glue has to do after it called an engine.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Wakes {
+    /// Look where traffic is shaped soon, and from then on once a second.
+    pub scan: bool,
+    /// Look at the frames that the filters of tc are for, and at no others.
+    pub filters: bool,
+}
+
 /// A namespace as the platform has it.
 pub type Net<P> = <<P as Platform>::Conntrack as Conntrack>::Net;
 
@@ -139,6 +148,7 @@ pub struct Engine<P: Platform> {
     quarantined: bool,
     /// When the subflows were last looked at.
     aged_ms: u64,
+    wakes: Wakes,
 }
 
 impl<P: Platform> Engine<P> {
@@ -178,7 +188,13 @@ impl<P: Platform> Engine<P> {
             paused: false,
             quarantined: false,
             aged_ms: 0,
+            wakes: Wakes::default(),
         })
+    }
+
+    /// What has to be done since the last call.
+    pub fn take_wakes(&mut self) -> Wakes {
+        core::mem::take(&mut self.wakes)
     }
 
     /// The chip.
@@ -211,7 +227,9 @@ impl<P: Platform> Engine<P> {
             inc(&mut self.counters.foreign_devices);
             return Err(BindError::Foreign);
         };
-        Ok(self.blocks.bind(table, port, counter)?)
+        let binding = self.blocks.bind(table, port, counter)?;
+        self.wakes.scan = true;
+        Ok(binding)
     }
 
     /// Binds a device to rules of tc.
@@ -226,6 +244,7 @@ impl<P: Platform> Engine<P> {
         let (owner, port) = (binding.owner, binding.port);
         match binding.to {
             BoundTo::Ingress => {
+                self.wakes.filters = true;
                 let counted = self.filters.remove_owner(&mut self.table, owner);
                 self.counters.forward(counted);
             }

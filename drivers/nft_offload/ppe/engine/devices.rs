@@ -34,6 +34,7 @@ impl<P: Platform> Engine<P> {
         if changes.mtu {
             self.update_mtu();
         }
+        self.wakes.scan |= self.has_work();
         changes
     }
 

@@ -49,6 +49,8 @@ impl<P: Platform> Engine<P> {
         describe: impl FnOnce(Reject) -> RejectedRule,
     ) -> Result<(), Reject> {
         inc(&mut self.counters.offered);
+        // A filter that is refused needs no frames.
+        self.wakes.filters = true;
         let rule = if !self.table.hw.is_alive() {
             Err(Reject::EngineDead)
         } else if filter.chain != 0 {
@@ -67,6 +69,7 @@ impl<P: Platform> Engine<P> {
         });
         match inserted {
             Ok(counted) => {
+                self.wakes.scan = true;
                 self.counters.forward(counted);
                 Ok(())
             }
@@ -82,6 +85,7 @@ impl<P: Platform> Engine<P> {
         let counted = self
             .filters
             .remove(&mut self.table, binding.owner, cookie)?;
+        self.wakes.filters = true;
         inc(&mut self.counters.destroyed);
         self.counters.forward(counted);
         Some(())

@@ -3,6 +3,7 @@
 //! The engine as a glue uses it.
 
 mod teardown;
+mod wakes;
 
 use teardown::Table;
 
