@@ -4,9 +4,9 @@
 //!
 //! C header: [`include/linux/debugfs.h`](srctree/include/linux/debugfs.h)
 //!
-//! The `kernel` crate's files are put together as a whole, and again as often as their reader's
-//! buffer has to grow; and nothing keeps the module while one is open. These are read piece by
-//! piece, and can be written.
+//! The `kernel` crate builds the whole text of a file at once, and again whenever the reader's
+//! buffer has to grow. Its files do not keep the module while they are open. The files here are
+//! read piece by piece, keep the module, and can be written.
 
 use super::bindings;
 use kernel::{
@@ -98,9 +98,8 @@ impl Drop for Root {
 
 /// What a file shows of a `T`, and what is done with what is written to it.
 ///
-/// What there is to be read is at positions, in ascending order, each of which is shown by
-/// itself; one that does not fit into the reader's buffer is shown again. All functions are
-/// called in process context and may sleep.
+/// A file shows pieces of text at positions in ascending order. A piece that does not fit into the
+/// reader's buffer is shown again. All functions are called in process context and may sleep.
 pub struct File<T> {
     /// Name.
     pub name: &'static CStr,
@@ -125,7 +124,7 @@ impl<T> Read<T> {
     }
 }
 
-/// A file that there is, as C sees it in front.
+/// A file in a directory. C sees its first field.
 ///
 /// # Invariants
 ///
@@ -137,7 +136,7 @@ struct Open<T: 'static> {
     target: Arc<T>,
 }
 
-/// A directory with files about a `T`. When it has been dropped nobody uses the files any more.
+/// A directory with files about a `T`. Its drop waits for those who use the files.
 pub struct Dir<T: Send + Sync + 'static> {
     // Dropped before what its files point to.
     _directory: Directory,

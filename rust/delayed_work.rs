@@ -1,10 +1,10 @@
 // SPDX-License-Identifier: GPL-2.0-only
 
-//! Work that is done later, in process context, and that ends when its owner says so.
+//! Delayed work, which can be cancelled.
 //!
 //! C header: [`include/linux/workqueue.h`](srctree/include/linux/workqueue.h)
 //!
-//! The `kernel` crate's `Work` cannot be cancelled, so that a module could not be unloaded.
+//! The `kernel` crate's `Work` cannot be cancelled, so a module that uses it could not be unloaded.
 
 use super::bindings;
 use kernel::{
@@ -18,8 +18,8 @@ use kernel::{
 
 /// What there is to be done.
 pub trait Task: Send + Sync + 'static {
-    /// Does it. May sleep, and never runs twice at once. Returns after how many milliseconds it
-    /// is to run again, if nobody asks for it before.
+    /// Does it. May sleep, and never runs twice at once. Returns in how many milliseconds it runs
+    /// again, unless somebody asks for it before.
     fn run(&self) -> Option<u64>;
 }
 

@@ -88,7 +88,7 @@ impl WordTable {
     }
 }
 
-/// Orders writes to coherent memory: the device sees those before this call before those after it.
+/// Orders writes to coherent memory: the device sees earlier writes before later ones.
 #[inline]
 pub fn write_barrier() {
     // SAFETY: No requirements.

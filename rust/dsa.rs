@@ -28,19 +28,19 @@ pub struct UserPort {
     pub conduit: i32,
     /// The namespace of the conduit.
     pub net: NetId,
-    /// The switch's number of the port; [`u8::MAX`] for a port that has no number by which a
-    /// frame on the conduit can name it, such as one of a further switch in a cascade.
+    /// The switch's number of the port. [`u8::MAX`] if no tag on the conduit can name the port, as
+    /// with a further switch in a cascade.
     pub number: u8,
-    /// The protocol of the tags on the conduit (`DSA_TAG_PROTO_*`), [`u8::MAX`] for one beyond
-    /// those that are known.
+    /// The protocol of the tags on the conduit (`DSA_TAG_PROTO_*`). [`u8::MAX`] if the number is
+    /// larger than a `u8`.
     pub tag: u8,
 }
 
 impl UserPort {
     /// The user port that `dev` is: `None` if it is none, or is not linked to a conduit (yet).
     ///
-    /// A switch's driver registers its user ports and links them to the conduit before the
-    /// conduit is told that it is one, so a port has to be asked again when it comes up.
+    /// DSA registers and links user ports before it tells the conduit. So ask again when the port
+    /// comes up.
     pub fn of(dev: &NetDevice, _rtnl: &Rtnl) -> Option<Self> {
         let mut raw = bindings::nft_offload_dsa_user_port {
             conduit: ptr::null_mut(),

@@ -15,6 +15,7 @@ use super::{
     flow_rule::FlowRule,
     flowtable::{
         Cookie,
+        Direction,
         FlowTable, //
     },
     netdev::{
@@ -431,8 +432,8 @@ impl<T: BlockOps> Registration<T> {
         Ok(())
     }
 
-    /// Takes a device out of its flowtable. The core frees the block_cb after its request `bo`; if
-    /// that is null, it is freed here.
+    /// Takes a device out of its flowtable, and returns its interface index. The core frees the
+    /// block_cb after its request `bo`; if that is null, it is freed here.
     ///
     /// # Safety
     ///
@@ -442,7 +443,7 @@ impl<T: BlockOps> Registration<T> {
         entry: Entry<T>,
         table: NonNull<bindings::nf_flowtable>,
         bo: *mut bindings::flow_block_offload,
-    ) {
+    ) -> i32 {
         // SAFETY: By the requirements of this function: what is on the list has not been freed.
         unsafe {
             bindings::nft_offload_helper_block_cb_detach(
@@ -457,6 +458,7 @@ impl<T: BlockOps> Registration<T> {
         // SAFETY: By the requirements of this function.
         let net = unsafe { FlowTable::from_raw(table.as_ptr()) }.net();
         bound.driver.unbind(&bound.binding, net);
+        bound.dev.ifindex()
     }
 
     /// Takes no device from now on, and takes those that there are out of their flowtables.
@@ -477,17 +479,18 @@ impl<T: BlockOps> Registration<T> {
             let Some(entry) = list.take(source, dev) else {
                 return;
             };
-            let is_last = list.entries.iter().all(|other| other.source != source);
             drop(list);
             // SAFETY: By the requirement of this function, and the entry was on the list. An
             // UNBIND, which comes before the flowtable goes, waits for `flow_indr_block_lock`.
-            unsafe { Self::detach(entry, table, ptr::null_mut()) };
-            if is_last {
-                // SAFETY: As above.
-                let table = unsafe { FlowTable::from_raw(table.as_ptr()) };
-                // As the core does when it takes a driver out.
-                table.end_flows(|_, _| true);
-            }
+            let ifindex = unsafe { Self::detach(entry, table, ptr::null_mut()) };
+            // SAFETY: As above.
+            let table = unsafe { FlowTable::from_raw(table.as_ptr()) };
+            // As the core does. Flows between other devices may be those of another driver.
+            table.end_flows(|original, reply| {
+                [original, reply]
+                    .map(Direction::ingress_ifindex)
+                    .contains(&ifindex)
+            });
         }
     }
 

@@ -25,7 +25,7 @@ use super::{
 };
 use kernel::prelude::*;
 
-/// The error for what is left to software or to another driver.
+/// The error by which a driver leaves something to software or to another driver.
 pub fn not_supported() -> Error {
     // CAST: Error numbers are small.
     Error::from_errno(-(bindings::EOPNOTSUPP as c_int))
@@ -76,8 +76,8 @@ pub struct Refused {
 /// `flow_indr_block_lock` held. All that is about rules of tc is called with `RTNL` and the
 /// block's `cb_lock` held.
 ///
-/// Only flow errors are of interest to the core, not their kind: a rule that was refused stays in
-/// software, and is offered again while packets come that way.
+/// The core does not look at the kind of an error: a rule that was refused stays in software, and
+/// nf_flowtable offers it again while packets of the flow come.
 #[vtable]
 pub trait BlockOps: Sized + Send + Sync + 'static {
     /// What the driver keeps for a device that is bound to a flowtable.
@@ -93,8 +93,8 @@ pub trait BlockOps: Sized + Send + Sync + 'static {
     /// The device was taken out of the flowtable, or tc's rules off its ingress side, or the
     /// driver is being unregistered.
     ///
-    /// No other call with this binding is running or will come. For flows of a flowtable that
-    /// there still were the core does not send a `destroy`; for rules of tc it did. Flowtable and
+    /// No other call with this binding is running or will come. The core has sent a `destroy` for
+    /// each rule of tc, but sends none for the flows that a flowtable still has. Flowtable and
     /// namespace still exist.
     fn unbind(&self, binding: &Self::Binding, net: &Net);
 

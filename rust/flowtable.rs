@@ -15,10 +15,10 @@ use kernel::{
     types::Opaque, //
 };
 
-/// Tells the rules of a flowtable apart, each one direction of one connection, or those of tc.
+/// The kernel's number of one rule: a direction of a connection, or a filter of tc.
 ///
-/// The value may come again for another flow after the DESTROY of the first, or after the last
-/// device of its flowtable was unbound.
+/// After the DESTROY of the rule, or after the last device of its flowtable was unbound, another
+/// rule may have the number.
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub struct Cookie(pub u64);
 
@@ -51,7 +51,12 @@ impl Direction {
         Cookie(self.0.cookie as u64)
     }
 
-    /// Whether a command for its flow, this direction or the other, is on its way to the drivers.
+    /// Interface index of the device at which its packets arrive, the lowest one.
+    pub fn ingress_ifindex(&self) -> i32 {
+        self.0.iif
+    }
+
+    /// Whether a command for its flow, in this direction or the other, waits for the drivers.
     pub fn is_pending(&self) -> bool {
         self.0.pending
     }
@@ -114,11 +119,11 @@ impl FlowTable {
         unsafe { bindings::nft_offload_helper_flowtable_counter(self.0.get()) }
     }
 
-    /// Ends the flows for which `pred` holds. It gets both directions, first the one in which the
-    /// connection was opened, and must not sleep. Flows that end already it is not asked for.
+    /// Ends the flows for which `pred` holds. `pred` gets the original direction and the reply
+    /// direction, and must not sleep. It does not get flows that end already.
     ///
-    /// Their next packets pass the ruleset. The drivers are told within a second or two, as when a
-    /// flow ends by itself.
+    /// The next packets of these flows pass the ruleset. The drivers get DESTROY within a second or
+    /// two, as when a flow ends by itself.
     pub fn end_flows<F: FnMut(&Direction, &Direction) -> bool>(&self, mut pred: F) {
         /// # Safety
         ///
@@ -158,11 +163,11 @@ impl FlowTable {
     }
 }
 
-/// Has nf_flowtable end all flows, of whatever flowtable, whose lowest device on either side is
-/// `ifindex` of `net`. It does so itself where that device goes down.
+/// Has nf_flowtable end all flows of all flowtables whose lowest device on either side is `ifindex`
+/// of `net`. nf_flowtable does this itself when that device goes down.
 ///
-/// Returns when the drivers were told of them; a flow that is being offered meanwhile ends within
-/// a second. So no lock may be held that the functions of a [`BlockOps`] take. `RTNL` may be.
+/// Returns when the drivers have got DESTROY for them. A flow that is offered meanwhile ends within
+/// a second. The caller must hold no lock that a driver's functions take; it may hold `RTNL`.
 pub fn end_flows(net: &Net, ifindex: i32) {
     // SAFETY: `net` lives for the call.
     unsafe { bindings::nft_offload_helper_flowtable_cleanup(net.as_raw(), ifindex) };

@@ -34,8 +34,8 @@ impl Registers {
         self.bar.try_access().ok_or(ENXIO)?.try_read32(offset)
     }
 
-    /// Writes the register at byte offset `offset`. Writes to coherent memory made before are
-    /// seen by the device before the register's.
+    /// Writes the register at byte offset `offset`. The device sees earlier writes to coherent
+    /// memory first.
     pub fn write(&self, offset: usize, value: u32) -> Result {
         self.bar
             .try_access()
@@ -43,10 +43,10 @@ impl Registers {
             .try_write32(value, offset)
     }
 
-    /// Reads the register until `done` says so of its value, a few times at once and then sleeping
-    /// in between, for at most `timeout_us` microseconds ([`ETIMEDOUT`]).
+    /// Reads the register until `done` holds for its value: a few times without a pause, then with
+    /// pauses, for at most `timeout_us` microseconds ([`ETIMEDOUT`]).
     pub fn wait(&self, offset: usize, timeout_us: u32, done: impl Fn(u32) -> bool) -> Result<u32> {
-        /// Whoever sleeps with a lock held gives the processor to those who wait for it.
+        /// Without a pause, since who sleeps with a lock held lets others run that wait for it.
         const AT_ONCE: usize = 8;
         const PAUSE_US: i32 = 20;
 

@@ -48,7 +48,7 @@ impl Net {
         found.then(|| Name::from_bytes(&bytes))
     }
 
-    /// A value that tells this namespace from all others that exist at the same time.
+    /// The namespace's id, which no other namespace has while this one exists.
     pub fn id(&self) -> NetId {
         NetId(self.as_raw() as usize)
     }
@@ -59,7 +59,7 @@ impl Net {
 pub struct NetId(usize);
 
 impl NetId {
-    /// Of the namespace at `net`, which is only compared.
+    /// The id of the namespace at `net`. The address is only compared.
     pub(super) fn of(net: *const c_void) -> Self {
         Self(net as usize)
     }
@@ -279,8 +279,8 @@ pub enum Event {
     ChangeMtu,
     /// The name changed (`NETDEV_CHANGENAME`).
     ChangeName,
-    /// It was linked to a lower device or is no longer (`NETDEV_CHANGEUPPER`, which the kernel
-    /// reports for the lower one).
+    /// It was linked to a lower device, or the link was removed (`NETDEV_CHANGEUPPER`, which the
+    /// kernel reports for the lower device).
     ChangeLower,
 }
 
@@ -322,7 +322,7 @@ impl Event {
 /// `RTNL` is held as long as a reference to this lives.
 pub struct Rtnl(());
 
-/// Someone who wants to know what happens to devices.
+/// What is told of the events of devices.
 pub trait Notify: Send + Sync + 'static {
     /// Called for each event of each device of every namespace. May sleep.
     fn netdev_event(&self, event: Event, dev: &NetDevice, rtnl: &Rtnl);
@@ -355,8 +355,8 @@ impl<T: Notify> NotifierRegistration<T> {
                 let value = bindings::notifier_block {
                     notifier_call: Some(Self::notifier_call),
                     next: core::ptr::null_mut(),
-                    // Before nf_tables, which offers a device that its flowtables name as soon as
-                    // it hears of it, and ends the chain if that is refused.
+                    // Before nf_tables. As soon as nf_tables hears of a device that a flowtable
+                    // names, it offers the device, and ends the chain if the offer is refused.
                     priority: 1,
                 };
                 // SAFETY: `nb` is valid for writing, and pinned, so the chain may link it.

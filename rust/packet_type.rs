@@ -39,12 +39,12 @@ impl Frame {
         (self.0.tpid != 0).then_some((self.0.tpid, self.0.tci))
     }
 
-    /// What follows the tag (`ETH_P_*`).
+    /// The protocol of what follows the tag (`ETH_P_*`).
     pub fn protocol(&self) -> u16 {
         self.0.protocol
     }
 
-    /// The first bytes of what follows: 54, or all if there are fewer.
+    /// What follows the tag: the first 54 bytes, or all if there are fewer.
     pub fn head(&self) -> &[u8] {
         self.0
             .head
@@ -52,7 +52,7 @@ impl Frame {
             .unwrap_or(&self.0.head)
     }
 
-    /// Packets on the wire that this is made of.
+    /// How many packets on the wire were joined to this one; at least 1.
     pub fn packets(&self) -> u32 {
         self.0.packets.into()
     }

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0-only
 
-//! PCI devices, as far as the kernel series differ in how they show them.
+//! PCI devices: what the series of the kernel have different interfaces for.
 
 use super::{
     bindings,
@@ -84,7 +84,7 @@ pub fn map(dev: &pci::Device<Bound>, bar: u32, name: &'static CStr) -> Result<Re
     Ok(Registers::new(dev.iomap_region(bar, name)?.into_devres()?))
 }
 
-/// A device that may access memory, as long as this exists.
+/// Lets a device access memory, as long as this exists.
 pub struct BusMaster(ARef<Device>);
 
 impl BusMaster {

@@ -2,8 +2,8 @@
 
 //! The tracepoints of `tracepoints.h`.
 //!
-//! Where nobody listens, a tracepoint is an instruction that does nothing: what it would say is
-//! put together by a closure, out of line.
+//! A tracepoint that is off is an instruction that does nothing. A closure, out of line, puts
+//! together what a tracepoint that is on reports.
 
 use super::bindings;
 use core::{

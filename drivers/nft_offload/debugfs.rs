@@ -2,7 +2,7 @@
 
 //! `/sys/kernel/debug/nft_offload/<device>/`: which files there are. What they say is the core's.
 //!
-//! The engine's lock is held for a line at a time, or for a look at a few slots.
+//! A reader holds the engine's lock for one line, or for a look at a few slots.
 
 use crate::{
     device::{

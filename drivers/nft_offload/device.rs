@@ -16,12 +16,12 @@ use crate::{
     rust::{
         delayed_work::Handle,
         flow_block::Devices,
-        flowtable, //
+        flowtable,
         netdev::{
             Net,
             NetDevice, //
         },
-        pci::BusMaster,
+        pci::BusMaster, //
     },
     translate::net_id, //
 };
@@ -60,7 +60,7 @@ pub(crate) struct State {
 }
 
 impl State {
-    /// Has the connections whose frames `dev` receives, which is `port`, looked at.
+    /// Looks at the frames that `dev`, which is `port`, receives.
     pub(crate) fn attach_tap(&mut self, port: PsePort, dev: &NetDevice) -> Result {
         let works = self.works.as_ref().ok_or(ENODEV)?;
         self.taps.attach(port, dev, works.subflows.work().clone())
@@ -118,12 +118,11 @@ pub(crate) struct Device {
     pub(crate) dev: ARef<device::Device>,
     /// The bus it was found on.
     pub(crate) bus: &'static str,
-    /// Dropped before the tables, which an engine that could not be stopped may still access.
+    /// Dropped before the tables: an engine that could not be stopped may still access them.
     _master: BusMaster,
-    /// See the module's documentation.
     #[pin]
     state: Mutex<State>,
-    /// The devices that were taken. Not to be asked with the lock of `state` held.
+    /// The devices that were taken. Its lock is not taken with the lock of `state` held.
     pub(crate) devices: Arc<Devices<Self>>,
 }
 
@@ -163,23 +162,22 @@ impl Device {
         }
     }
 
-    /// Takes the flows out for which `pred` holds. They go on in software.
+    /// Removes the flows for which `pred` holds from the hardware. They go on in software.
     pub(crate) fn take_out(&self, pred: impl Fn(&Record) -> bool) {
         self.devices.for_each_flowtable(|flowtable| {
             self.lock().engine.flush_table(flowtable, &pred);
         });
-        // What rules of tc have brought nf_flowtable does not know.
+        // nf_flowtable does not know the flows of tc's rules.
         self.lock().engine.flush_subflows(&pred);
     }
 
     /// Ends the flows of `net` that leave in a PPPoE session, after a PPP link there went down.
     ///
-    /// nf_flowtable knows of a flow's devices only the lowest, so it keeps flows whose PPPoE
-    /// session has ended, and goes on to send them with its number, in software too, where those
-    /// may be that are not in the table. A rule does not say which PPP device it is about: all
-    /// flows of a port with sessions have to start again.
+    /// nf_flowtable knows only the lowest device of a flow. So it keeps flows whose session has
+    /// ended, and goes on to send their packets into it, in software, too. A rule does not say which
+    /// PPP device it is about, so all flows of a port with sessions have to start again.
     ///
-    /// Each port is asked for once, whatever is offered meanwhile: this is called with `RTNL` held.
+    /// `RTNL` is held, so each port has one turn, whatever is offered meanwhile.
     pub(crate) fn ppp_down(&self, net: &Net) {
         let ports = self.lock().engine.ports.own().len();
         for port in 0..ports {

@@ -2,11 +2,11 @@
 
 //! The frames that come to the CPU at ports with rules of tc.
 //!
-//! The engine cannot look for Ethernet addresses. So these frames are looked at ([`L2Tap`]), and a
-//! connection of which enough came gets an entry by a work, with which it no longer comes
+//! The engine cannot look for Ethernet addresses. So [`L2Tap`] looks at these frames, and a work
+//! gives an entry to a connection of which enough frames came. From then on its frames do not come
 //! to the CPU.
 //!
-//! Locking: [`L2Detect::watch`] is taken inside of the engine's lock, and by softirqs.
+//! Locking: softirqs take [`L2Detect::watch`], and so does whoever holds the engine's lock.
 
 use crate::{
     platform::Kernel,
@@ -70,7 +70,7 @@ impl PacketHandler for L2Tap {
     fn frame(&self, frame: &Frame) {
         let vlan = match frame.tag() {
             None => None,
-            // A priority would be lost, so such frames are left to software.
+            // An entry would lose the priority, so such frames stay in software.
             Some((ETH_P_8021Q, tci)) if tci & !VLAN_VID_MASK == 0 => Some(tci),
             Some(_) => return,
         };
@@ -94,14 +94,14 @@ impl PacketHandler for L2Tap {
     }
 }
 
-/// The ports that are looked at: those with rules.
+/// The taps, one for each port with rules.
 pub(crate) struct Taps {
     detect: Arc<L2Detect>,
     taps: KVec<(PsePort, Pin<KBox<packet_type::Registration<L2Tap>>>)>,
 }
 
 impl Taps {
-    /// None, and memory for what may be seen.
+    /// No taps, and memory for the connections that they may see.
     pub(crate) fn new() -> Result<Self> {
         let watch = Detect::new(
             VVec::from_elem(None, keys_len(FILTERS), GFP_KERNEL)?,
@@ -119,17 +119,17 @@ impl Taps {
         })
     }
 
-    /// A connection of which enough frames were seen.
+    /// A connection of which the taps have seen enough frames.
     pub(crate) fn take_seen(&self) -> Option<Sighting> {
         self.detect.watch.with(|watch| watch.take())
     }
 
-    /// Sightings for which there was no room.
+    /// How many sightings were lost for want of room.
     pub(crate) fn lost(&self) -> u64 {
         self.detect.watch.with(|watch| watch.lost())
     }
 
-    /// Looks at what `dev` receives, which is `port`, from now on.
+    /// Looks at the frames that `dev`, which is `port`, receives from now on.
     pub(crate) fn attach(
         &mut self,
         port: PsePort,
@@ -151,12 +151,12 @@ impl Taps {
             .map_err(|_| ENOMEM)
     }
 
-    /// Looks no longer at what `port` receives.
+    /// Ends the tap of `port`.
     pub(crate) fn detach(&mut self, port: PsePort) {
         self.taps.retain(|(tapped, _)| *tapped != port);
     }
 
-    /// After rules came or went: frames of theirs are of interest, and no others.
+    /// Looks at the frames of these rules, and at no others.
     pub(crate) fn update(&mut self, rules: &Filters<Kernel>) {
         self.detect.watch.with(|watch| watch.set_keys(rules.keys()));
         self.taps

@@ -80,7 +80,7 @@ impl pci::Driver for Board {
 
     const ID_TABLE: IdTable<()> = &PCI_TABLE;
 
-    // The table's base register has no more.
+    // As many as the base register of a table has.
     const DMA_BITS: u32 = 32;
 
     fn probe(dev: &Device<Core<'_>>) -> Result<impl PinInit<Self::Data, Error>> {

@@ -111,7 +111,7 @@ impl Words for WordTable {
     }
 }
 
-/// The kernel, as an engine sees it.
+/// The kernel as an engine uses it.
 pub(crate) struct Kernel {
     pub(crate) trace: Trace,
 }

@@ -48,8 +48,8 @@ use kernel::{
     sync::Arc, //
 };
 
-/// Memory for the tables of all PPEs. Each is allocated by itself, as memory for those of several
-/// at once would be hard to get.
+/// Memory for the tables of all PPEs. Each table has an allocation of its own, since one for all of
+/// them would fail sooner.
 fn memory(
     dev: &device::Device<Bound>,
     spec: &Spec,
@@ -87,8 +87,8 @@ fn no_answer(dev: &device::Device) -> Error {
     EIO
 }
 
-/// Stops an engine as it was found. Whoever ran it before may have left it running, with tables
-/// that are somebody else's memory by now: so this comes before it may access memory.
+/// Stops an engine as it was found, before it may access memory. Whoever used it before may have
+/// left it running, and the memory of its tables may be somebody else's by now.
 pub(crate) fn quiesce(
     dev: &device::Device,
     chip: &'static dyn Chip<Registers>,
@@ -110,9 +110,8 @@ impl Drop for StopOnDrop {
 
 /// An engine at work: what a bus keeps for a device.
 ///
-/// Fields are dropped in this order: first no flow can come any more and those that are there
-/// leave. Then nobody tells the engine anything and no work is done any more. Then the files go,
-/// and last the engine stops.
+/// The fields are dropped in this order: first the flows leave and no new ones come. Then the
+/// notifiers and the works end, then the files go, and last the engine stops.
 #[pin_data]
 pub(crate) struct Probed {
     #[pin]
@@ -127,8 +126,8 @@ pub(crate) struct Probed {
     stop: StopOnDrop,
 }
 
-/// The core of an engine, and its memory. In a function of its own: what it needs of the stack, some
-/// kilobytes, is free again when it returns.
+/// The core of an engine, and its memory. This is a function of its own since it needs some
+/// kilobytes of the stack, which are free again when it returns.
 #[inline(never)]
 fn engine(
     dev: &device::Device<Bound>,

@@ -30,12 +30,12 @@ use kernel::prelude::*;
 pub(crate) struct Trace(Source);
 
 impl Trace {
-    /// Of the engine that was found on `device`.
+    /// The tracepoints of the engine on `device`.
     pub(crate) fn new(device: &CStr) -> Self {
         Self(Source::new(device))
     }
 
-    /// What the table did, see [`Host::event`](crate::ppe::table::Host::event).
+    /// The table bound or unbound a flow, see [`Host::event`](crate::ppe::table::Host::event).
     #[inline(always)]
     pub(crate) fn table(&self, event: Event, slot: u16, record: &Record) {
         match event {

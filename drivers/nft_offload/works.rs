@@ -63,7 +63,7 @@ impl Task for SubflowWork {
     }
 }
 
-/// Looks where traffic is shaped.
+/// Looks for shapers once a second.
 struct ScanWork(Arc<Device>);
 
 impl Task for ScanWork {
@@ -74,8 +74,8 @@ impl Task for ScanWork {
     }
 }
 
-/// Looks whether the engine runs, and starts it again when it was reset, or when it answers after
-/// it did not. Its flows start again, too: the kernel offers those that have packets.
+/// Checks the engine's health. It restarts an engine that was reset, or that answers again. The
+/// flows start again, too: the kernel offers those that have packets.
 struct HealthWork(Arc<Device>);
 
 impl Task for HealthWork {
@@ -85,7 +85,6 @@ impl Task for HealthWork {
             (engine.look_after(), engine.spec().name)
         };
         if verdict == Verdict::Restarted {
-            // What was bound is not any more.
             self.0.take_out(|_| true);
             dev_notice!(
                 self.0.dev,
@@ -96,7 +95,7 @@ impl Task for HealthWork {
     }
 }
 
-/// The works of an engine are done as long as this exists.
+/// The works of an engine run as long as this exists.
 pub(crate) struct Working(Arc<Device>);
 
 impl Working {
@@ -117,8 +116,8 @@ impl Working {
 
 impl Drop for Working {
     fn drop(&mut self) {
-        // The works and the engine keep each other. The works end at their drop, which waits for
-        // them, so the engine's lock must not be held, which they take.
+        // The works and the engine keep each other. The drop of the works waits for them, and they
+        // take the engine's lock, so it is not held here.
         let works = self.0.lock().works.take();
         drop(works);
     }

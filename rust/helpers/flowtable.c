@@ -95,6 +95,7 @@ direction_of(const struct flow_offload *flow, enum flow_offload_tuple_dir dir)
 	const struct flow_offload_tuple *from = &flow->tuplehash[!dir].tuple;
 	struct nft_offload_direction direction = {
 		.cookie = (unsigned long)to,
+		.iif = to->iifidx,
 		.pending = test_bit(NF_FLOW_PENDING, &flow->flags),
 		.has_way = to->xmit_type == FLOW_OFFLOAD_XMIT_DIRECT,
 		.v6 = to->l3proto == AF_INET6,

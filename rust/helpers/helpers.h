@@ -93,6 +93,7 @@ void nft_offload_helper_flowtable_cleanup(struct net *net, int ifindex);
 /**
  * struct nft_offload_direction - one direction of a flow that a flowtable has
  * @cookie: what the drivers know it by
+ * @iif: interface index of the device at which packets arrive
  * @pending: whether a command for the flow is on its way to the drivers
  * @has_way: whether the flowtable has looked for the way once and keeps it;
  *	     what follows is valid only then
@@ -108,6 +109,7 @@ void nft_offload_helper_flowtable_cleanup(struct net *net, int ifindex);
  */
 struct nft_offload_direction {
 	unsigned long cookie;
+	int iif;
 	bool pending;
 	bool has_way;
 	bool v6;
