@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0-only
 
-//! The module's way from a rule for bridged frames and a packet to an entry. `bridge.h` says what
+//! The module's way from a rule for bridged frames and a packet to an entry. `ours.h` says what
 //! the function is for.
 
 use crate::{

@@ -21,13 +21,7 @@ static char names[ORACLE_PORTS][IFNAMSIZ];
 static DEFINE_MUTEX(capture_lock);
 static u64 state;
 static struct oracle_trial trial;
-static struct {
-	unsigned int rules;
-	unsigned int equal;
-	unsigned int refused;
-	unsigned int different;
-	unsigned int differ;
-} counts;
+static unsigned int rules, differ, outcomes[ORACLE_OUTCOMES];
 
 /*
  * Drivers that registered later were asked before: nft_offload, which is loaded
@@ -65,28 +59,18 @@ static void compare(struct net *net, struct flow_rule *rule)
 		oracle_set_port(standin, i, dev[i]);
 	}
 	oracle_ports_of(standin, &ports);
+	trial.how = &oracle_routed;
+	trial.rule = rule;
 	trial.odd = odd_of(rule, &ports);
 	trial.state = &state;
-	oracle_try(standin, &ports, rule, &trial);
-	counts.rules++;
-	switch (trial.outcome) {
-	case ORACLE_EQUAL:
-		counts.equal++;
-		break;
-	case ORACLE_REFUSED:
-		counts.refused++;
-		break;
-	case ORACLE_DIFFERENT:
-		counts.different++;
-		break;
-	default:
-		if (counts.differ++ < MAX_SHOWN)
-			oracle_show(standin, rule, &trial, counts.rules);
-		break;
-	}
+	oracle_try(standin, &ports, &trial);
+	rules++;
+	outcomes[trial.outcome]++;
+	if (trial.outcome >= ORACLE_BAD_VERDICT && differ++ < MAX_SHOWN)
+		oracle_show(standin, &trial, rules);
 	if (trial.stayed) {
-		counts.differ++;
-		oracle_print("# rule %u stayed after DESTROY\n", counts.rules);
+		differ++;
+		oracle_print("# rule %u stayed after DESTROY\n", rules);
 	}
 	for (i = 0; i < ORACLE_PORTS; i++) {
 		oracle_set_port(standin, i, NULL);
@@ -113,8 +97,8 @@ int oracle_capture_show(struct seq_file *m, void *v)
 {
 	mutex_lock(&capture_lock);
 	seq_printf(m, "rules %u\nequal %u\nrefused %u\ndifferent %u\ndiffer %u\n",
-		   counts.rules, counts.equal, counts.refused, counts.different,
-		   counts.differ);
+		   rules, outcomes[ORACLE_EQUAL], outcomes[ORACLE_REFUSED],
+		   outcomes[ORACLE_DIFFERENT], differ);
 	oracle_report(m);
 	mutex_unlock(&capture_lock);
 	return 0;

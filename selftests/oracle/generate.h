@@ -8,6 +8,8 @@
 
 #include <net/flow_offload.h>
 
+#include "ours.h"
+
 struct oracle_standin;
 
 /* What is odd about a rule. */
@@ -17,8 +19,6 @@ enum oracle_odd {
 #undef ODDITY
 	ORACLE_ODDITIES
 };
-
-extern const char *const oracle_odd_names[ORACLE_ODDITIES];
 
 #define ORACLE_ACTIONS	32
 
@@ -69,9 +69,21 @@ struct oracle_kind {
 	u8 switch_port;
 };
 
+/* What a bridged connection has beside its kind. */
+struct oracle_frame {
+	u8 ingress;
+	/* The tag with which it arrives is taken off. */
+	bool pop;
+	u16 vid;
+	u8 dst[ETH_ALEN];
+	u8 src[ETH_ALEN];
+	struct oracle_packet packet;
+};
+
 struct oracle_rule {
 	struct oracle_kind kind;
-	/* Bits of enum oracle_odd. */
+	struct oracle_frame frame;
+	/* Bits of enum oracle_odd, or of those of rules for bridged frames. */
 	u64 odd;
 	struct flow_dissector dissector;
 	struct oracle_keys key;
@@ -96,6 +108,38 @@ static inline u32 oracle_below(u64 *state, u32 limit)
 
 int oracle_rule_init(struct oracle_rule *r);
 void oracle_rule_free(struct oracle_rule *r);
+/* Leaves it without keys and actions. */
+void oracle_rule_reset(struct oracle_rule *r);
+
+/* The kernel's flowtable gives places to more keys than it says are used. */
+#define ORACLE_PLACE(r, id, member)					\
+	((r)->dissector.offset[FLOW_DISSECTOR_KEY_##id] =		\
+		offsetof(struct oracle_keys, member))
+#define ORACLE_USE(r, id, member)					\
+	oracle_use(r, FLOW_DISSECTOR_KEY_##id, offsetof(struct oracle_keys, member))
+
+/* Both return true. */
+static inline bool oracle_use(struct oracle_rule *r, enum flow_dissector_key_id id,
+			      unsigned short offset)
+{
+	r->dissector.used_keys |= BIT_ULL(id);
+	r->dissector.offset[id] = offset;
+	return true;
+}
+
+static inline bool oracle_unuse(struct oracle_rule *r, enum flow_dissector_key_id id)
+{
+	r->dissector.used_keys &= ~BIT_ULL(id);
+	return true;
+}
+
+/* Adds an action of @id, all else of which is 0. */
+struct flow_action_entry *oracle_add(struct oracle_rule *r, enum flow_action_id id);
+void oracle_mangle(struct oracle_rule *r, enum flow_action_mangle_base base, u32 offset,
+		   const void *value, u32 mask);
+void oracle_random_mac(u8 *mac, u64 *state);
+void oracle_match_vlan(struct flow_dissector_key_vlan *key,
+		       struct flow_dissector_key_vlan *mask, u16 vid);
 
 /* Makes the rule that the kernel makes for a random flow of @kind. */
 void oracle_generate_kind(struct oracle_rule *r, struct oracle_standin *s,
@@ -103,6 +147,11 @@ void oracle_generate_kind(struct oracle_rule *r, struct oracle_standin *s,
 /* Makes a rule for a flow of a random kind, half of them with oddities. */
 void oracle_generate(struct oracle_rule *r, struct oracle_standin *s,
 		     u64 *state);
+/* Makes a rule for bridged frames as tc's flower brings it, half of them with an oddity. */
+void oracle_bridge_generate(struct oracle_rule *r, struct oracle_standin *s, u64 *state);
+/* Makes the rule odd in one way; returns false if that was not possible. */
+bool oracle_make_odd(struct oracle_rule *r, struct oracle_standin *s, u64 *state,
+		     enum oracle_odd odd);
 /*
  * Makes of a rule what no driver can make sense of, and has to survive: any keys, any
  * bytes in them, any actions. What is left is that the rule is one: its keys and actions

@@ -12,7 +12,6 @@
 #include <net/net_namespace.h>
 #include <net/netfilter/nf_flow_table.h>
 
-#include "bridge.h"
 #include "generate.h"
 #include "hostile.h"
 #include "report.h"
@@ -51,7 +50,6 @@ struct worker {
 	struct nf_flowtable *table;
 	struct completion done;
 	struct oracle_rule rule;
-	struct oracle_rule *bridged;
 	u64 state;
 	u64 seed;
 	unsigned int count;
@@ -176,10 +174,10 @@ static void try_as_tc(struct worker *w)
 	if (!oracle_below(&w->state, 16))
 		setup = oracle_below(&w->state, 2) ? TC_SETUP_CLSMATCHALL : TC_SETUP_CLSU32;
 	if (cls.command == FLOW_CLS_REPLACE) {
-		oracle_bridge_generate(w->bridged, &standin, &w->state);
+		oracle_bridge_generate(&w->rule, &standin, &w->state);
 		if (!oracle_below(&w->state, 3))
-			oracle_scramble(w->bridged, &standin, &w->state);
-		cls.rule = w->bridged->rule;
+			oracle_scramble(&w->rule, &standin, &w->state);
+		cls.rule = w->rule.rule;
 	}
 	count_answer(&of_tc, ask_as_tc(setup, &cls), good);
 }
@@ -357,12 +355,6 @@ static int run(struct nf_flowtable *table, u64 seed, unsigned int count, unsigne
 		err = oracle_rule_init(&w->rule);
 		if (err)
 			break;
-		w->bridged = oracle_bridge_rule_new();
-		if (!w->bridged) {
-			oracle_rule_free(&w->rule);
-			err = -ENOMEM;
-			break;
-		}
 		w->table = table;
 		w->state = seed + n;
 		w->seed = seed;
@@ -373,7 +365,6 @@ static int run(struct nf_flowtable *table, u64 seed, unsigned int count, unsigne
 		init_completion(&w->done);
 		task = kthread_create(work, w, "oracle_hostile/%d", cpu);
 		if (IS_ERR(task)) {
-			oracle_bridge_rule_free(w->bridged);
 			oracle_rule_free(&w->rule);
 			err = PTR_ERR(task);
 			break;
@@ -385,7 +376,6 @@ static int run(struct nf_flowtable *table, u64 seed, unsigned int count, unsigne
 	oracle_print("cpus %d\n", n);
 	while (n--) {
 		wait_for_completion(&workers[n].done);
-		oracle_bridge_rule_free(workers[n].bridged);
 		oracle_rule_free(&workers[n].rule);
 	}
 	kvfree(workers);

@@ -38,10 +38,23 @@ struct oracle_entry {
 	bool udp;
 };
 
+/* From the IP header on. */
+struct oracle_packet {
+	u16 ethertype;
+	u8 len;
+	u8 bytes[54];
+};
+
 /* Whether the module knows the chip. */
 bool nft_oracle_has_chip(u32 chip);
 void nft_oracle_encode(u32 chip, const struct flow_rule *rule,
 		       const struct oracle_ports *ports, u32 clock,
+		       struct oracle_entry *out);
+
+/* The entry of a bridged connection of which @packet is one, from port @ingress of the engine. */
+void nft_oracle_bridge(u32 chip, const struct flow_rule *rule,
+		       const struct oracle_ports *ports, u8 ingress,
+		       const struct oracle_packet *packet, u32 clock,
 		       struct oracle_entry *out);
 
 /*
