@@ -24,20 +24,14 @@ counted()
 {
 	peer send b both 200 300 && exact udp "dport=6004" lan "$four_out proto=udp dport=6004" wan "proto=udp sport=6004"
 }
-one_left()
-{
-	bound_is 2 :6000 && bound_is 0 :6004 && engine_bound_is 2
-}
+one_left() { bound_is 2 :6000 && bound_is 0 :6004 && engine_bound_is 2; }
 flowtable_timeout 30
 check "a flow at each port is offloaded" two_flows
 check_counts "conntrack counts to the byte" counted
 check "port 4 is set down" ip link set lan4 down
 check "its flow leaves the hardware, the other stays" wait_for 3 one_left
 
-again()
-{
-	peer close a && peer close b && two_flows
-}
+again() { peer close a && peer close b && two_flows; }
 lan4_up()
 {
 	# IPv6 addresses go with the link.
@@ -45,10 +39,7 @@ lan4_up()
 		ip -6 addr replace 2001:db8:b::1/64 dev lan4 nodad &&
 		wait_for 5 hosts nsenter --net=/run/netns/four ping -c 1 -W 1 "$WAN_HOST4"
 }
-link()
-{
-	echo "$1" >/sys/module/nft_offload_switch/parameters/link
-}
+link() { echo "$1" >/sys/module/nft_offload_switch/parameters/link; }
 check "port 4 is set up" lan4_up
 check "its flow is offloaded again" again
 check "port 4 loses its link" link Y,Y,Y,Y,N,Y,Y
@@ -59,14 +50,8 @@ check "the flow is offloaded again by itself" wait_for 10 offloaded b :6004
 
 # --- the module after the switch ------------------------------------------------------------
 
-reload()
-{
-	rmmod nft_offload && load && knows_ports
-}
-no_ports()
-{
-	not grep -q '^port .*lan[04]' "$ENGINE/status"
-}
+reload() { rmmod nft_offload && load && knows_ports; }
+no_ports() { not grep -q '^port .*lan[04]' "$ENGINE/status"; }
 peer close a >"$OUT"
 peer close b >"$OUT"
 check "a module that is loaded later knows the ports" reload
@@ -78,10 +63,7 @@ check "the module has forgotten the ports" no_ports
 
 # --- another protocol of tags -----------------------------------------------------------------
 
-other()
-{
-	plug dsa && host zero lan0 $ZERO_MAC d0 $ZERO4 $ZERO6 && shows "1\.0" lan0 up 3
-}
+other() { plug dsa && host zero lan0 $ZERO_MAC d0 $ZERO4 $ZERO6 && shows "1\.0" lan0 up 3; }
 refused()
 {
 	local before

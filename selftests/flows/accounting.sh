@@ -36,10 +36,7 @@ connection()
 {
 	conntrack -L -p udp -o id 2>/dev/null | sed -n 's/.*sport=40003 .* id=\([0-9]*\).*/\1/p'
 }
-seen_by_conntrack()
-{
-	peer raw lan ttl1 long
-}
+seen_by_conntrack() { peer raw lan ttl1 long; }
 before=$(connection) ended=$(stat_of destroyed)
 peer stream long both 20 100 >"$OUT"
 check "conntrack sees one packet of it" seen_by_conntrack

@@ -59,10 +59,7 @@ check "a port that goes down takes the entries with it, not the filters" down_an
 check "the entries come back with the port" busy f 2
 
 # --- pause and policy ---------------------------------------------------------------------
-put()
-{
-	echo "${*:2}" >"$ENGINE/$1"
-}
+put() { echo "${*:2}" >"$ENGINE/$1"; }
 # kept_out REASON: traffic of the connection over IPv4 goes by software, for that reason
 kept_out()
 {
@@ -70,10 +67,7 @@ kept_out()
 	before=$(reject_of "$1")
 	wait_for 5 refused_again "$1" "$before" && bound_is 0 && engine_bound_is 0
 }
-refused_again()
-{
-	peer send f both 20 100 gap=2 && [ "$(reject_of "$1")" -gt "$2" ]
-}
+refused_again() { peer send f both 20 100 gap=2 && [ "$(reject_of "$1")" -gt "$2" ]; }
 check "pause keeps new connections in software" eval 'put pause 1 && put flush all && kept_out paused'
 check "when the pause ends they are bound" eval 'put pause 0 && busy f 2'
 check "a family that is switched off leaves hardware at once" eval 'put policy ipv4 0 && bound_is 0 && kept_out family-off'
@@ -145,10 +139,7 @@ arrived()
 check "frames to a group pass, each once" to_group
 
 check "the connection is bound again" busy f 2
-unloaded()
-{
-	rmmod nft_offload && engine_bound_is 0 && looked_at 0 && peer send f both 20 100
-}
+unloaded() { rmmod nft_offload && engine_bound_is 0 && looked_at 0 && peer send f both 20 100; }
 check "an unloaded module leaves nothing bound" unloaded
 check "the module does not take filters that were there first" eval 'load && rules_are 0 && log_has 1 "rules of tc were there first"'
 no_rules

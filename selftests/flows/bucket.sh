@@ -16,18 +16,9 @@ note "slots $(awk '/^usable/ { printf "%s ", $2 }' /tmp/bucket)are those of the 
 last=$((slots - 1)) extra=${sports[slots]}
 
 # up_bound COUNT SPORT: whether the direction that is in the bucket is bound
-up_bound()
-{
-	bound_is "$1" ":$2->$WAN_HOST4:$DPORT"
-}
-bound_with()
-{
-	peer send "$1" both 1 100 && up_bound 1 "$2"
-}
-open_flow()
-{
-	peer open "$1" udp lan "$WAN_HOST4" $DPORT "sport=$2"
-}
+up_bound() { bound_is "$1" ":$2->$WAN_HOST4:$DPORT"; }
+bound_with() { peer send "$1" both 1 100 && up_bound 1 "$2"; }
+open_flow() { peer open "$1" udp lan "$WAN_HOST4" $DPORT "sport=$2"; }
 fill()
 {
 	local n

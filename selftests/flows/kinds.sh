@@ -136,10 +136,7 @@ PORT=4000	# the last one that is in use
 HIDDEN=		# ports of flows whose source address the router changes
 # far N: a port far from far N + 1. The engine's hash puts tuples that differ in few bits into
 # few buckets. With these ports no three flows share a bucket, and all flows find a slot.
-far()
-{
-	echo $((10000 + $1 * 118 % 50021))
-}
+far() { echo $((10000 + $1 * 118 % 50021)); }
 
 # across NUMBER LAN_ENCAP WAN_ENCAP KIND…: flows from lan to wan; KIND is protocol and
 # family, and n if the router changes the source address
@@ -183,10 +180,7 @@ begin_flow()
 	peer open f$ID ${OPEN[$1]} && peer send f$ID both 1 100
 }
 
-end_flow()
-{
-	peer close f$ID
-}
+end_flow() { peer close f$ID; }
 
 # sent NAME [GAP]: its frames, each way. All flows send before the first is compared, or some
 # would end while they wait.
@@ -212,10 +206,7 @@ changed()
 	peer changes "$to" "$from" ${DOWN_OUT[$1]} to ${DOWN_IN[$1]} && GOT_DOWN=$(field changes)
 }
 
-by_software()
-{
-	changed "$1" && UP[$1]=$GOT_UP DOWN[$1]=$GOT_DOWN
-}
+by_software() { changed "$1" && UP[$1]=$GOT_UP DOWN[$1]=$GOT_DOWN; }
 
 by_hardware()
 {
@@ -224,10 +215,7 @@ by_hardware()
 		equal "and on the way back" "$GOT_DOWN" "${DOWN[$1]}"
 }
 
-in_conntrack()
-{
-	equal "flows with $1" "$(conntrack -L 2>/dev/null | grep -cF "$1")" ${#FLOWS[@]}
-}
+in_conntrack() { equal "flows with $1" "$(conntrack -L 2>/dev/null | grep -cF "$1")" ${#FLOWS[@]}; }
 
 all_bound()
 {

@@ -51,10 +51,7 @@ moved_since()
 }
 
 # open_to FLOW DST DPORT [ARG…]: opened and in hardware
-open_to()
-{
-	peer open "$1" udp lan "$2" "$3" "${@:4}" && offloaded "$1" "$3"
-}
+open_to() { peer open "$1" udp lan "$2" "$3" "${@:4}" && offloaded "$1" "$3"; }
 
 back()
 {
@@ -163,10 +160,7 @@ nft delete table inet fw4
 conntrack -F >/dev/null 2>&1
 ip route add $FAR4/32 via "$WAN_HOST4"
 at_once=$(cat "$QUEUE")
-one_by_one()
-{
-	insmod "$ORACLE" slow_offers=$((500 * SLOW)) && echo 1 >"$QUEUE"
-}
+one_by_one() { insmod "$ORACLE" slow_offers=$((500 * SLOW)) && echo 1 >"$QUEUE"; }
 check "the kernel offers flows slowly, and one by one" one_by_one
 check "the ruleset loads" ruleset hardware
 peer capture >/dev/null

@@ -55,10 +55,7 @@ sized()
 	echo "$2 bytes: $ARRIVED arrived, $seen frames seen by the router"
 }
 
-all_by_hardware()
-{
-	sized "$@" && [ "$ARRIVED $WAY" = "10 hardware" ]
-}
+all_by_hardware() { sized "$@" && [ "$ARRIVED $WAY" = "10 hardware" ]; }
 
 too_big()
 {
@@ -82,20 +79,11 @@ check "IPv4: the router fragments larger packets" fragmented
 
 # --- the end of a session -----------------------------------------------------------------
 
-ended()
-{
-	peer capture && hang_up && equal PADT "$(frames wan in ethertype=8863)" 1
-}
+ended() { peer capture && hang_up && equal PADT "$(frames wan in ethertype=8863)" 1; }
 
-killed()
-{
-	kill -KILL "$(head -n 1 "$SESSION_PID")" && rm "$SESSION_PID"
-}
+killed() { kill -KILL "$(head -n 1 "$SESSION_PID")" && rm "$SESSION_PID"; }
 
-cut_off()
-{
-	lab link wan down
-}
+cut_off() { lab link wan down; }
 
 # silent SESSION: flows still send, but not with this session's number
 silent()

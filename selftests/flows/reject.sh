@@ -20,10 +20,7 @@ refused()
 	return 1
 }
 
-with_dummy()
-{
-	DEVICES='"lan", "wan", "dummy0"' ruleset hardware
-}
+with_dummy() { DEVICES='"lan", "wan", "dummy0"' ruleset hardware; }
 
 check "every reason is listed" sh -c "[ \$(wc -l <'$ENGINE/rejects') -gt 10 ]"
 

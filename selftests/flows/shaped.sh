@@ -29,16 +29,10 @@ shape()
 	esac
 }
 
-unshape()
-{
-	tc qdisc del dev "$1" root
-}
+unshape() { tc qdisc del dev "$1" root; }
 
 # shaped_packets DEV: how many packets passed its root qdisc
-shaped_packets()
-{
-	tc -s qdisc show dev "$1" root | awk '/ Sent / { print $4; exit }'
-}
+shaped_packets() { tc -s qdisc show dev "$1" root | awk '/ Sent / { print $4; exit }'; }
 
 now() { awk '{ print $1 * 100 }' /proc/uptime; }
 
@@ -84,15 +78,9 @@ stay()
 }
 
 # within_2s COMMAND…: and the little time that the test itself takes
-within_2s()
-{
-	"$@" && [ "$HUNDREDTHS" -le 240 ]
-}
+within_2s() { "$@" && [ "$HUNDREDTHS" -le 240 ]; }
 
-refused_more()
-{
-	[ "$(reject_of shaped-egress)" -gt "$1" ]
-}
+refused_more() { [ "$(reject_of shaped-egress)" -gt "$1" ]; }
 
 # passes DEV FLOW up|down: each frame passes the shaper
 passes()
@@ -117,10 +105,7 @@ bypasses()
 	[ $(($(shaped_packets "$1") - before)) -le 10 ]
 }
 
-exact_to()
-{
-	exact udp "dport=$2" lan "proto=udp dst=$1 dport=$2" wan "proto=udp src=$1 sport=$2"
-}
+exact_to() { exact udp "dport=$2" lan "proto=udp dst=$1 dport=$2" wan "proto=udp src=$1 sport=$2"; }
 
 # --- at the port -------------------------------------------------------------------------
 

@@ -19,20 +19,11 @@ table inet watch {
 	}
 }
 END
-reached()
-{
-	nft list chain inet watch lan | sed -n 's/.*counter packets \([0-9]*\).*/\1/p'
-}
+reached() { nft list chain inet watch lan | sed -n 's/.*counter packets \([0-9]*\).*/\1/p'; }
 
 # more_reached COUNT, reached_is COUNT: frames at the router's port
-more_reached()
-{
-	[ "$(reached)" -gt "$1" ]
-}
-reached_is()
-{
-	equal "frames of the flow that reached the router" "$(reached)" "$1"
-}
+more_reached() { [ "$(reached)" -gt "$1" ]; }
+reached_is() { equal "frames of the flow that reached the router" "$(reached)" "$1"; }
 
 # to_cpu KIND: the router's port sees one frame of that kind
 to_cpu()
@@ -59,10 +50,7 @@ check "it answers" equal "ICMP time exceeded" "$(frames lan in icmp=11/0 src="$L
 peer close f >/dev/null
 
 # The CPU saw every FIN or RST that was sent.
-ends_seen()
-{
-	[ "$ends" -gt 0 ] && [ "$seen" -ge "$ends" ]
-}
+ends_seen() { [ "$ends" -gt 0 ] && [ "$seen" -ge "$ends" ]; }
 
 for end in close reset; do
 	peer open g tcp lan "$WAN_HOST4" 5202 >/dev/null

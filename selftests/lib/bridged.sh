@@ -12,10 +12,7 @@ HERE6=2001:db8:a:0:1b2d:3e4f:5a6b:7c8d THERE6=2001:db8:a:0:c29a:81f0:e4d3:b6a7
 TO_LAN='action mirred egress redirect dev lan'
 TO_WAN='action mirred egress redirect dev wan'
 
-bridge_works()
-{
-	wait_for 5 lan ping -c 1 -W 1 $THERE4 && wait_for 5 lan ping -c 1 -W 1 $THERE6
-}
+bridge_works() { wait_for 5 lan ping -c 1 -W 1 $THERE4 && wait_for 5 lan ping -c 1 -W 1 $THERE6; }
 
 # bridge_up [DEV]: the bridge, and addresses on device DEV of the hosts. The hosts know each
 # other, so that only the test's frames are between them
@@ -52,10 +49,7 @@ bridge_down()
 }
 
 # rules [LAN_TAG WAN_TAG [LAN_ACTION WAN_ACTION]]: filters for both directions, - is no tag
-rules()
-{
-	by_tc "" "$@" && in_hw lan && in_hw wan
-}
+rules() { by_tc "" "$@" && in_hw lan && in_hw wan; }
 
 # by_tc FLAG…: the same, with a flag for flower, such as skip_hw
 # shellcheck disable=SC2046,SC2086 # words
@@ -90,10 +84,7 @@ no_rules()
 	true
 }
 
-rules_are()
-{
-	equal "rules" "$(grep -c '^port' "$ENGINE/bridge")" "$1"
-}
+rules_are() { equal "rules" "$(grep -c '^port' "$ENGINE/bridge")" "$1"; }
 
 # looked_at COUNT: the module looks at the frames of so many ports
 looked_at()
@@ -166,10 +157,7 @@ bridged()
 			changed lan wan "$up_out" "$up_in" && up=$CHANGES &&
 			changed wan lan "$down_out" "$down_in" && down=$CHANGES && peer close f && no_rules
 	}
-	like()
-	{
-		changed "$1" "$2" "$3" "$4" && equal "what changed" "$CHANGES" "$5"
-	}
+	like() { changed "$1" "$2" "$3" "$4" && equal "what changed" "$CHANGES" "$5"; }
 	check "$what: forwarded by software" by_software "$@"
 	note "up: $up"
 	note "down: $down"

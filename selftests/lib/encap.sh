@@ -60,10 +60,7 @@ provide()
 	EOF
 }
 
-addressed()
-{
-	equal addresses "$(ip addr show wan-ppp | grep -c peer)" 2
-}
+addressed() { equal addresses "$(ip addr show wan-ppp | grep -c peer)" 2; }
 
 # dial LOWER: starts the router's session over device LOWER, with routes to the networks behind it
 dial()
@@ -116,10 +113,7 @@ set_up()
 }
 
 # reached: the hosts reach each other; the provider's routes may come a moment after the session
-reached()
-{
-	wait_for 5 lan ping -c 1 -W 1 "$THERE4" && wait_for 5 lan ping -c 1 -W 1 "$THERE6"
-}
+reached() { wait_for 5 lan ping -c 1 -W 1 "$THERE4" && wait_for 5 lan ping -c 1 -W 1 "$THERE6"; }
 
 tear_down()
 {

@@ -56,10 +56,7 @@ check_counts()
 	fi
 }
 
-note()
-{
-	ktap_print_msg "$@"
-}
+note() { ktap_print_msg "$@"; }
 
 # wait_for SECONDS COMMAND…: until COMMAND succeeds, for SECONDS at most, longer on a slow kernel.
 # The time that COMMAND itself takes does not count, up to ten times SECONDS.
@@ -78,15 +75,9 @@ wait_for()
 	done
 }
 
-not()
-{
-	! "$@"
-}
+not() { ! "$@"; }
 
-now_ms()
-{
-	awk '{ print int($1 * 1000) }' /proc/uptime
-}
+now_ms() { awk '{ print int($1 * 1000) }' /proc/uptime; }
 
 # equal WHAT GOT WANTED
 equal()
@@ -202,10 +193,7 @@ load()
 }
 
 # board: the directory of the engine's PCI device in sysfs
-board()
-{
-	dirname "$(grep -l 0x10f7 /sys/bus/pci/devices/*/device | head -n 1)"
-}
+board() { dirname "$(grep -l 0x10f7 /sys/bus/pci/devices/*/device | head -n 1)"; }
 
 # bus_master DEVICE 0|1: whether the device may access memory
 bus_master()
@@ -222,38 +210,20 @@ find_engine()
 }
 
 # flowtables_are COUNT: so many flowtables have a port of the engine
-flowtables_are()
-{
-	equal flowtables "$(sed -n 's/^flowtables: //p' "$ENGINE/status")" "$1"
-}
+flowtables_are() { equal flowtables "$(sed -n 's/^flowtables: //p' "$ENGINE/status")" "$1"; }
 
-chip()
-{
-	sed -n 's/^chip: //p' "$ENGINE/status"
-}
+chip() { sed -n 's/^chip: //p' "$ENGINE/status"; }
 
 # value_of KEY FILE: what stands behind KEY; fails if the file has no such key
-value_of()
-{
-	awk -v key="$1" '$1 == key { print $2; found = 1 } END { exit !found }' "$2"
-}
+value_of() { awk -v key="$1" '$1 == key { print $2; found = 1 } END { exit !found }' "$2"; }
 
 # stat_of KEY, reject_of REASON: a count in debugfs
-stat_of()
-{
-	value_of "$1" "$ENGINE/stats"
-}
+stat_of() { value_of "$1" "$ENGINE/stats"; }
 
-reject_of()
-{
-	value_of "$1" "$ENGINE/rejects"
-}
+reject_of() { value_of "$1" "$ENGINE/rejects"; }
 
 # bound [PATTERN]: how many entries are bound, as the module says
-bound()
-{
-	grep -cE "BND.*${1-}" "$ENGINE/bind"
-}
+bound() { grep -cE "BND.*${1-}" "$ENGINE/bind"; }
 
 bound_is()
 {
@@ -263,10 +233,7 @@ bound_is()
 }
 
 # engine KEY: a value of the emulated engine, e.g. ports.lan.wire_rx_frames
-engine()
-{
-	lab engine stats | value_of "$1" -
-}
+engine() { lab engine stats | value_of "$1" -; }
 
 # ppe_sum KEY [N]: the sum of a value over all PPEs of engine N
 ppe_sum()
@@ -274,28 +241,16 @@ ppe_sum()
 	lab engine "${2-1}" stats | awk -v key="^ppe[.][0-9a-z]+[.]$1\$" '$1 ~ key { n += $2 } END { print n + 0 }'
 }
 
-engine_bound()
-{
-	ppe_sum bound "$@"
-}
+engine_bound() { ppe_sum bound "$@"; }
 
-engine_bound_is()
-{
-	equal "entries bound in the engine" "$(engine_bound)" "$1"
-}
+engine_bound_is() { equal "entries bound in the engine" "$(engine_bound)" "$1"; }
 
 # audit_of KEY: a sum of the audit
-audit_of()
-{
-	value_of "$1" "$ENGINE/audit"
-}
+audit_of() { value_of "$1" "$ENGINE/audit"; }
 
 # audit_clean: hardware, module and conntrack agree within some seconds. A flow may come or end in
 # between, and conntrack forgets a flow a second before the kernel ends it.
-audit_clean()
-{
-	wait_for 3 audit_says_clean
-}
+audit_clean() { wait_for 3 audit_says_clean; }
 audit_says_clean()
 {
 	cat "$ENGINE/audit" >/tmp/audit || return 1
@@ -400,18 +355,12 @@ field()
 }
 
 # frames HOST in|out FILTER…: how many such frames
-frames()
-{
-	peer count "$@" >/dev/null && field frames
-}
+frames() { peer count "$@" >/dev/null && field frames; }
 
 # same_frames FROM "FILTER…" TO "FILTER…": every frame that FROM sent came out at TO once, as a
 # router forwards it: the port's and the host's MAC addresses, one hop less, valid checksums, the
 # same IP bytes. TCP's last frames may still be on the wire, in either direction.
-same_frames()
-{
-	wait_for 2 same_frames_now "$@"
-}
+same_frames() { wait_for 2 same_frames_now "$@"; }
 
 same_frames_now()
 {
@@ -494,10 +443,7 @@ accounted()
 
 # exact PROTO CT_FILTER FROM "FILTER…" TO "FILTER…": conntrack has counted what the hosts put on the
 # wire, to the byte. Each try counts the frames again: TCP may repeat and acknowledge for a while.
-exact()
-{
-	wait_for 8 exact_now "$@"
-}
+exact() { wait_for 8 exact_now "$@"; }
 
 exact_now()
 {
@@ -511,10 +457,7 @@ exact_now()
 	accounted_is "$1" "$2" "$up $down"
 }
 
-accounted_is()
-{
-	equal "packets and bytes, both ways" "$(accounted "$1" "$2")" "$3"
-}
+accounted_is() { equal "packets and bytes, both ways" "$(accounted "$1" "$2")" "$3"; }
 
 # few_reach_router FLOW COUNT: the router's ports see less than one frame in a hundred of so much
 # traffic each way. ICMPv6 and frames that are not IP, such as ARP and LCP, do not count.
@@ -613,10 +556,7 @@ like_software()
 		conntrack -F >/dev/null 2>&1
 		ruleset hardware && peer open f "$proto" "$who" "$dst" "$dport" "$@" && offloaded f "" && engine_bound_is 2
 	}
-	like()
-	{
-		changed "$1" "$2" "$3" "$4" && equal "what changed" "$CHANGES" "$5"
-	}
+	like() { changed "$1" "$2" "$3" "$4" && equal "what changed" "$CHANGES" "$5"; }
 	check "$what: forwarded by the software path" by_software "$@"
 	note "up: $up"
 	note "down: $down"

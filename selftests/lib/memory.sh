@@ -38,10 +38,7 @@ figures()
 	echo "areas $(grep -vc unpurged /proc/vmallocinfo)" >>"$1"
 }
 
-memory_before()
-{
-	[ "$SLOW" -gt 1 ] || figures $MEMORY_BEFORE
-}
+memory_before() { [ "$SLOW" -gt 1 ] || figures $MEMORY_BEFORE; }
 
 # unchanged TIMES: no figure has grown as if something was left every other time, or 64 times. A few
 # objects come and go with the shell that counts them. Objects of some caches come and go with other

@@ -66,10 +66,7 @@ plugged()
 		host tagged lan4.10 $TAGGED_MAC s4.10 $TAGGED4 $TAGGED6 && wait_for 6 quiet
 }
 
-carrier()
-{
-	[ "$(cat "/sys/class/net/$1/carrier")" = 1 ]
-}
+carrier() { [ "$(cat "/sys/class/net/$1/carrier")" = 1 ]; }
 
 # shows NUMBER DEVICE LINK [TAG]: status shows a port like that (tag 9: DSA_TAG_PROTO_MTK)
 shows()
@@ -78,10 +75,7 @@ shows()
 	grep -q "^port $1: $2 $3 dsa-tag=${4-9}$" "$ENGINE/status"
 }
 
-knows_ports()
-{
-	shows "1\.0" lan0 up && shows "1\.4" lan4 up
-}
+knows_ports() { shows "1\.0" lan0 up && shows "1\.4" lan4 up; }
 
 # unplug HOST…: the switch and these hosts go
 unplug()

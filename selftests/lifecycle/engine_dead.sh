@@ -12,10 +12,7 @@ check "a flow is offloaded" flow_offloaded f 5201 alone
 check "the engine dies" vppectl fault dead on
 # The module notices that with its next access.
 peer open g udp lan "$WAN_HOST4" 5202 >/dev/null
-quarantined()
-{
-	[ "$(stat_of quarantined)" -gt 0 ]
-}
+quarantined() { [ "$(stat_of quarantined)" -gt 0 ]; }
 check "the module quarantines it" wait_for 10 quarantined
 check "the first flow goes on by CPU" wait_for 5 peer send f both 20 100 gap=2
 check "so does a new flow" peer send g both 20 100 gap=2
@@ -32,10 +29,7 @@ check "the chip is reset" vppectl reset
 check "the flows come back after the reset" eval 'wait_for 10 back && equal restarted "$(stat_of restarted)" 2'
 check_counts "no count of the hardware was lost" exact udp dport=5202 lan "proto=udp dport=5202" wan "proto=udp sport=5202"
 
-given_up()
-{
-	[ "$(stat_of quarantined)" -gt "$before" ]
-}
+given_up() { [ "$(stat_of quarantined)" -gt "$before" ]; }
 
 # A part of the engine hangs: the module waits for its cache, or for a counter, for a bounded
 # time only.

@@ -12,10 +12,7 @@ begun()
 	ruleset hardware && peer open f udp lan "$WAN_HOST4" 5201 && offloaded f ":5201" && peer stream f both 20 100
 }
 # ended: the traffic ends, and all of it arrived
-ended()
-{
-	peer halt f && equal arrived "$(field got)" "$(field sent)" && [ "$(field sent)" -gt 5 ]
-}
+ended() { peer halt f && equal arrived "$(field got)" "$(field sent)" && [ "$(field sent)" -gt 5 ]; }
 # over: nothing of the flow is left
 over()
 {
@@ -25,14 +22,8 @@ over()
 	bound_is 0 && engine_bound_is 0 && wait_for 3 flowtables_are 0
 }
 # The stream that runs has brought the flow back to hardware.
-both_bound()
-{
-	wait_for 10 bound_is 2 ":5201"
-}
-no_entry()
-{
-	bound_is 0 && engine_bound_is 0
-}
+both_bound() { wait_for 10 bound_is 2 ":5201"; }
+no_entry() { bound_is 0 && engine_bound_is 0; }
 
 # --- the flowtable ---------------------------------------------------------------------------
 without_flowtable()
@@ -109,10 +100,7 @@ check "traffic can go on by software" peer send f both 10 100
 check "nothing is left" over
 
 # --- members of the flowtable ---------------------------------------------------------------------
-member()
-{
-	nft "$1 flowtable inet fw4 ft { hook ingress priority 0; devices = { wan }; ${2-} }"
-}
+member() { nft "$1 flowtable inet fw4 ft { hook ingress priority 0; devices = { wan }; ${2-} }"; }
 left()
 {
 	equal "flowtables of wan" "$(sed -n 's/^port .* wan .* flowtables=//p' "$ENGINE/status")" "$1"
@@ -146,10 +134,7 @@ check "nothing is left" over
 check "a flow is in hardware" begun
 destroyed=$(stat_of destroyed)
 check "conntrack forgets all connections" conntrack -F
-forgotten()
-{
-	[ "$(stat_of destroyed)" -ge $((destroyed + 2)) ]
-}
+forgotten() { [ "$(stat_of destroyed)" -ge $((destroyed + 2)) ]; }
 check "within seconds hardware has forgotten them" wait_for 5 forgotten
 check "the flow is a new connection now, and in hardware" both_bound
 check "the audit is clean" audit_clean

@@ -7,10 +7,7 @@
 begin 18
 
 # The kernel has offered many flows and goes on.
-busy()
-{
-	[ "$(stat_of offered)" -gt 300 ]
-}
+busy() { [ "$(stat_of offered)" -gt 300 ]; }
 # during PORT COMMAND…: while many flows come
 during()
 {

@@ -54,18 +54,12 @@ check "the audit is clean" audit_clean
 check "a flowtable there takes them" offered_in
 check "a flow is in hardware" wait_for 10 bound_is 2 ":5201"
 check "the audit is clean" audit_clean
-counts()
-{
-	$NS conntrack -L -p udp 2>/dev/null | grep 'dport=5201' | grep HW_OFFLOAD
-}
+counts() { $NS conntrack -L -p udp 2>/dev/null | grep 'dport=5201' | grep HW_OFFLOAD; }
 check "conntrack of that namespace knows it" wait_for 5 counts
 check "traffic was forwarded" sh -c "[ $(stat_of packets) -gt 0 ]"
 
 check "the namespace is deleted under the traffic" ip netns del router
-both_back()
-{
-	[ -e /sys/class/net/lan ] && [ -e /sys/class/net/wan ]
-}
+both_back() { [ -e /sys/class/net/lan ] && [ -e /sys/class/net/wan ]; }
 check "the ports come back" wait_for 20 both_back
 check "no entry is left" engine_bound_is 0
 check "the module knows no flow of the other namespace" wait_for 5 equal flows "$(audit_of flows)" 0

@@ -41,10 +41,7 @@ others_go()
 		nft delete table inet "other$n" || return 1
 	done
 }
-again()
-{
-	rmmod nft_offload && load
-}
+again() { rmmod nft_offload && load; }
 
 modprobe dummy numdummies=0
 check "without the module a flowtable with a port fails" failing lan

@@ -14,46 +14,22 @@ STEP=${PROBE_STEP-7} KILLS=${PROBE_KILLS-8}
 needs_oracle
 BOARD=$(board)
 
-lines()
-{
-	dmesg | wc -l
-}
+lines() { dmesg | wc -l; }
 # said SINCE: lines of the module, or of the kernel, about the engine since then
 said()
 {
 	dmesg | tail -n +$(($1 + 1)) | grep "nft_offload ${BOARD##*/}: " | grep -v 'probe with driver'
 }
-attached()
-{
-	[ -e "$BOARD/driver" ]
-}
-dead()
-{
-	lab engine stats | grep -q '^faults.dead true'
-}
-quarantined()
-{
-	grep -q '^engine: quarantined' "$ENGINE/status"
-}
-running()
-{
-	grep -q '^engine: running' "$ENGINE/status"
-}
+attached() { [ -e "$BOARD/driver" ]; }
+dead() { lab engine stats | grep -q '^faults.dead true'; }
+quarantined() { grep -q '^engine: quarantined' "$ENGINE/status"; }
+running() { grep -q '^engine: running' "$ENGINE/status"; }
 
 # no_engine: as if the module had never been loaded; the engine may access no memory
-no_engine()
-{
-	not attached && bus_master "$BOARD" 0 && not compgen -G "$DEBUGFS/*"
-}
-gone()
-{
-	no_engine && not test -e "$DEBUGFS" && not grep nft_offload /proc/modules
-}
+no_engine() { not attached && bus_master "$BOARD" 0 && not compgen -G "$DEBUGFS/*"; }
+gone() { no_engine && not test -e "$DEBUGFS" && not grep nft_offload /proc/modules; }
 # as_ever: the next probe succeeds
-as_ever()
-{
-	insmod "$MODULE" && find_engine && attached && running && rmmod nft_offload && gone
-}
+as_ever() { insmod "$MODULE" && find_engine && attached && running && rmmod nft_offload && gone; }
 # took BEGIN MS: since BEGIN, at most
 took()
 {

@@ -31,23 +31,11 @@ of()
 	shift
 	"$@"
 }
-ports()
-{
-	grep "^port .* up flowtables=$1$" "$ENGINE/status" | awk '{ print $4 }' | xargs
-}
+ports() { grep "^port .* up flowtables=$1$" "$ENGINE/status" | awk '{ print $4 }' | xargs; }
 # hardware N COUNT: engine N has so many entries, and the module knows them
-hardware()
-{
-	of "$1" bound_is "$2" && equal "entries in engine $1" "$(engine_bound "$1")" "$2"
-}
-audits_clean()
-{
-	of 1 audit_clean && of 2 audit_clean
-}
-load_ruleset()
-{
-	DEVICES="lan, wan, lan2, wan2" ruleset hardware
-}
+hardware() { of "$1" bound_is "$2" && equal "entries in engine $1" "$(engine_bound "$1")" "$2"; }
+audits_clean() { of 1 audit_clean && of 2 audit_clean; }
+load_ruleset() { DEVICES="lan, wan, lan2, wan2" ruleset hardware; }
 
 # --- a flow of each --------------------------------------------------------------------------
 
@@ -59,10 +47,7 @@ traffic()
 	peer send "$1" both "$2" 100 gap=2
 }
 # back: packets of both flows bring their entries back
-back()
-{
-	traffic f1 1 && traffic f2 1 && hardware 1 2 && hardware 2 2
-}
+back() { traffic f1 1 && traffic f2 1 && hardware 1 2 && hardware 2 2; }
 hw_frames()
 {
 	lab engine "$1" stats | awk '$1 ~ /^ports\..*\.hw_tx_frames$/ { n += $2 } END { print n + 0 }'
@@ -106,14 +91,8 @@ crossing()
 		lan ip route add $FAR/32 via "$LAN_ROUTER4" src $NEAR && wan ip route add $NEAR/32 via "$WAN2_ROUTER4" &&
 		lan ping -c 1 -w 5 $FAR
 }
-refused()
-{
-	grep -E "^flow reason=foreign-egress .*:5203.* in=$1 out=$2" "$ENGINE/rejects"
-}
-software()
-{
-	conntrack -L -p udp 2>/dev/null | grep "dport=5203" | grep -w OFFLOAD
-}
+refused() { grep -E "^flow reason=foreign-egress .*:5203.* in=$1 out=$2" "$ENGINE/rejects"; }
+software() { conntrack -L -p udp 2>/dev/null | grep "dport=5203" | grep -w OFFLOAD; }
 check "there is a path from one engine to the other" crossing
 check "a flow takes it" peer open x udp lan $FAR 5203
 check "its packets arrive" peer send x both 20 100 gap=2
@@ -127,10 +106,7 @@ peer close x >/dev/null
 # --- one of them dies --------------------------------------------------------------------------
 
 # The flow of the second engine has packets meanwhile, or it would end.
-quarantined()
-{
-	traffic f2 1 && [ "$(of 1 stat_of quarantined)" -gt 0 ]
-}
+quarantined() { traffic f2 1 && [ "$(of 1 stat_of quarantined)" -gt 0 ]; }
 total=$(of 2 stat_of bound_total)
 check "the first engine dies" lab engine 1 fault dead on
 check "the module quarantines it" wait_for 10 quarantined
@@ -146,10 +122,7 @@ check "no flow was bound anew in the second" equal bound_total "$(of 2 stat_of b
 
 # --- one of them is pulled out -----------------------------------------------------------------
 
-gone()
-{
-	traffic f1 1 && not test -e "$SECOND"
-}
+gone() { traffic f1 1 && not test -e "$SECOND"; }
 total=$(of 1 stat_of bound_total)
 check "the second engine is unplugged" lab unplug 2
 check "its debugfs directory goes" wait_for 15 gone

@@ -14,16 +14,10 @@ flowtable_timeout 30
 STATE_BOUND=$((1 << 31 | 2 << 28)) ENTRIES=16384
 
 # poke SLOT WORD VALUE
-poke()
-{
-	vppectl poke $((0x$1 / ENTRIES)) $((0x$1 % ENTRIES)) "$2" "$3"
-}
+poke() { vppectl poke $((0x$1 / ENTRIES)) $((0x$1 % ENTRIES)) "$2" "$3"; }
 
 # slot_of PATTERN: the slot of the one flow with it
-slot_of()
-{
-	grep -F "$1" "$ENGINE/flows" | sed -n 's/^slot=\([0-9a-f]*\) .*/\1/p'
-}
+slot_of() { grep -F "$1" "$ENGINE/flows" | sed -n 's/^slot=\([0-9a-f]*\) .*/\1/p'; }
 
 # found KIND COUNT [LINE]: the audit has so many faults of that kind and no others, and a line
 # with LINE
@@ -36,10 +30,7 @@ found()
 		END { exit wrong }' /tmp/audit && { [ -z "${3-}" ] || grep -qE "$3" /tmp/audit; }
 }
 
-sums()
-{
-	audit_of flows && audit_of bound && audit_of half_bound
-}
+sums() { audit_of flows && audit_of bound && audit_of half_bound; }
 
 # says KEY…: the values of one run, as "<value> <value> …"
 says()

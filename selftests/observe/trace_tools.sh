@@ -16,10 +16,7 @@ flow()
 	peer open f udp lan "$WAN_HOST4" 5201 sport=40001 && offloaded f 5201 && peer close f &&
 		wait_for $((FLOWTABLE_TIMEOUT + 6)) bound_is 0 5201
 }
-more()
-{
-	[ "$(reject_of nat66)" -gt "$1" ]
-}
+more() { [ "$(reject_of nat66)" -gt "$1" ]; }
 refused()
 {
 	local before

@@ -24,10 +24,7 @@ enable()
 }
 
 # said PATTERN: lines of the trace
-said()
-{
-	grep -E "^[^#].*$1" $TRACING/trace
-}
+said() { grep -E "^[^#].*$1" $TRACING/trace; }
 
 said_is()
 {
@@ -36,16 +33,10 @@ said_is()
 	equal "lines with '$2'" "$n" "$1" || { tail -n 20 $TRACING/trace; return 1; }
 }
 
-says()
-{
-	said "$1" || { tail -n 20 $TRACING/trace; return 1; }
-}
+says() { said "$1" || { tail -n 20 $TRACING/trace; return 1; }; }
 
 # gone PATTERN: no entry and no flow is left
-gone()
-{
-	bound_is 0 "$1" && [ "$(stat_of flows_now)" = 0 ]
-}
+gone() { bound_is 0 "$1" && [ "$(stat_of flows_now)" = 0 ]; }
 
 # balance: the counts of stats are those of the events since the module was loaded
 balance()
@@ -136,10 +127,7 @@ slots=$(grep -c '^usable' /tmp/bucket)
 mapfile -t sports < <(echo 40001; awk -v n="$slots" '/^ports/ && n-- > 0 { print $2 }' /tmp/bucket)
 ruleset hardware
 enable 1
-up_bound()
-{
-	bound_is 1 ":$1->$WAN_HOST4:5501"
-}
+up_bound() { bound_is 1 ":$1->$WAN_HOST4:5501"; }
 fill()
 {
 	local n

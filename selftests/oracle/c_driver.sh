@@ -14,10 +14,7 @@ needs_oracle
 REPORT=/sys/kernel/debug/nft_offload_oracle
 
 # report KEY: a value of the driver's stand-in
-report()
-{
-	value_of "$1" "$REPORT"
-}
+report() { value_of "$1" "$REPORT"; }
 
 # offloaded FLOW: as in lib.sh, but the driver binds a flow with 30 packets in a second
 offloaded()
@@ -36,10 +33,7 @@ offloaded()
 
 # The kernel has removed all flows. If a flowtable goes before its flows, this driver does not
 # notice: it keeps their entries bound, and takes later flows for them.
-all_ended()
-{
-	equal "flows ended" "$(report destroyed)" "$(report accepted)" && engine_bound_is 0
-}
+all_ended() { equal "flows ended" "$(report destroyed)" "$(report accepted)" && engine_bound_is 0; }
 
 # forwarded WHAT PROTO LAN_TAGS HERE SEEN THERE: a flow from HERE to THERE, which sees the address
 # SEEN, is forwarded as by software
@@ -59,10 +53,7 @@ check "the driver takes the engine" insmod "$ORACLE" drive=1
 check "the ruleset loads" ruleset hardware
 
 # A flow below the rate at which the engine tells the driver.
-learned()
-{
-	[ "$(ppe_sum unbound)" -ge 2 ]
-}
+learned() { [ "$(ppe_sum unbound)" -ge 2 ]; }
 peer open f udp lan "$WAN_HOST4" 5201 >/dev/null
 check "a flow of 10 frames a second passes" peer send f both 20 100 gap=100
 check "the engine has learned it" learned

@@ -55,10 +55,7 @@ without()
 	shift
 	"$@"
 )
-put()
-{
-	echo "$1" >"$2"
-}
+put() { echo "$1" >"$2"; }
 
 # sweep WHAT STEP [LEAST]: calls STEP N for N = 1, 2, … until no allocation fails in it. At least
 # LEAST (1) have to fail. STEP succeeds if everything is as it should be.
@@ -84,16 +81,10 @@ sweep()
 }
 
 # said: the log since the step began
-said()
-{
-	dmesg | sed -n "/$MARK\$/,\$p"
-}
+said() { dmesg | sed -n "/$MARK\$/,\$p"; }
 
 # complained: the module, or the kernel on its behalf, said why
-complained()
-{
-	said | grep -E 'nft_offload .*fail'
-}
+complained() { said | grep -E 'nft_offload .*fail'; }
 
 # at_rest: nothing is bound in the engine, and it does not run: it would read and write memory that
 # has another owner by now
@@ -108,21 +99,12 @@ at_rest()
 	fi
 }
 
-gone()
-{
-	not test -e /sys/module/nft_offload && not test -e "$DEBUGFS" && at_rest
-}
+gone() { not test -e /sys/module/nft_offload && not test -e "$DEBUGFS" && at_rest; }
 
-attached()
-{
-	compgen -G '/sys/bus/pci/drivers/nft_offload/0000:*'
-}
+attached() { compgen -G '/sys/bus/pci/drivers/nft_offload/0000:*'; }
 
 # The driver core could not create links in sysfs; it calls that an invalid argument.
-links_missing()
-{
-	said | grep 'failed to create module links for nft_offload'
-}
+links_missing() { said | grep 'failed to create module links for nft_offload'; }
 
 # The module loads or does not. The kernel does not offer it an engine yet.
 load_without()
@@ -151,10 +133,7 @@ probe_without()
 
 # For ruleset(): only requests of nft fail.
 FAULT=0
-nft()
-{
-	without "$FAULT" exec nft "$@"
-}
+nft() { without "$FAULT" exec nft "$@"; }
 
 bind_without()
 {
@@ -221,14 +200,8 @@ write_without()
 		grep -qi 'cannot allocate memory' "$OUT.err"
 	fi
 }
-policy_without()
-{
-	write_without "$1" 'ipv6 1' policy
-}
-flush_without()
-{
-	write_without "$1" all flush
-}
+policy_without() { write_without "$1" 'ipv6 1' policy; }
+flush_without() { write_without "$1" all flush; }
 
 unload_without()
 {

@@ -49,10 +49,7 @@ flooding()
 	fi
 }
 
-open_flow()
-{
-	peer open "$1" udp lan "$WAN_HOST4" "$2" "sport=$2"
-}
+open_flow() { peer open "$1" udp lan "$WAN_HOST4" "$2" "sport=$2"; }
 # in_hardware PORT: by conntrack; to read the whole table takes long while thousands of flows come
 in_hardware()
 {
@@ -81,10 +78,7 @@ fresh_or_next()
 }
 
 # by_cpu: how many packets of the live flow the CPU has seen
-by_cpu()
-{
-	nft list counter netdev watch live | awk '$1 == "packets" { print $2 }'
-}
+by_cpu() { nft list counter netdev watch live | awk '$1 == "packets" { print $2 }'; }
 
 # objects: how many objects of each cache of slab are in use
 objects()
@@ -96,10 +90,7 @@ objects()
 	done
 	awk '/^(#|slabinfo)/ { next } { print $1, $2 }' /proc/slabinfo
 }
-available()
-{
-	awk '$1 == "MemAvailable:" { print $2 }' /proc/meminfo
-}
+available() { awk '$1 == "MemAvailable:" { print $2 }' /proc/meminfo; }
 
 # memory_back BEFORE FLOWS: no cache has grown by an object for each tenth flow
 memory_back()
@@ -217,10 +208,7 @@ flood()
 }
 
 # bucket_of SRC:PORT DST:PORT: the bucket in which the engine looks for that flow
-bucket_of()
-{
-	lab bucket --src "$1" --dst "$2" | awk '$1 == "index" { print $2 }'
-}
+bucket_of() { lab bucket --src "$1" --dst "$2" | awk '$1 == "index" { print $2 }'; }
 # buckets: the bucket of the live flow, and those that flood.py needs
 buckets()
 {

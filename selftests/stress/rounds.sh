@@ -19,10 +19,7 @@ WARM_UP=$((ROUNDS < 100 ? 5 : 20))
 
 # --- rounds ----------------------------------------------------------------------------------
 
-flows()
-{
-	peer stream f both 40 200 && peer stream g both 40 200
-}
+flows() { peer stream f both 40 200 && peer stream g both 40 200; }
 no_flows()
 {
 	peer halt f && peer halt g

@@ -36,10 +36,7 @@ scribble()
 	done
 }
 
-all_gone()
-{
-	equal flows_now "$(stat_of flows_now)" 0 && equal bound_now "$(stat_of bound_now)" 0
-}
+all_gone() { equal flows_now "$(stat_of flows_now)" 0 && equal bound_now "$(stat_of bound_now)" 0; }
 
 note "seed $SEED, $ROUNDS rounds"
 check "the ruleset loads" ruleset hardware

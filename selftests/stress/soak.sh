@@ -19,10 +19,7 @@ declare -a OPEN RUNS	# which flows are open, and which of them have a stream
 OPS=0 FAILURES=0 AUDITS=0 BOUND=0 BYTES=0 MODE=hardware
 
 # pick N: PICK is a number below N. A subshell would not advance the sequence.
-pick()
-{
-	PICK=$(((RANDOM * 32768 + RANDOM) % $1))
-}
+pick() { PICK=$(((RANDOM * 32768 + RANDOM) % $1)); }
 
 # --- totals ----------------------------------------------------------------------------------
 
@@ -34,10 +31,7 @@ harvest()
 	BYTES=$((BYTES + $(stat_of bytes) - SEEN_BYTES))
 	SEEN_BOUND=$(stat_of bound_total) SEEN_BYTES=$(stat_of bytes)
 }
-fresh()
-{
-	SEEN_BOUND=0 SEEN_BYTES=0
-}
+fresh() { SEEN_BOUND=0 SEEN_BYTES=0; }
 
 # --- the comparison --------------------------------------------------------------------------
 
@@ -46,10 +40,7 @@ audit_is_clean()
 {
 	awk '/^(orphans|mismatches|stale|ownerless|index) / && $2 != 0 { print; bad = 1 } END { exit bad }' "$ENGINE/audit"
 }
-same_in_hardware()
-{
-	engine_bound_is "$(stat_of bound_now)"
-}
+same_in_hardware() { engine_bound_is "$(stat_of bound_now)"; }
 audit()
 {
 	local how=same_in_hardware
@@ -95,10 +86,7 @@ op_send()
 	fi
 	return 0
 }
-op_reload()
-{
-	ruleset "$MODE"
-}
+op_reload() { ruleset "$MODE"; }
 op_mode()
 {
 	pick 3
@@ -108,18 +96,9 @@ op_mode()
 	esac
 	ruleset "$MODE"
 }
-op_nat()
-{
-	MASQ=1 ruleset "$MODE"
-}
-op_flowtable()
-{
-	nft delete table inet fw4 && ruleset "$MODE"
-}
-op_conntrack()
-{
-	conntrack -F
-}
+op_nat() { MASQ=1 ruleset "$MODE"; }
+op_flowtable() { nft delete table inet fw4 && ruleset "$MODE"; }
+op_conntrack() { conntrack -F; }
 op_link()
 {
 	local dev=lan address=$LAN_ROUTER6
@@ -184,10 +163,7 @@ reload_module()
 	fresh
 	ruleset "$MODE"
 }
-op_module()
-{
-	reload_module
-}
+op_module() { reload_module; }
 op_unplug()
 {
 	harvest
@@ -262,10 +238,7 @@ soak()
 	[ "$FAILURES" = 0 ]
 }
 
-none_left()
-{
-	bound_is 0 && engine_bound_is 0 && equal flows_now "$(stat_of flows_now)" 0
-}
+none_left() { bound_is 0 && engine_bound_is 0 && equal flows_now "$(stat_of flows_now)" 0; }
 
 exec 3>&1
 note "seed $SOAK_SEED, $SOAK_SECONDS s"

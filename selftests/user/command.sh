@@ -7,10 +7,7 @@
 FLOWTABLE_TIMEOUT=$((30 * SLOW))
 begin 43
 
-cli()
-{
-	busybox ash /usr/bin/nft-offload "$@"
-}
+cli() { busybox ash /usr/bin/nft-offload "$@"; }
 
 # says STATUS PATTERN… -- ARG…: nft-offload ends with that status, and a line matches each pattern
 says()
@@ -65,10 +62,7 @@ check "status" says 0 "^$engine: $(chip) \(pci\), running" 'bound +2 of ' 'port 
 check "status --json" json 'j["engines"][0]["bound"] == 2 and j["engines"][0]["ports"][0]["device"] == "lan" and
 	j["engines"][0]["stats"]["bound_now"] == 2' status --json
 # The flow must not age in hardware meanwhile.
-again()
-{
-	peer send f both 2 100 >/dev/null
-}
+again() { peer send f both 2 100 >/dev/null; }
 again
 check "flows" says 0 "^bound +[0-9a-f]{5} +lan +wan .* udp $LAN_HOST4:40001->$WAN_HOST4:5201 as $WAN_ROUTER4:40001->" \
 	"^bound +[0-9a-f]{5} +wan +lan " -- flows

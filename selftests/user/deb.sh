@@ -49,10 +49,7 @@ there()
 	done
 }
 
-in_force()
-{
-	nft list chain inet fw4 forward | grep 'policy drop'
-}
+in_force() { nft list chain inet fw4 forward | grep 'policy drop'; }
 
 # unit_order: systemd is not here, but what the unit says is
 unit_order()
@@ -93,10 +90,7 @@ check "a connection is offloaded" flow_offloaded f 5201 alone
 check "under 1 % of its frames reach the router" few_reach_router f 250
 check "the right frames came out at the wan" same_frames lan "proto=udp dport=5201" wan "proto=udp dport=5201"
 
-reinstall()
-{
-	dpkg -i "$module_deb" && bound_is 2
-}
+reinstall() { dpkg -i "$module_deb" && bound_is 2; }
 check "the package is installed again, and the module goes on" reinstall
 check "dpkg removes the packages with a connection in hardware" dpkg -r "$MODULES" nft-offload
 check "the firewall is still in force" in_force

@@ -19,10 +19,7 @@ key_is()
 	equal "$1" "$got" "$2"
 }
 
-lines_of()
-{
-	equal "lines of flows" "$(wc -l <"$ENGINE/flows")" "$1"
-}
+lines_of() { equal "lines of flows" "$(wc -l <"$ENGINE/flows")" "$1"; }
 
 # refused REASON PATTERN: such a flow is one of the last refused flows
 refused()
@@ -33,10 +30,7 @@ refused()
 }
 
 # put FILE TEXT
-put()
-{
-	echo "$2" >"$ENGINE/$1"
-}
+put() { echo "$2" >"$ENGINE/$1"; }
 
 # no_put ERROR FILE TEXT: the write fails with that error
 no_put()

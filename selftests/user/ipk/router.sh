@@ -35,10 +35,7 @@ cat >/etc/firewall.sh <<-SH
 	cd $here && . ./lib.sh && MASQ=1 ruleset hardware
 SH
 chmod +x /etc/firewall.sh
-reloads()
-{
-	equal "reloads of the firewall" "$(grep -cx reload /tmp/firewall.log 2>/dev/null)" "$1"
-}
+reloads() { equal "reloads of the firewall" "$(grep -cx reload /tmp/firewall.log 2>/dev/null)" "$1"; }
 nft flush ruleset
 # The ruleset that fw4 loaded before: no driver took its flowtable, so here it has to be a software
 # flowtable.
