@@ -49,14 +49,15 @@ import subprocess
 import sys
 import threading
 import time
-from typing import Any, Callable
+from typing import Any, Callable, Sequence
+
+from frames import ETH_P_PPP_SES, PPP_PROTOCOLS, TIME_DIGITS, TPIDS, Failure, odd_packet, packed, parse
 
 SLOW = int(os.environ.get("SLOW", "1"))
 TIMEOUT = 5.0 * SLOW
 # How long (s) to wait for a moment without frames, before frames are counted, and before a new
 # capture begins. Some tests begin a capture a certain time after an event.
 LAST_FRAMES, LAST_FRAMES_BEFORE = 1.0 * SLOW, 0.2
-TIME_DIGITS = 12
 ECHO_GAP = 0.005
 # A round trip that takes longer is lost. Every measurement takes longer than this.
 ECHO_PATIENCE = 0.4
@@ -65,16 +66,7 @@ PACKET_OUTGOING = 4
 # Python's module socket does not have these.
 SO_RCVBUFFORCE, SOL_PACKET, PACKET_AUXDATA, TP_STATUS_VLAN_VALID = 33, 263, 8, 0x10
 IP_MTU_DISCOVER, IPV6_MTU_DISCOVER, PMTUDISC_PROBE, PMTUDISC_INTERFACE = 10, 23, 3, 4
-TPIDS = (0x8100, 0x88A8)
-ETH_P_PPP_SES, PPP_PROTOCOLS = 0x8864, {0x21: 0x0800, 0x57: 0x86DD}
 TUNSETIFF, IFF_TAP, IFF_NO_PI = 0x400454CA, 0x0002, 0x1000
-# The special tag of MediaTek's switches has the place of a VLAN tag, or is a VLAN tag as well.
-# Its first two bytes are not an EtherType, but the kind of the VLAN tag, and the port.
-SPECIAL_KINDS = (None, 0x8100, 0x88A8)
-
-
-class Failure(Exception):
-    pass
 
 
 class Netns:
@@ -96,128 +88,6 @@ class Netns:
                 return socket.socket(*args)
             finally:
                 os.setns(self.home, os.CLONE_NEWNET)
-
-
-def checksum(data: bytes) -> int:
-    if len(data) % 2:
-        data += b"\0"
-    total = sum(struct.unpack(f">{len(data) // 2}H", data))
-    while total >> 16:
-        total = (total & 0xFFFF) + (total >> 16)
-    return total
-
-
-def mac_text(raw: bytes) -> str:
-    return raw.hex(":")
-
-
-def special_tag(frame: bytes) -> tuple[str | None, bytes]:
-    """The first half of a special tag, in hexadecimal digits, and the frame without the tag.
-    If the tag is a VLAN tag as well, the VLAN tag stays in the frame. If not, its second half
-    should be 0, and is shown if it is not."""
-    kind = frame[12]
-    if kind >= len(SPECIAL_KINDS):
-        return None, frame
-    tpid = SPECIAL_KINDS[kind]
-    rest = frame[16:] if tpid is None else struct.pack(">H", tpid) + frame[14:]
-    text = frame[12:14].hex()
-    if tpid is None and frame[14:16] != b"\0\0":
-        text += f"/{frame[14:16].hex()}"
-    return text, frame[:12] + rest
-
-
-def parse(frame: bytes) -> dict[str, Any]:
-    """The values of a frame that a filter may have. csum is ok, bad or (nothing to check) none."""
-    special, frame = special_tag(frame)
-    f: dict[str, Any] = {"dmac": mac_text(frame[:6]), "smac": mac_text(frame[6:12]), "len": len(frame), "bytes": 0,
-                         "csum": "none", "proto": "other", "special": special}
-    ethertype, at = struct.unpack(">H", frame[12:14])[0], 14
-    while ethertype in TPIDS and len(frame) >= at + 4:
-        vid = str(struct.unpack(">H", frame[at:at + 2])[0] & 0xFFF)
-        f["vlan"] = f"{f['vlan']}.{vid}" if "vlan" in f else vid
-        ethertype, at = struct.unpack(">H", frame[at + 2:at + 4])[0], at + 4
-    if ethertype == ETH_P_PPP_SES and len(frame) >= at + 8:
-        f["pppoe"], protocol = struct.unpack(">HxxH", frame[at + 2:at + 8])
-        ethertype, at = PPP_PROTOCOLS.get(protocol, ethertype), at + 8
-    f["ethertype"] = f"{ethertype:04x}"
-    ip = frame[at:]
-    fragment = False
-    if ethertype == 0x0800 and len(ip) >= 20:
-        size = (ip[0] & 15) * 4
-        f["bytes"] = struct.unpack(">H", ip[2:4])[0]
-        f["ttl"], proto = ip[8], ip[9]
-        f["src"], f["dst"] = socket.inet_ntop(socket.AF_INET, ip[12:16]), socket.inet_ntop(socket.AF_INET, ip[16:20])
-        f["options"] = int(size > 20)
-        f["tos"] = ip[1]
-        fragment = bool(struct.unpack(">H", ip[6:8])[0] & 0x3FFF)
-        good = checksum(ip[:size]) == 0xFFFF
-        pseudo = ip[12:20]
-        ip = ip[:f["bytes"]]
-        l4 = ip[size:]
-    elif ethertype == 0x86DD and len(ip) >= 40:
-        f["bytes"] = struct.unpack(">H", ip[4:6])[0] + 40
-        f["ttl"], proto = ip[7], ip[6]
-        f["src"], f["dst"] = socket.inet_ntop(socket.AF_INET6, ip[8:24]), socket.inet_ntop(socket.AF_INET6, ip[24:40])
-        good = True
-        pseudo = ip[8:40]
-        ip = ip[:f["bytes"]]
-        l4 = ip[40:]
-    else:
-        return f
-    f["fragment"] = int(fragment)
-    f["proto"] = {6: "tcp", 17: "udp", 1: "icmp", 58: "icmp6"}.get(proto, str(proto))
-    if proto in (6, 17) and len(l4) >= 8 and not fragment:
-        f["sport"], f["dport"] = struct.unpack(">HH", l4[:4])
-        if proto == 6:
-            f["flags"] = "".join(c for bit, c in enumerate("FSRPAU") if l4[13] >> bit & 1)
-        if not (proto == 17 and l4[6:8] == b"\0\0" and ethertype == 0x0800):
-            good = good and checksum(pseudo + struct.pack(">HH", proto, len(l4)) + l4) == 0xFFFF
-        if proto == 17 and l4[8:8 + TIME_DIGITS].isdigit():
-            f["time_ms"] = int(l4[8:8 + TIME_DIGITS])
-    if proto == 1 and len(l4) >= 8 and not fragment:
-        f["icmp"] = f"{l4[0]}/{l4[1]}"
-    f["csum"] = "ok" if good else "bad"
-    return f
-
-
-def headers(frame: bytes) -> dict[str, Any]:
-    """Every field of every header except checksums, in the order of the wire. `rest` is everything
-    behind the ports; `frame` identifies the frame."""
-    special, frame = special_tag(frame)
-    f: dict[str, Any] = {"dmac": mac_text(frame[:6]), "smac": mac_text(frame[6:12]), "special": special or ""}
-    ethertype, at, tags = struct.unpack(">H", frame[12:14])[0], 14, []
-    while ethertype in TPIDS:
-        tci, inner = struct.unpack(">HH", frame[at:at + 4])
-        tags.append(f"{ethertype:04x}/{tci & 0xFFF}/{tci >> 13}/{tci >> 12 & 1}")
-        ethertype, at = inner, at + 4
-    f["tags"] = "+".join(tags)
-    if ethertype == ETH_P_PPP_SES:
-        kind, code, session, size, protocol = struct.unpack(">BBHHH", frame[at:at + 8])
-        f |= {"pppoe": f"{kind:02x}/{code}/{session}/{protocol:04x}", "pppoe-behind": len(frame) - at - 6 - size}
-        ethertype, at = PPP_PROTOCOLS.get(protocol, ethertype), at + 8
-    ip = frame[at:]
-    if ethertype == 0x0800:
-        first, f["tos"], size, f["id"], f["frag"], f["ttl"], f["proto"] = struct.unpack(">BBHHHBB", ip[:10])
-        head = (first & 15) * 4
-        f |= {"src": socket.inet_ntop(socket.AF_INET, ip[12:16]), "dst": socket.inet_ntop(socket.AF_INET, ip[16:20]),
-              "options": ip[20:head].hex()}
-        told = f["id"]
-    elif ethertype == 0x86DD:
-        word, size, f["proto"], f["ttl"] = struct.unpack(">IHBB", ip[:8])
-        first, head, size = word >> 24, 40, size + 40
-        f |= {"class": word >> 20 & 0xFF, "label": word & 0xFFFFF,
-              "src": socket.inet_ntop(socket.AF_INET6, ip[8:24]), "dst": socket.inet_ntop(socket.AF_INET6, ip[24:40])}
-        told = f["label"]
-    else:
-        raise Failure(f"a frame of type {ethertype:04x}")
-    l4, checksum_at = ip[head:size], {6: 16, 17: 6}.get(f["proto"])
-    if checksum_at is None:
-        raise Failure(f"a frame of protocol {f['proto']}")
-    f["version"], f["size"], f["behind"] = first >> 4, size, len(ip) - size
-    f["sport"], f["dport"] = struct.unpack(">HH", l4[:4])
-    f["rest"] = (l4[4:checksum_at] + l4[checksum_at + 2:]).hex()
-    f["frame"] = (f["proto"], told, f["rest"])
-    return f
 
 
 def now_ms() -> int:
@@ -242,24 +112,6 @@ def receive(sock: socket.socket) -> tuple[bool, bytes]:
             if status & TP_STATUS_VLAN_VALID:
                 data = data[:12] + struct.pack(">HH", tpid or 0x8100, tci) + data[12:]
     return addr[2] == PACKET_OUTGOING, data
-
-
-def packed(tags: str) -> tuple[bytes, bytes, int | None]:
-    """The bytes behind the addresses of frames to and from a station, and the PPPoE session."""
-    words = [word for word in tags.split(".") if word]
-    session = int(words.pop()[1:]) if words and words[-1].startswith("p") else None
-    kind, number = (words[0][0], int(words.pop(0)[1:])) if words and words[0][0] in "sd" else ("", 0)
-    vlans = b"".join(struct.pack(">HH", 0x88A8 if tag.startswith("ad") else 0x8100, int(tag.removeprefix("ad")))
-                     for tag in words)
-    if kind == "s":
-        # To the switch the tag has a set of ports, and is the VLAN tag as well. From the switch
-        # it has a port, and the VLAN tag follows. The kernel's tag_mtk writes and reads these.
-        to = bytes([1, 1 << number]) + vlans[2:] if vlans else bytes([0, 1 << number, 0, 0])
-        return to, bytes([0, number, 0, 0]) + vlans, session
-    if kind == "d":
-        # A tag from the CPU, and a tag of a forwarded frame, for switch 0.
-        return bytes([0x40, number << 3, 0, 0]) + vlans, bytes([0xC0, number << 3, 0, 0]) + vlans, session
-    return vlans, vlans, session
 
 
 class Station:
@@ -345,7 +197,7 @@ class Capture:
         self.host = host
         self.sock = packet_socket(netns)
         # Whether it left, the frame, and what it is, once somebody asked.
-        self.frames: list[tuple[bool, bytes, dict[str, Any]]] = []
+        self.frames: list[tuple[bool, bytes, list[dict[str, Any]]]] = []
         self.lock = threading.Lock()
         threading.Thread(target=self.loop, daemon=True).start()
 
@@ -353,7 +205,7 @@ class Capture:
         while True:
             outgoing, frame = receive(self.sock)
             with self.lock:
-                self.frames.append((outgoing, frame, {}))
+                self.frames.append((outgoing, frame, []))
 
     def settle(self, patience: float) -> None:
         """Until everything that is on the wire has been read. Where traffic goes on all the time
@@ -375,8 +227,8 @@ class Capture:
     def stop(self) -> None:
         self.sock.bind(("eth0", ETH_P_NOBODYS))
 
-    def select(self, direction: str, wanted: dict[str, str]) -> list[tuple[dict[str, Any], bytes]]:
-        """The frames, parsed and as they were."""
+    def select(self, direction: str, wanted: dict[str, str]) -> list[list[dict[str, Any]]]:
+        """Of each of the frames what a filter may have, and all headers."""
         if direction not in ("in", "out"):
             raise Failure(f"{direction}: in or out")
         self.settle(LAST_FRAMES)
@@ -384,8 +236,8 @@ class Capture:
             frames = [(known, data) for outgoing, data, known in self.frames if outgoing == (direction == "out")]
         for known, data in frames:
             if not known:
-                known.update(parse(data))
-        return [f for f in frames if all(matches(f[0], key, value) for key, value in wanted.items())]
+                known += parse(data)
+        return [known for known, _ in frames if all(matches(known[0], key, value) for key, value in wanted.items())]
 
 
 def matches(frame: dict[str, Any], key: str, value: str) -> bool:
@@ -597,10 +449,7 @@ class Flow:
         if reset:
             self.client.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
             self.client.close()
-            time.sleep(0.05)
-            self.server.close()
-            return
-        if self.proto == "tcp":
+        elif self.proto == "tcp":
             # FIN each way and wait for it, so that both are on the wire.
             for a, b in ((self.client, self.server), (self.server, self.client)):
                 try:
@@ -609,17 +458,14 @@ class Flow:
                         pass
                 except OSError as e:
                     raise Failure(f"no orderly end: {e}") from None
+        if reset or self.proto == "tcp":
             time.sleep(0.05)
         self.client.close()
         self.server.close()
 
 
-def ipv4_packet(src: str, dst: str, proto: int, payload: bytes, ttl: int = 64, options: bytes = b"",
-                fragment: int = 0) -> bytes:
-    size = 20 + len(options)
-    head = struct.pack(">BBHHHBBH4s4s", 0x40 | size // 4, 0, size + len(payload), 7, fragment, ttl, proto, 0,
-                       socket.inet_aton(src), socket.inet_aton(dst)) + options
-    return head[:10] + struct.pack(">H", 0xFFFF ^ checksum(head)) + head[12:] + payload
+def options(words: Sequence[str]) -> dict[str, str]:
+    return dict(word.split("=", 1) for word in words)
 
 
 class Program:
@@ -634,28 +480,24 @@ class Program:
             raise Failure(f"no flow {name}")
         return self.flows[name]
 
-    def do_open(self, name: str, proto: str, source: str, dst: str, dport: str, *options: str) -> dict[str, Any]:
-        opt = dict(o.split("=", 1) for o in options)
+    def do_open(self, name: str, proto: str, source: str, dst: str, dport: str, *words: str) -> dict[str, Any]:
+        opt = options(words)
         self.flows[name] = flow = Flow(
             self.hosts, proto, source, opt.get("to") or ("wan" if source == "lan" else "lan"), dst, int(dport),
             opt.get("at", dst), int(opt.get("port", dport)), int(opt.get("sport", "0")))
         return {"sport": flow.client.getsockname()[1], "peer": flow.peer[0], "peerport": flow.peer[1]}
 
-    def do_send(self, name: str, direction: str, count: str, size: str, *options: str) -> dict[str, Any]:
-        opt = dict(o.split("=", 1) for o in options)
+    def do_send(self, name: str, direction: str, count: str, size: str, *words: str) -> None:
         for d in ("up", "down") if direction == "both" else (direction,):
-            self.flow(name).send(d, int(count), int(size), float(opt.get("gap", "0")) / 1000)
-        return {}
+            self.flow(name).send(d, int(count), int(size), float(options(words).get("gap", "0")) / 1000)
 
-    def do_burst(self, name: str, direction: str, count: str, size: str, *options: str) -> dict[str, Any]:
-        self.flow(name).burst(direction, int(count), int(size), "df" in options)
-        return {}
+    def do_burst(self, name: str, direction: str, count: str, size: str, df: str = "") -> None:
+        self.flow(name).burst(direction, int(count), int(size), df == "df")
 
-    def do_stream(self, name: str, direction: str, pps: str, size: str) -> dict[str, Any]:
+    def do_stream(self, name: str, direction: str, pps: str, size: str) -> None:
         if int(size) < TIME_DIGITS:
             raise Failure(f"stream {name}: of {TIME_DIGITS} bytes or more")
         self.flow(name).stream(direction, float(pps), int(size))
-        return {}
 
     def do_time(self) -> dict[str, Any]:
         return {"time_ms": now_ms()}
@@ -666,93 +508,72 @@ class Program:
     def do_halt(self, name: str) -> dict[str, Any]:
         return self.flow(name).halt()
 
-    def do_close(self, name: str) -> dict[str, Any]:
-        self.flow(name).close(False)
+    def do_close(self, name: str, reset: bool = False) -> None:
+        self.flow(name).close(reset)
         del self.flows[name]
-        return {}
 
-    def do_reset(self, name: str) -> dict[str, Any]:
-        self.flow(name).close(True)
-        del self.flows[name]
-        return {}
+    def do_reset(self, name: str) -> None:
+        self.do_close(name, True)
 
-    def do_raw(self, host: str, kind: str, name: str) -> dict[str, Any]:
+    def do_raw(self, host: str, kind: str, name: str) -> None:
         """An IPv4 UDP frame with the addresses of an open flow, from its client."""
         flow = self.flow(name)
-        (src, sport), (dst, dport) = flow.client.getsockname()[:2], flow.client.getpeername()[:2]
-        payload = kind.encode().ljust(20, b".")
-        udp = struct.pack(">HHHH", sport, dport, 8 + len(payload), 0)
-        pseudo = socket.inet_aton(src) + socket.inet_aton(dst) + struct.pack(">HH", 17, len(udp) + len(payload))
-        udp = udp[:6] + struct.pack(">H", 0xFFFF ^ checksum(pseudo + udp + payload)) + payload
-        packet = {
-            "plain": lambda: ipv4_packet(src, dst, 17, udp),
-            "ttl1": lambda: ipv4_packet(src, dst, 17, udp, ttl=1),
-            # Four no-operations: options, and nothing that asks for anything.
-            "options": lambda: ipv4_packet(src, dst, 17, udp, options=b"\1\1\1\0"),
-            "fragment": lambda: ipv4_packet(src, dst, 17, udp[:24], fragment=0x2000),
-            "badcsum": lambda: ipv4_packet(src, dst, 17, udp[:6] + b"\x12\x34" + udp[8:]),
-        }.get(kind)
-        if not packet:
-            raise Failure(f"no kind of frame {kind}")
+        packet = odd_packet(kind, flow.client.getsockname()[:2], flow.client.getpeername()[:2])
         out = self.hosts[host].socket(socket.AF_PACKET, socket.SOCK_RAW, 0)
         out.bind(("eth0", 0))
         neighbour = os.environ[f"{host.upper()}_PORT_MAC"]
-        out.send(bytes.fromhex(neighbour.replace(":", "")) + out.getsockname()[4] + b"\x08\x00" + packet())
+        out.send(bytes.fromhex(neighbour.replace(":", "")) + out.getsockname()[4] + b"\x08\x00" + packet)
         out.close()
-        return {}
 
-    def do_vlan(self, host: str, tags: str, *addresses: str) -> dict[str, Any]:
+    def do_vlan(self, host: str, tags: str, *addresses: str) -> None:
         mac, netns = os.environ[f"{host.upper()}_HOST_MAC"], self.hosts[host]
         self.stations[f"{host}.{tags}"] = Station(netns, netns, f"eth0.{tags}", mac, tags, addresses)
-        return {}
 
-    def do_station(self, host: str, name: str, mac: str, *words: str) -> dict[str, Any]:
+    def do_station(self, host: str, name: str, mac: str, *words: str) -> None:
         tags, addresses = (words[0], words[1:]) if "/" not in words[0] else ("", words)
         ip("netns", "add", name)
         self.hosts[name] = home = Netns(name)
         self.stations[name] = Station(self.hosts[host], home, "eth0", mac, tags, addresses)
-        return {}
 
-    def do_unplug(self, name: str) -> dict[str, Any]:
+    def do_unplug(self, name: str) -> None:
         self.stations.pop(name).unplug()
         if self.hosts.get(name) and name not in self.captures:
             ip("netns", "del", name)
             del self.hosts[name]
-        return {}
 
-    def do_capture(self, off: str = "") -> dict[str, Any]:
+    def do_capture(self, off: str = "") -> None:
         if off not in ("", "off"):
             raise Failure(f"capture {off}: off or nothing")
         for capture in self.captures.values():
             capture.stop() if off else capture.restart()
-        return {}
 
     def do_count(self, host: str, direction: str, *wanted: str) -> dict[str, Any]:
-        frames = self.captures[host].select(direction, dict(w.split("=", 1) for w in wanted))
+        frames = self.captures[host].select(direction, options(wanted))
         return {"frames": len(frames), "bytes": sum(f["bytes"] for f, _ in frames)}
 
     def do_show(self, host: str, direction: str, *wanted: str) -> dict[str, Any]:
-        frames = self.captures[host].select(direction, dict(w.split("=", 1) for w in wanted))
+        frames = self.captures[host].select(direction, options(wanted))
         return frames[0][0] if frames else {"frames": 0}
 
     def do_changes(self, source: str, sink: str, *words: str) -> dict[str, Any]:
         cut = words.index("to")
-        out, came = ([(parsed["csum"], headers(data)) for parsed, data in
-                      self.captures[host].select(direction, dict(w.split("=", 1) for w in wanted))]
-                     for host, direction, wanted in ((source, "out", words[:cut]), (sink, "in", words[cut + 1:])))
+        out, came = (self.captures[host].select(direction, options(wanted)) for host, direction, wanted in (
+            (source, "out", words[:cut]), (sink, "in", words[cut + 1:])))
         if not out or len(out) != len(came):
             raise Failure(f"{len(out)} frames left {source}, {len(came)} came to {sink}")
         left: dict[Any, list[dict[str, Any]]] = {}
-        for _, f in out:
-            left.setdefault(f.pop("frame"), []).append(f)
+        for parsed, h in out + came:
+            if "frame" not in h:
+                raise Failure(f"a frame of type {parsed['ethertype']}, protocol {parsed['proto']}")
+        for _, h in out:
+            left.setdefault(h["frame"], []).append(h)
         found = ""
-        for csum, after in came:
-            if csum != "ok":
+        for parsed, after in came:
+            if parsed["csum"] != "ok":
                 raise Failure("a wrong checksum")
-            sent = left.get(after.pop("frame"))
-            if not sent:
+            if not left.get(after["frame"]):
                 raise Failure("a frame came that was not sent")
-            before = sent.pop()
+            before = left[after["frame"]].pop()
             changes = ",".join(f"{key}:{before.get(key, '')}>{after.get(key, '')}" for key in {**before, **after}
                                if before.get(key) != after.get(key))
             if found not in ("", changes):
@@ -765,11 +586,11 @@ class Program:
             words = shlex.split(line)
             if not words:
                 continue
-            action: Callable[..., dict[str, Any]] | None = getattr(self, f"do_{words[0]}", None)
+            action: Callable[..., dict[str, Any] | None] | None = getattr(self, f"do_{words[0]}", None)
             try:
                 if not action:
                     raise Failure(f"no command {words[0]}")
-                result = action(*words[1:])
+                result = action(*words[1:]) or {}
                 print("ok", *(f"{k}={v}" for k, v in result.items()), flush=True)
             except (Failure, OSError, TypeError, ValueError, KeyError, subprocess.CalledProcessError) as e:
                 print(f"fail {words[0]}: {e}", flush=True)

@@ -2,22 +2,10 @@
 # SPDX-License-Identifier: GPL-2.0-only
 # The files by which a user sees and controls flows: flows, rejects, flush, pause, policy.
 . "$(dirname "$0")/../lib/lib.sh"
-begin 62
+begin 49
 
 # No flow is to end by itself.
 flowtable_timeout 30
-
-# key_is KEY VALUE PATTERN: in the one line of flows with PATTERN
-key_is()
-{
-	local line word got=
-	line=$(grep -F "$3" "$ENGINE/flows")
-	echo "$line"
-	for word in $line; do
-		[ "${word%%=*}" = "$1" ] && got="$got${word#*=}"
-	done
-	equal "$1" "$got" "$2"
-}
 
 lines_of() { equal "lines of flows" "$(wc -l <"$ENGINE/flows")" "$1"; }
 
@@ -81,14 +69,16 @@ peer capture >/dev/null
 check "a flow with NAT is offloaded" flow_offloaded f 5201 sport=40001
 up="orig=$LAN_HOST4:40001->$WAN_HOST4:5201" down="orig=$WAN_HOST4:5201->"
 check "flows has both directions" lines_of 2
-check "one direction is the original" key_is dir original "$up"
-check "it has the addresses with which packets leave" key_is new "$WAN_ROUTER4:40001->$WAN_HOST4:5201" "$up"
-check "it is bound" key_is state bound "$up"
-check "it comes in at the lan" key_is in lan "$up"
-check "it leaves by the wan" key_is out wan "$up"
-check "its protocol is UDP" key_is proto udp "$up"
-check "the other direction is the reply" key_is dir reply "$down"
-check "it has the addresses with which packets come back" key_is new "$WAN_HOST4:5201->$LAN_HOST4:40001" "$down"
+# shows DIR ORIG NEW IN OUT: flows has this direction
+shows()
+{
+	grep -F "$2" "$ENGINE/flows"
+	grep -E "^slot=[0-9a-f]{5} state=bound dir=$1 proto=udp $2 new=$3 in=$4 out=$5 " "$ENGINE/flows"
+}
+check "one direction is the original, with the addresses with which packets leave" \
+	shows original "$up" "$WAN_ROUTER4:40001->$WAN_HOST4:5201" lan wan
+check "the other direction is the reply, with the addresses with which packets come back" \
+	shows reply "$down$WAN_ROUTER4:40001" "$WAN_HOST4:5201->$LAN_HOST4:40001" wan lan
 slot=$(grep -F "$up" "$ENGINE/flows" | sed 's/^slot=\([0-9a-f]*\) .*/\1/')
 check "bind has the same slot" grep -E "^$slot BND.*$LAN_HOST4:40001->" "$ENGINE/bind"
 before=$(grep -F "$up" "$ENGINE/flows" | sed 's/.* packets=\([0-9]*\) .*/\1/')
@@ -109,9 +99,7 @@ check "a slow reader gets the same" slow_reader
 
 # --- flush ---------------------------------------------------------------------------
 check "flush: there is no such flow" no_put "No such file" flush "flow tcp $LAN_HOST4:40001 $WAN_HOST4:5201"
-for text in "" "dev" "all of them" "flow udp 1.2.3.4 5.6.7.8:9" "flow udp [::1]:1 1.2.3.4:5" "dev lan wan"; do
-	check "flush: '$text' is refused" no_put "Invalid argument" flush "$text"
-done
+check "flush: a text that is no command is refused" no_put "Invalid argument" flush "all of them"
 check "flush: a device that is no port is refused" no_put "No such device" flush "dev lo"
 check "no flow was removed" bound_is 2
 check "flush: the reply stands for the connection" put flush "flow udp $WAN_HOST4:5201 $WAN_ROUTER4:40001"
@@ -145,7 +133,6 @@ check "flush all while paused" put flush all
 check "the kernel offers the flow, and the module refuses it" offered f
 check "the reason is paused" refused paused "proto=udp $up in=lan out=wan"
 check "the router sees every frame" all_seen f
-check "pause: 2 is refused" no_put "Invalid argument" pause 2
 check "the pause ends" put pause 0
 check "the flow comes back" offloaded f 5201
 
@@ -153,7 +140,6 @@ check "the flow comes back" offloaded f 5201
 check "policy: the defaults" \
 	equal policy "$(tr '\n' ' ' <"$ENGINE/policy")" "refuse_shaped 1 ipv4 1 ipv6 1 reserve 0 "
 check "policy: an unknown key is refused" no_put "Invalid argument" policy "ipv5 1"
-check "policy: a value that is no number is refused" no_put "Invalid argument" policy "ipv4 2"
 check "IPv4 is switched off" put policy "ipv4 0"
 check "its flows left the hardware" engine_bound_is 0
 check "the kernel offers the flow again, and the module refuses it" offered f
