@@ -15,7 +15,9 @@
 #define MAX_SHOWN	3
 
 static struct oracle_standin *standin;
-static char names[ORACLE_PORTS][IFNAMSIZ];
+/* The names of its ports. */
+static char *const *names;
+static int num_names;
 
 /* All that follows, and the driver: commands come on all CPUs. */
 static DEFINE_MUTEX(capture_lock);
@@ -55,7 +57,7 @@ static void compare(struct net *net, struct flow_rule *rule)
 
 	/* As they are now: devices come, go and move. */
 	for (i = 0; i < ORACLE_PORTS; i++) {
-		dev[i] = *names[i] ? dev_get_by_name(net, names[i]) : NULL;
+		dev[i] = i < num_names ? dev_get_by_name(net, names[i]) : NULL;
 		oracle_set_port(standin, i, dev[i]);
 	}
 	oracle_ports_of(standin, &ports);
@@ -104,28 +106,12 @@ int oracle_capture_show(struct seq_file *m, void *v)
 	return 0;
 }
 
-static int take_names(const char *ports)
+int oracle_capture_start(const struct oracle_chip *chip, char *const *ports, int num_ports)
 {
-	size_t len;
-	int i;
+	int err;
 
-	for (i = 0; *ports; i++) {
-		len = strcspn(ports, ",");
-		if (i == ORACLE_PORTS || len >= IFNAMSIZ)
-			return -EINVAL;
-		memcpy(names[i], ports, len);
-		ports += len;
-		ports += *ports == ',';
-	}
-	return 0;
-}
-
-int oracle_capture_start(const struct oracle_chip *chip, const char *ports)
-{
-	int err = take_names(ports);
-
-	if (err)
-		return err;
+	names = ports;
+	num_names = num_ports;
 	standin = oracle_standin_bare(chip, NULL, NULL);
 	if (!standin)
 		return -ENOMEM;

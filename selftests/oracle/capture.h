@@ -10,8 +10,8 @@
 struct oracle_chip;
 struct seq_file;
 
-/* @ports: names of the net devices of the ports, in their order, and commas. */
-int oracle_capture_start(const struct oracle_chip *chip, const char *ports);
+/* @ports: names of the net devices of the ports, in their order. */
+int oracle_capture_start(const struct oracle_chip *chip, char *const *ports, int num_ports);
 void oracle_capture_stop(void);
 
 /* Counts so far, a line each, and the first rules that differ as comments. */

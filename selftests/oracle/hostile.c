@@ -31,12 +31,14 @@ static struct nf_flowtable_type type = {
 	.owner = THIS_MODULE,
 };
 
-/* The answers to one of the two that ask. */
-struct answers {
-	atomic_t replaced, refused, destroyed, stats, absent, other, rebinds;
+enum answer { REPLACED, REFUSED, DESTROYED, STATS, ABSENT, REBINDS, OTHER, ANSWERS };
+
+static const char *const answer_names[ANSWERS] = {
+	"replaced", "refused", "destroyed", "stats", "absent", "rebinds", "other",
 };
 
-static struct answers of_table, of_tc;
+/* What flowtables and tc got for answers. */
+static atomic_t of_table[ANSWERS], of_tc[ANSWERS];
 
 /* A block of tc that all ports share. Its lock is taken inside of RTNL. */
 static struct flow_block block;
@@ -96,90 +98,88 @@ static int ask_as_tc(enum tc_setup_type setup, struct flow_cls_offload *cls)
 	return err;
 }
 
-static void count_answer(struct answers *answers, int err, atomic_t *good)
+/* The rule that the kernel makes for the flow of @cookie: each time the same. */
+static void make_valid(struct worker *w, unsigned long cookie)
 {
-	switch (err) {
-	case 0:
-		atomic_inc(good);
-		break;
-	case -ENOENT:
-		atomic_inc(&answers->absent);
-		break;
-	case -EOPNOTSUPP:
-	case -ENOSPC:
-		atomic_inc(&answers->refused);
-		break;
-	default:
-		atomic_inc(&answers->other);
-		break;
-	}
+	u64 state = w->seed ^ (u64)cookie << 32, bits = oracle_random(&state);
+	struct oracle_kind kind = {
+		.v6 = bits & 1,
+		.udp = bits & 2,
+		.nat = bits & 1 ? 0 : (bits >> 2 & 5) * 3,
+		.in_tags = bits >> 5 & 1,
+		.out_tags = bits >> 6 & 1,
+		.pppoe = bits >> 7 & 1,
+	};
+
+	oracle_generate_kind(&w->rule, &standin, &kind, &state);
 }
 
-/* The next command, and what counts it if it is done. */
-static atomic_t *next_command(struct worker *w, struct answers *answers,
-			      struct flow_cls_offload *cls)
+/* Makes the next command, and returns how it is counted if it is done. */
+static enum answer next_command(struct worker *w, bool as_tc, struct flow_cls_offload *cls)
 {
-	switch (oracle_below(&w->state, 8)) {
+	switch (oracle_below(&w->state, w->storm ? 3 : 8)) {
 	case 0:
 		cls->command = FLOW_CLS_DESTROY;
-		return &answers->destroyed;
+		return DESTROYED;
 	case 1:
 		cls->command = FLOW_CLS_STATS;
-		return &answers->stats;
+		return STATS;
 	case 2:
-		/* Commands that are for others, and some that nobody knows. */
-		cls->command = FLOW_CLS_STATS + 1 + oracle_below(&w->state, 4);
-		return &answers->other;
+		if (!w->storm) {
+			/* Commands that are for others, and some that nobody knows. */
+			cls->command = FLOW_CLS_STATS + 1 + oracle_below(&w->state, 4);
+			return OTHER;
+		}
+		fallthrough;
 	default:
 		cls->command = FLOW_CLS_REPLACE;
-		return &answers->replaced;
+		break;
 	}
+	if (w->storm)
+		make_valid(w, cls->cookie);
+	else if (as_tc)
+		oracle_bridge_generate(&w->rule, &standin, &w->state);
+	else
+		oracle_generate(&w->rule, &standin, &w->state);
+	if (!w->storm && !oracle_below(&w->state, 3))
+		oracle_scramble(&w->rule, &standin, &w->state);
+	cls->rule = w->rule.rule;
+	return REPLACED;
 }
 
-static void try_as_table(struct worker *w)
+static void try(struct worker *w, bool as_tc)
 {
+	enum tc_setup_type setup = TC_SETUP_CLSFLOWER;
 	struct netlink_ext_ack extack = {};
 	struct flow_cls_offload cls = {
 		/* Not in network byte order, as the kernel's flowtable has it. */
 		.common.protocol = (__force __be16)ETH_P_ALL,
 		.common.extack = &extack,
-		.cookie = 1 + oracle_below(&w->state, COOKIES),
+		.cookie = 1 + oracle_below(&w->state, w->storm ? STORM_COOKIES : COOKIES),
 	};
-	atomic_t *good = next_command(w, &of_table, &cls);
+	enum answer answer = next_command(w, as_tc, &cls);
+	int err;
 
-	if (cls.command == FLOW_CLS_REPLACE) {
-		oracle_generate(&w->rule, &standin, &w->state);
-		if (!oracle_below(&w->state, 3))
-			oracle_scramble(&w->rule, &standin, &w->state);
-		cls.rule = w->rule.rule;
+	if (as_tc) {
+		cls.common.protocol = htons(ETH_P_ALL);
+		cls.common.prio = oracle_random(&w->state);
+		if (oracle_below(&w->state, 2))
+			cls.common.extack = NULL;
+		/* For another chain, and rules of another classifier, are some. */
+		if (!oracle_below(&w->state, 16))
+			cls.common.chain_index = oracle_random(&w->state);
+		if (!oracle_below(&w->state, 16))
+			setup = oracle_below(&w->state, 2) ? TC_SETUP_CLSMATCHALL :
+				TC_SETUP_CLSU32;
 	}
-	count_answer(&of_table, ask_as_table(w->table, &cls), good);
-}
-
-static void try_as_tc(struct worker *w)
-{
-	struct netlink_ext_ack extack = {};
-	struct flow_cls_offload cls = {
-		.common.protocol = htons(ETH_P_ALL),
-		.common.prio = oracle_random(&w->state),
-		.common.extack = oracle_below(&w->state, 2) ? &extack : NULL,
-		.cookie = 1 + oracle_below(&w->state, COOKIES),
-	};
-	enum tc_setup_type setup = TC_SETUP_CLSFLOWER;
-	atomic_t *good = next_command(w, &of_tc, &cls);
-
-	/* For another chain, and rules of another classifier, are some. */
-	if (!oracle_below(&w->state, 16))
-		cls.common.chain_index = oracle_random(&w->state);
-	if (!oracle_below(&w->state, 16))
-		setup = oracle_below(&w->state, 2) ? TC_SETUP_CLSMATCHALL : TC_SETUP_CLSU32;
-	if (cls.command == FLOW_CLS_REPLACE) {
-		oracle_bridge_generate(&w->rule, &standin, &w->state);
-		if (!oracle_below(&w->state, 3))
-			oracle_scramble(&w->rule, &standin, &w->state);
-		cls.rule = w->rule.rule;
-	}
-	count_answer(&of_tc, ask_as_tc(setup, &cls), good);
+	err = as_tc ? ask_as_tc(setup, &cls) : ask_as_table(w->table, &cls);
+	if (err == -ENOENT)
+		answer = ABSENT;
+	else if (err == -EOPNOTSUPP || err == -ENOSPC)
+		answer = REFUSED;
+	else if (err)
+		answer = OTHER;
+	atomic_inc(as_tc ? &of_tc[answer] : &of_table[answer]);
 }
 
 /* If a driver ends while it is bound, which is after its last command. */
@@ -252,65 +252,17 @@ static void rebind_tc(struct net_device *dev, u64 *state)
 {
 	rtnl_lock();
 	bind_oddly(dev, state);
-	if (bind_tc(dev, FLOW_BLOCK_UNBIND) && bind_tc(dev, FLOW_BLOCK_BIND))
-		atomic_inc(&of_tc.rebinds);
-	else
-		atomic_inc(&of_tc.other);
+	atomic_inc(bind_tc(dev, FLOW_BLOCK_UNBIND) && bind_tc(dev, FLOW_BLOCK_BIND) ?
+		   &of_tc[REBINDS] : &of_tc[OTHER]);
 	rtnl_unlock();
-}
-
-/* The rule that the kernel makes for the flow of @cookie: each time the same. */
-static void make_valid(struct worker *w, unsigned long cookie)
-{
-	u64 state = w->seed ^ (u64)cookie << 32, bits = oracle_random(&state);
-	struct oracle_kind kind = {
-		.v6 = bits & 1,
-		.udp = bits & 2,
-		.nat = bits & 1 ? 0 : (bits >> 2 & 5) * 3,
-		.in_tags = bits >> 5 & 1,
-		.out_tags = bits >> 6 & 1,
-		.pppoe = bits >> 7 & 1,
-	};
-
-	oracle_generate_kind(&w->rule, &standin, &kind, &state);
-}
-
-static void storm_one(struct worker *w)
-{
-	struct netlink_ext_ack extack = {};
-	struct flow_cls_offload cls = {
-		.common.protocol = (__force __be16)ETH_P_ALL,
-		.common.extack = &extack,
-		.cookie = 1 + oracle_below(&w->state, STORM_COOKIES),
-	};
-	atomic_t *good;
-
-	switch (oracle_below(&w->state, 3)) {
-	case 0:
-		cls.command = FLOW_CLS_DESTROY;
-		good = &of_table.destroyed;
-		break;
-	case 1:
-		cls.command = FLOW_CLS_STATS;
-		good = &of_table.stats;
-		break;
-	default:
-		make_valid(w, cls.cookie);
-		cls.command = FLOW_CLS_REPLACE;
-		cls.rule = w->rule.rule;
-		good = &of_table.replaced;
-		break;
-	}
-	count_answer(&of_table, ask_as_table(w->table, &cls), good);
 }
 
 static void rebind(struct nf_flowtable *table, struct net_device *dev)
 {
-	if (nf_flow_table_offload_setup(table, dev, FLOW_BLOCK_UNBIND) ||
-	    nf_flow_table_offload_setup(table, dev, FLOW_BLOCK_BIND))
-		atomic_inc(&of_table.other);
-	else
-		atomic_inc(&of_table.rebinds);
+	int err = nf_flow_table_offload_setup(table, dev, FLOW_BLOCK_UNBIND) ?:
+		  nf_flow_table_offload_setup(table, dev, FLOW_BLOCK_BIND);
+
+	atomic_inc(err ? &of_table[OTHER] : &of_table[REBINDS]);
 }
 
 static int work(void *data)
@@ -319,16 +271,9 @@ static int work(void *data)
 	struct net_device *dev;
 	unsigned int i;
 
-	while (w->storm && time_before(jiffies, w->end)) {
-		storm_one(w);
-		cond_resched();
-	}
-	for (i = 0; !w->storm && i < w->count; i++) {
-		if (oracle_below(&w->state, 2))
-			try_as_table(w);
-		else
-			try_as_tc(w);
-		if (w->rebinds && i % REBIND == REBIND - 1) {
+	for (i = 0; w->storm ? time_before(jiffies, w->end) : i < w->count; i++) {
+		try(w, !w->storm && oracle_below(&w->state, 2));
+		if (!w->storm && w->rebinds && i % REBIND == REBIND - 1) {
 			dev = standin.port[oracle_below(&w->state, chip.ports)];
 			rebind(w->table, dev);
 			rebind_tc(dev, &w->state);
@@ -390,46 +335,35 @@ static void end_all(struct nf_flowtable *table)
 		ask_as_table(table, &cls);
 }
 
-static int bind(struct nf_flowtable *table, const char *ports)
+static int bind(struct nf_flowtable *table, const char *port)
 {
-	char name[IFNAMSIZ];
-	size_t len;
+	struct net_device *dev = dev_get_by_name(&init_net, port);
 	int err;
 
-	for (; *ports; ports += len, ports += *ports == ',') {
-		struct net_device *dev;
-
-		len = strcspn(ports, ",");
-		if (chip.ports == ORACLE_PORTS || len >= IFNAMSIZ)
-			return -EINVAL;
-		memcpy(name, ports, len);
-		name[len] = '\0';
-		dev = dev_get_by_name(&init_net, name);
-		if (!dev)
-			return -ENODEV;
-		err = nf_flow_table_offload_setup(table, dev, FLOW_BLOCK_BIND);
-		if (err < 0) {
-			dev_put(dev);
-			return err;
-		}
-		standin.port[chip.ports++] = dev;
-		rtnl_lock();
-		bind_tc(dev, FLOW_BLOCK_BIND);
-		rtnl_unlock();
+	if (!dev)
+		return -ENODEV;
+	err = nf_flow_table_offload_setup(table, dev, FLOW_BLOCK_BIND);
+	if (err < 0) {
+		dev_put(dev);
+		return err;
 	}
-	return chip.ports ? 0 : -EINVAL;
+	standin.port[chip.ports++] = dev;
+	rtnl_lock();
+	bind_tc(dev, FLOW_BLOCK_BIND);
+	rtnl_unlock();
+	return 0;
 }
 
-static void print_answers(const char *who, const struct answers *a)
+static void print_answers(const char *who, const atomic_t *answers)
 {
-	oracle_print("%sreplaced %d\n%srefused %d\n%sdestroyed %d\n%sstats %d\n%sabsent %d\n%srebinds %d\n%sother %d\n",
-		     who, atomic_read(&a->replaced), who, atomic_read(&a->refused),
-		     who, atomic_read(&a->destroyed), who, atomic_read(&a->stats),
-		     who, atomic_read(&a->absent), who, atomic_read(&a->rebinds),
-		     who, atomic_read(&a->other));
+	int i;
+
+	for (i = 0; i < ANSWERS; i++)
+		oracle_print("%s%s %d\n", who, answer_names[i], atomic_read(&answers[i]));
 }
 
-int oracle_hostile(const char *ports, u64 seed, unsigned int count, unsigned int seconds)
+int oracle_hostile(char *const *ports, int num_ports, u64 seed, unsigned int count,
+		   unsigned int seconds)
 {
 	struct nf_flowtable *table;
 	int err, i;
@@ -447,7 +381,8 @@ int oracle_hostile(const char *ports, u64 seed, unsigned int count, unsigned int
 	/* Devices that are nobody's port. */
 	standin.foreign = init_net.loopback_dev;
 	standin.user = init_net.loopback_dev;
-	err = bind(table, ports);
+	for (i = 0; i < num_ports && !err; i++)
+		err = bind(table, ports[i]);
 	if (!err)
 		err = run(table, seed, count, seconds);
 	end_all(table);
@@ -459,8 +394,8 @@ int oracle_hostile(const char *ports, u64 seed, unsigned int count, unsigned int
 		dev_put(standin.port[i]);
 	}
 	nf_flow_table_free(table);
-	print_answers("", &of_table);
-	print_answers("tc_", &of_tc);
+	print_answers("", of_table);
+	print_answers("tc_", of_tc);
 	oracle_print("odd_binds %d\n", atomic_read(&odd_binds));
 free:
 	kfree(table);

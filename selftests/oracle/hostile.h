@@ -9,10 +9,11 @@
 #include <linux/types.h>
 
 /*
- * @ports: names of net devices, separated by commas; @count: commands of each CPU. With
+ * @ports: names of net devices; @count: commands of each CPU. With
  * @seconds they are for so long those that the kernel gives, as fast as they can be given:
  * REPLACE, DESTROY and STATS of the same few thousand flows.
  */
-int oracle_hostile(const char *ports, u64 seed, unsigned int count, unsigned int seconds);
+int oracle_hostile(char *const *ports, int num_ports, u64 seed, unsigned int count,
+		   unsigned int seconds);
 
 #endif

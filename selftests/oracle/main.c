@@ -27,16 +27,18 @@ static unsigned int count = 20000;
 module_param(count, uint, 0444);
 MODULE_PARM_DESC(count, "of rules per chip");
 
-static char *chips = "";
-module_param(chips, charp, 0444);
+static char *chips[8];
+static int num_chips;
+module_param_array(chips, charp, &num_chips, 0444);
 MODULE_PARM_DESC(chips, "that are compared, separated by commas; default: all");
 
 static bool bench;
 module_param(bench, bool, 0444);
 MODULE_PARM_DESC(bench, "measure instead of comparing");
 
-static char *capture = "";
-module_param(capture, charp, 0444);
+static char *capture[ORACLE_PORTS];
+static int num_capture;
+module_param_array(capture, charp, &num_capture, 0444);
 MODULE_PARM_DESC(capture, "net devices of the chip's ports, separated by commas: compare rules of the kernel's flowtables instead of random ones, with the chip of chips=");
 
 static bool drive;
@@ -47,8 +49,9 @@ static bool claim;
 module_param(claim, bool, 0444);
 MODULE_PARM_DESC(claim, "have the registers of the emulated board, so that nobody else gets them");
 
-static char *hostile = "";
-module_param(hostile, charp, 0444);
+static char *hostile[ORACLE_PORTS];
+static int num_hostile;
+module_param_array(hostile, charp, &num_hostile, 0444);
 MODULE_PARM_DESC(hostile, "net devices of the chip's ports, separated by commas: give nft_offload rules that it cannot make sense of, count= commands on each CPU");
 
 static unsigned int storm;
@@ -125,17 +128,12 @@ bool oracle_seen(unsigned int n, const char *fmt, ...)
 
 static bool wanted(const char *name)
 {
-	size_t len = strlen(name);
-	const char *at = chips;
+	int i;
 
-	if (!*chips)
-		return true;
-	while ((at = strstr(at, name))) {
-		if ((at == chips || at[-1] == ',') && (!at[len] || at[len] == ','))
+	for (i = 0; i < num_chips; i++)
+		if (!*chips[i] || !strcmp(chips[i], name))
 			return true;
-		at += len;
-	}
-	return false;
+	return !num_chips;
 }
 
 static void run(void)
@@ -171,9 +169,9 @@ static int start_capture(void)
 	int err;
 
 	for (i = 0; i < oracle_num_chips; i++) {
-		if (strcmp(oracle_chips[i].name, chips))
+		if (!num_chips || strcmp(oracle_chips[i].name, chips[0]))
 			continue;
-		err = oracle_capture_start(&oracle_chips[i], capture);
+		err = oracle_capture_start(&oracle_chips[i], capture, num_capture);
 		if (!err)
 			file = debugfs_create_file("nft_offload_oracle", 0400, NULL, NULL,
 						   &oracle_capture_fops);
@@ -194,7 +192,7 @@ static int start_drive(void)
 
 static int run_hostile(void)
 {
-	int err = oracle_hostile(hostile, seed, count, storm);
+	int err = oracle_hostile(hostile, num_hostile, seed, count, storm);
 
 	if (!err)
 		file = debugfs_create_blob("nft_offload_oracle", 0400, NULL, &blob);
@@ -208,13 +206,13 @@ static int __init oracle_init(void)
 	blob.data = vzalloc(REPORT_SIZE);
 	if (!blob.data)
 		return -ENOMEM;
-	if (*capture)
+	if (num_capture)
 		err = start_capture();
 	else if (drive)
 		err = start_drive();
 	else if (claim)
 		err = oracle_claim_start();
-	else if (*hostile)
+	else if (num_hostile)
 		err = run_hostile();
 	else if (slow)
 		err = oracle_slow_start(slow);
@@ -230,7 +228,7 @@ static int __init oracle_init(void)
 static void __exit oracle_exit(void)
 {
 	debugfs_remove(file);
-	if (*capture)
+	if (num_capture)
 		oracle_capture_stop();
 	else if (drive)
 		oracle_drive_stop();

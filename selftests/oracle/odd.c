@@ -58,7 +58,7 @@ static struct flow_action_entry *insert(struct oracle_rule *r, u64 *state,
 	return &r->rule->action.entries[at];
 }
 
-static void odd_mask(struct oracle_rule *r, u64 *state)
+static bool odd_mask(struct oracle_rule *r, u64 *state)
 {
 	u8 *const bytes[] = {
 		(u8 *)&r->mask.meta.ingress_ifindex,
@@ -69,6 +69,7 @@ static void odd_mask(struct oracle_rule *r, u64 *state)
 	};
 
 	*bytes[oracle_below(state, ARRAY_SIZE(bytes))] &= ~BIT(oracle_below(state, 8));
+	return true;
 }
 
 /* Each returns whether the rule could be made odd this way. */
@@ -348,8 +349,7 @@ bool oracle_make_odd(struct oracle_rule *r, struct oracle_standin *s, u64 *state
 	case ORACLE_ODD_NO_PORTS:
 		return oracle_unuse(r, FLOW_DISSECTOR_KEY_PORTS);
 	case ORACLE_ODD_MASK:
-		odd_mask(r, state);
-		return true;
+		return odd_mask(r, state);
 	case ORACLE_ODD_CONTROL_FLAGS:
 		r->mask.control.flags = FLOW_DIS_IS_FRAGMENT << oracle_below(state, 3);
 		return true;
