@@ -5,7 +5,7 @@
 # The test watches the flow for longer than the usual timeout.
 # shellcheck disable=SC2034 # used by begin
 FLOWTABLE_TIMEOUT=$((30 * SLOW))
-begin 43
+begin 35
 
 cli() { busybox ash /usr/bin/nft-offload "$@"; }
 
@@ -78,22 +78,15 @@ done
 check_counts "why: it says how many packets" says 0 'original: .*: 20[0-9] packets' -- why "$LAN_HOST4"
 again
 check "stats" says 0 '^bound_now +2$' -- stats
-check "stats --json" json 'j["engines"][0]["stats"]["bound_now"] == 2 and j["engines"][0]["rejects"]["nat66"] == 0' stats --json
 check "audit" says 0 "^$engine: no fault; 2 flows, 2 bound" -- audit
-check "audit --json" json 'j["engines"][0]["faults"] == 0 and j["engines"][0]["bound"] == 2 and
-	j["engines"][0]["last_faults"] == 0' audit --json
 peer stream f up 200 100 >/dev/null
 check "top: two rounds" says 0 '^2 flows, ' -- top 1 2
 # shellcheck disable=SC2016 # awk's
 check_counts "top: the rate is right" sh -c "busybox ash /usr/bin/nft-offload top 1 2 | tee /dev/stderr |
 	awk '/:40001->.*:5201/ { rows++; if (\$2 < 100 || \$2 > 400) bad = 1 } END { exit bad || rows < 2 }'"
 peer halt f >/dev/null
-check "an engine that does not exist" says 3 'there is no engine' -- --engine 0000:77:00.0 status
-check "an engine by name" says 0 "^$engine" -- --engine "$engine" status
 
 # --- flush, pause, policy -----------------------------------------------------------
-check "flush: a device that is no port" says 1 'no port of an engine has this device' -- flush dev lo
-check "flush: a flow that is not there" says 1 'no such flow is in hardware' -- flush flow tcp "$LAN_HOST4:1" "$WAN_HOST4:2"
 check "flush: a flow" says 0 -- flush flow udp "$LAN_HOST4:40001" "$WAN_HOST4:5201"
 check "the flow left the hardware" engine_bound_is 0
 check "why: it waits for packets" wait_for 5 says 1 'NOT in hardware' 'no packet came' 'do: ask again' -- why "$LAN_HOST4"
@@ -104,7 +97,6 @@ check "why: paused" says 1 'NOT in hardware' 'original: refused, paused .* lan t
 check "check: paused" says 0 '^warn  engine .* paused: nft-offload pause off' -- check
 check "pause off" says 0 -- pause off
 check "the flow comes back" offloaded f 5201
-check "policy: no such key" says 1 'there is no policy' -- policy colour blue
 check "policy: a key" says 0 -- policy reserve 16
 check "policy: the key is set" says 0 '^reserve 16$' -- policy
 cli policy reserve 0 >/dev/null
@@ -116,9 +108,6 @@ nft add rule inet fw4 six meta nfproto ipv6 udp dport 5206 masquerade
 opened g udp lan "$WAN_HOST6" 5206 >"$OUT"
 check "why: NAT of IPv6" says 1 'NOT in hardware' 'refused, nat66' 'why: .*route IPv6 without NAT' -- why "[$WAN_HOST6]:5206"
 check "refused" says 0 ' nat66 +lan +wan +udp .*:5206$' ' paused +lan +wan +udp .*:5201$' -- refused
-check "refused --json" json "{'nat66', 'paused'} <= {r['reason'] for r in j['reasons']} and
-	all(r['count'] > 0 and ' ' in r['says'] for r in j['reasons']) and
-	['5206' in f['orig'] for f in j['flows'] if f['reason'] == 'nat66'] == [True, True]" refused --json
 peer close g >/dev/null
 
 lacking()
