@@ -44,7 +44,7 @@ check_counts "hardware counted most of it" sh -c \
 check "a deleted filter takes its entries with it" eval \
 	'tc filter del dev lan ingress && bound_is 2 && engine_bound_is 2'
 check "frames still arrive" peer send f both 20 100
-check "a deleted qdisc takes its entries with it" eval 'tc qdisc del dev wan clsact && bound_is 0 && engine_bound_is 0 && looked_at 0'
+check "a deleted qdisc takes its entries with it" eval 'tc qdisc del dev wan clsact && none_bound && looked_at 0'
 check "frames still arrive without it" peer send f both 20 100
 no_rules
 
@@ -52,7 +52,7 @@ again() { rules && busy f 2; }
 check "connections are bound when there are filters again" again
 down_and_up()
 {
-	ip link set wan down && bound_is 0 && engine_bound_is 0 && rules_are 2 &&
+	ip link set wan down && none_bound && rules_are 2 &&
 		equal "subflows" "$(stat_of subflows_now)" 0 && ip link set wan up && bridge_works
 }
 check "a port that goes down takes the entries with it, not the filters" down_and_up
@@ -65,7 +65,7 @@ kept_out()
 {
 	local before
 	before=$(reject_of "$1")
-	wait_for 5 refused_again "$1" "$before" && bound_is 0 && engine_bound_is 0
+	wait_for 5 refused_again "$1" "$before" && none_bound
 }
 refused_again() { peer send f both 20 100 gap=2 && [ "$(reject_of "$1")" -gt "$2" ]; }
 check "pause keeps new connections in software" eval 'put pause 1 && put flush all && kept_out paused'

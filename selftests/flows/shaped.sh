@@ -6,7 +6,7 @@
 . "$(dirname "$0")/../lib/lib.sh"
 . "$(dirname "$0")/../lib/bridged.sh"
 KINDS=(cake htb hfsc tbf netem prio)
-begin $((2 + 4 * ${#KINDS[@]} + 3 + 3 + 8 + 6 + 10 + 8 + 4 + 7))
+begin $((2 + 4 * ${#KINDS[@]} + 3 + 3 + 8 + 6 + 10 + 8 + 7))
 
 # --- what is shaped ----------------------------------------------------------------------
 
@@ -245,29 +245,6 @@ for name in wan.20 wan.p7 wan.p8; do peer unplug $name; done >"$OUT"
 ip link del wan.20
 for net in 198.51.100 198.18.7 198.18.8; do lan ip route del $net.2; done
 for id in 20 7 8; do wan ip rule del table $id; done
-
-# --- many, and on top of bridges ---------------------------------------------------------------
-
-many()
-{
-	local id
-	for id in $(seq 101 117); do
-		ip link add link wan name "wan.$id" type vlan id "$id" && ip link set "wan.$id" up &&
-			shape "wan.$id" tbf || return 1
-	done
-}
-few()
-{
-	local id
-	for id in $(seq 102 117); do
-		ip link del "wan.$id" || return 1
-	done
-}
-check "17 VLANs are shaped" many
-check "the module cannot tell so many apart: no packet that leaves by the port is offloaded" become f 0 1
-check "all but one are deleted" few
-check "then packets that leave are offloaded" become f 1 1
-ip link del wan.101
 peer close f >"$OUT"
 nft delete table inet fw4
 conntrack -F >/dev/null 2>&1

@@ -245,6 +245,12 @@ engine_bound() { ppe_sum bound "$@"; }
 
 engine_bound_is() { equal "entries bound in the engine" "$(engine_bound)" "$1"; }
 
+# none_bound: not a single entry, as the module says and in the engine
+none_bound() { bound_is 0 && engine_bound_is 0; }
+
+# nothing_left: no entry, and no flow that waits
+nothing_left() { none_bound && equal flows_now "$(stat_of flows_now)" 0; }
+
 # audit_of KEY: a sum of the audit
 audit_of() { value_of "$1" "$ENGINE/audit"; }
 
@@ -458,6 +464,9 @@ exact_now()
 }
 
 accounted_is() { equal "packets and bytes, both ways" "$(accounted "$1" "$2")" "$3"; }
+
+# all_arrived: the stream of which the last answer speaks lost nothing
+all_arrived() { equal arrived "$(field got)" "$(field sent)"; }
 
 # few_reach_router FLOW COUNT: the router's ports see less than one frame in a hundred of so much
 # traffic each way. ICMPv6 and frames that are not IP, such as ARP and LCP, do not count.

@@ -19,7 +19,7 @@ peer halt f >/dev/null
 peer stream f up 100 100 >/dev/null
 sleep 1
 peer halt f >/dev/null
-check "so does UDP" equal arrived "$(field got)" "$(field sent)"
+check "so does UDP" all_arrived
 
 # --- it comes back -------------------------------------------------------------------------
 peer stream f up 20 100 >/dev/null

@@ -4,26 +4,26 @@
 # where software can go on, hardware forwards nothing that the kernel has forgotten, and in the
 # end the flow is in hardware again. After each change the audit is clean.
 . "$(dirname "$0")/../lib/lib.sh"
-begin 74
+begin 63
 
 # begun: the flow is in hardware, and its traffic runs both ways.
 begun()
 {
 	ruleset hardware && peer open f udp lan "$WAN_HOST4" 5201 && offloaded f ":5201" && peer stream f both 20 100
 }
-# ended: the traffic ends, and all of it arrived
-ended() { peer halt f && equal arrived "$(field got)" "$(field sent)" && [ "$(field sent)" -gt 5 ]; }
+# ended: the traffic ends, and all of it arrived; nothing of the flow is left
+ended() { peer halt f && all_arrived && [ "$(field sent)" -gt 5 ] && over; }
 # over: nothing of the flow is left
 over()
 {
 	peer close f
 	nft flush ruleset
 	conntrack -F
-	bound_is 0 && engine_bound_is 0 && wait_for 3 flowtables_are 0
+	none_bound && wait_for 3 flowtables_are 0
 }
 # The stream that runs has brought the flow back to hardware.
 both_bound() { wait_for 10 bound_is 2 ":5201"; }
-no_entry() { bound_is 0 && engine_bound_is 0; }
+back() { both_bound && audit_clean; }
 
 # --- the flowtable ---------------------------------------------------------------------------
 without_flowtable()
@@ -37,14 +37,12 @@ without_flowtable()
 }
 check "a flow is in hardware" begun
 check "its flowtable is deleted" without_flowtable
-check "no entry is left when that returns" no_entry
+check "no entry is left when that returns" none_bound
 check "the audit is clean" audit_clean
 sleep 1
 check "the flowtable is added again" ruleset hardware
-check "the flow comes back" both_bound
-check "the audit is clean" audit_clean
-check "nothing was lost" ended
-check "nothing is left" over
+check "the flow comes back" back
+check "nothing was lost, and nothing is left" ended
 
 # --- a second flowtable comes before the first goes ------------------------------------------------------
 second()
@@ -65,10 +63,8 @@ check "a flow is in hardware" begun
 check "a second flowtable has the same ports" second
 check "the flow stays" both_bound
 check "the first flowtable goes" nft delete table inet fw4
-check "the flow comes back in the second flowtable" both_bound
-check "the audit is clean" audit_clean
-check "nothing was lost" ended
-check "nothing is left" over
+check "the flow comes back in the second flowtable" back
+check "nothing was lost, and nothing is left" ended
 
 # --- reloads without end ------------------------------------------------------------------------
 # Hardware that fills up with old entries works only for a while.
@@ -84,16 +80,14 @@ check "it is in hardware again after each of ten reloads" reloads
 check "there are only its two entries" engine_bound_is 2
 check "the module knows no other flows" equal flows "$(audit_of flows)" 2
 check "the audit is clean" audit_clean
-check "nothing was lost" ended
-check "nothing is left" over
+check "nothing was lost, and nothing is left" ended
 
 # --- rules and tables ---------------------------------------------------------------------------
 check "a flow is in hardware" begun
 check "all rules are flushed, the flowtable stays" nft flush table inet fw4
-check "the flow stays too, as it does in the kernel" both_bound
-check "the audit is clean" audit_clean
+check "the flow stays too, as it does in the kernel" back
 check "the ruleset is flushed" nft flush ruleset
-check "no entry is left when that returns" no_entry
+check "no entry is left when that returns" none_bound
 # The flowtable goes before the chain, which drops by its policy: a frame may come in between.
 check "the traffic ends" peer halt f
 check "traffic can go on by software" peer send f both 10 100
@@ -113,10 +107,8 @@ check "it is in no flowtable" left 0
 check "the audit is clean" audit_clean
 check "the port is added again" member add "counter; flags offload;"
 check "it is in one flowtable" left 1
-check "the flow comes back" both_bound
-check "the audit is clean" audit_clean
-check "nothing was lost" ended
-check "nothing is left" over
+check "the flow comes back" back
+check "nothing was lost, and nothing is left" ended
 
 # --- another name for a port ------------------------------------------------------------------------
 check "a flow is in hardware" begun
@@ -125,8 +117,7 @@ check "it leaves the flowtable, which has its old name" equal "port" "$(sed -n '
 	"uplink up flowtables=0"
 check "the audit is clean" audit_clean
 check "it gets its name back" ip link set uplink name wan
-check "the flow comes back" both_bound
-check "the audit is clean" audit_clean
+check "the flow comes back" back
 check "nothing is left" over
 
 # --- connections ------------------------------------------------------------------------------------
@@ -138,8 +129,7 @@ forgotten() { [ "$(stat_of destroyed)" -ge $((destroyed + 2)) ]; }
 check "within seconds hardware has forgotten them" wait_for 5 forgotten
 check "the flow is a new connection now, and in hardware" both_bound
 check "the audit is clean" audit_clean
-check "nothing was lost" ended
-check "nothing is left" over
+check "nothing was lost, and nothing is left" ended
 
 # --- both directions together -------------------------------------------------------------------------
 # together: one direction was bound without the other for a second at most
@@ -181,6 +171,5 @@ sleep 2
 check "until then the flow is in software" bound_is 0
 check "the ruleset is loaded again" ruleset hardware
 check "the flow is in hardware" both_bound
-check "nothing was lost" ended
-check "nothing is left" over
+check "nothing was lost, and nothing is left" ended
 finish

@@ -178,7 +178,7 @@ replace_without()
 	sleep 1
 	workers_without 0
 	# The flow goes on whatever happened to its rule, and is in hardware sooner or later.
-	offloaded w $port && peer close w && nft delete table inet fw4 && bound_is 0 && engine_bound_is 0 &&
+	offloaded w $port && peer close w && nft delete table inet fw4 && none_bound &&
 		ruleset hardware
 }
 

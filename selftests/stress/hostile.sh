@@ -21,12 +21,7 @@ at_least()
 	[ "${n:-0}" -ge "$2" ]
 }
 
-nothing_left()
-{
-	bound_is 0 && engine_bound_is 0 && equal flows_now "$(stat_of flows_now)" 0 &&
-		equal rules_now "$(stat_of rules_now)" 0 &&
-		flowtables_are 0
-}
+all_left() { nothing_left && equal rules_now "$(stat_of rules_now)" 0 && flowtables_are 0; }
 
 note "seed $SEED, $COUNT commands on each processor"
 check "the module answers all rules" insmod "$ORACLE" hostile=lan,wan "seed=$SEED" "count=$COUNT"
@@ -41,7 +36,7 @@ check "many filters of tc are refused" at_least tc_refused $((COUNT / 10))
 check "filters of tc come and go" at_least tc_destroyed $((COUNT / 100))
 check "bindings of tc come and go" at_least tc_rebinds $((COUNT / 1000))
 check "the module takes no binding that is not to an ingress side" grep -x 'odd_binds 0' "$REPORT"
-check "no flow, filter or flowtable is left" nothing_left
+check "no flow, filter or flowtable is left" all_left
 check "the module never quarantined the engine" equal quarantined "$(stat_of quarantined)" 0
 by_tc()
 {

@@ -238,8 +238,6 @@ soak()
 	[ "$FAILURES" = 0 ]
 }
 
-none_left() { bound_is 0 && engine_bound_is 0 && equal flows_now "$(stat_of flows_now)" 0; }
-
 exec 3>&1
 note "seed $SOAK_SEED, $SOAK_SECONDS s"
 wan ip addr add $FAR4/32 dev eth0
@@ -257,13 +255,13 @@ for n in $(seq 0 $((FLOWS - 1))); do
 done
 wan ip addr del $FAR4/32 dev eth0
 conntrack -F >/dev/null 2>&1
-check "nothing stays in hardware" wait_for $((FLOWTABLE_TIMEOUT + 10)) none_left
+check "nothing stays in hardware" wait_for $((FLOWTABLE_TIMEOUT + 10)) nothing_left
 for line in "ipv4 1" "ipv6 1"; do echo "$line" >"$ENGINE/policy"; done
 echo 0 >"$ENGINE/pause"
 ruleset hardware
 warm_up
 check "a flow is offloaded" flow_offloaded last 5399 alone
 peer close last >/dev/null
-check "it ends" wait_for $((FLOWTABLE_TIMEOUT + 6)) none_left
+check "it ends" wait_for $((FLOWTABLE_TIMEOUT + 6)) nothing_left
 check "no memory leaked, as far as this kernel can tell" "$here/leaks"
 finish
