@@ -124,14 +124,6 @@ flow()
 	DOWN_OUT[$1]="proto=$proto $6" DOWN_IN[$1]="proto=$proto $7"
 }
 
-tags()
-{
-	local vlans=${1%p*} session=None
-	[ "$vlans" = "$1" ] || session=${1##*p}
-	vlans=${vlans%.}
-	echo "vlan=${vlans:-None} pppoe=$session" | sed 's/=-/=None/'
-}
-
 PORT=4000	# the last one that is in use
 HIDDEN=		# ports of flows whose source address the router changes
 # far N: a port far from far N + 1. The engine's hash puts tuples that differ in few bits into
@@ -143,7 +135,7 @@ far() { echo $((10000 + $1 * 118 % 50021)); }
 across()
 {
 	local n=$1 lan wan kind proto family here there seen name
-	lan=$(tags "$2") wan=$(tags "$3")
+	lan=$(tag_filter "$2") wan=$(tag_filter "$3")
 	for kind in "${@:4}"; do
 		PORT=$((PORT + 1)) proto=${kind:0:3} family=${kind:3:1}
 		here=198.18.$n.2 there=198.19.$n.2 seen=198.19.$n.1

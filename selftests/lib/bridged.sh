@@ -3,6 +3,7 @@
 #
 # A bridge over lan and wan in the router, hosts in one subnet, and filters of tc's flower for their
 # Ethernet addresses. For bridge.sh, bridge_vlan.sh and shaped.sh, which read lib.sh.
+. "$here/software.sh"
 
 # These addresses differ in many bits. With others the engine's hash often puts both directions of a
 # connection into one bucket, and some buckets of MT7621 have room for one flow only.
@@ -145,7 +146,7 @@ BRIDGED_POINTS=7
 # filters in hardware: both have to change the headers in the same way.
 bridged()
 {
-	local what=$1 proto=$2 here=HERE$3 there=THERE$3 dport=$4 up down
+	local what=$1 proto=$2 here=HERE$3 there=THERE$3 dport=$4 UP DOWN
 	local up_out="proto=$2 src=${!here} dport=$4 ${5-}" up_in="proto=$2 src=${!here} dport=$4 ${6-}"
 	local down_out="proto=$2 src=${!there} sport=$4 ${7-}" down_in="proto=$2 src=${!there} sport=$4 ${8-}"
 	shift $(($# < 8 ? $# : 8))
@@ -154,18 +155,15 @@ bridged()
 	{
 		[ "${SOFTWARE-}" != tc ] || by_tc skip_hw "$@" || return 1
 		peer capture && peer open f "$proto" lan "${!there}" "$dport" && peer send f both 60 150 gap=1 &&
-			changed lan wan "$up_out" "$up_in" && up=$CHANGES &&
-			changed wan lan "$down_out" "$down_in" && down=$CHANGES && peer close f && no_rules
+			both_changed lan wan "$up_out" "$up_in" "$down_out" "$down_in" && peer close f && no_rules
 	}
-	like() { changed "$1" "$2" "$3" "$4" && equal "what changed" "$CHANGES" "$5"; }
 	check "$what: forwarded by software" by_software "$@"
-	note "up: $up"
-	note "down: $down"
+	note "up: $UP"
+	note "down: $DOWN"
 	check "$what: the module takes the filters" rules "$@"
 	check "$what: both directions are bound" eval "peer open f $proto lan ${!there} $dport && busy f 2"
 	check "$what: under 1 % of the frames reach the router" few_reach_router f 400
-	check "$what: the frames came out at the other host as by software" like lan wan "$up_out" "$up_in" "$up"
-	check "$what: the frames came back as by software" like wan lan "$down_out" "$down_in" "$down"
+	check_changes "$what" lan wan "$up_out" "$up_in" "$down_out" "$down_in"
 	check "$what: nothing stays bound without filters" eval 'no_rules; none_bound'
 	peer close f >"$OUT"
 }

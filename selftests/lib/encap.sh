@@ -3,6 +3,7 @@
 #
 # Flows between a lan and a wan with VLAN tags or a PPPoE session, by the kernel's software path and
 # by hardware. For pppoe.sh and c_driver.sh, which read lib.sh.
+. "$here/software.sh"
 
 SESSION=	# the PPPoE session's number
 SESSION_LOG=/tmp/pppd.log
@@ -129,16 +130,6 @@ tear_down()
 	elif [ "$2" != - ]; then
 		peer unplug "wan.$2" && ip link del "wan.${2%%.*}"
 	fi
-}
-
-# tag_filter TAGS: the filter of traffic.py for frames with these tags
-tag_filter()
-{
-	local vlans=${1%p} session=None
-	[ "$vlans" = "$1" ] || session=$SESSION
-	vlans=${vlans%.}
-	[ "$vlans" != - ] || vlans=
-	echo "vlan=${vlans:-None} pppoe=$session"
 }
 
 # counted PROTO TO DPORT "FILTER…" "FILTER…": for a flow in hardware conntrack has counted what the

@@ -389,6 +389,16 @@ same_frames_now()
 	[ "$sent" -gt 0 ]
 }
 
+# tag_filter TAGS: the filter of traffic.py for frames with these tags: - is none, p7 at the end a
+# PPPoE session, p alone the session SESSION
+tag_filter()
+{
+	local vlans=${1%p*} session=None
+	[ "$vlans" = "$1" ] || session=${1##*p}
+	vlans=${vlans%.}
+	echo "vlan=${vlans:-None} pppoe=${session:-$SESSION}" | sed 's/=-/=None/'
+}
+
 # router_rx: how many frames the router's ports have received, that is, the CPU has seen.
 router_rx()
 {
@@ -520,58 +530,4 @@ forwarded_by_hardware()
 	check "$kind: ends" peer close f
 	# A TCP flow ends at once, a UDP flow when it has been idle.
 	check "$kind: nothing stays bound" wait_for $((FLOWTABLE_TIMEOUT + 6)) bound_is 0
-}
-
-# --- the same frames as by software ----------------------------------------------------------
-
-# How many points like_software makes.
-# shellcheck disable=SC2034 # used by the tests
-LIKE_POINTS=6
-
-# changed FROM TO "FILTER…" "FILTER…": CHANGES is how the router changed the frames
-changed()
-{
-	# shellcheck disable=SC2086 # words
-	wait_for 1 peer changes "$1" "$2" $3 to $4 && CHANGES=$(field changes)
-}
-
-# like_software WHAT PROTO FROM TO DST DPORT UP_OUT UP_IN DOWN_OUT DOWN_IN [OPEN_ARG…]
-#
-# The same flow goes by the kernel's software path and by hardware: both change the same fields of
-# the headers in the same way, and no others. UP_OUT to DOWN_IN are filters of traffic.py without
-# proto, as in forwarded_by_hardware. FROM and TO are the hosts at which frames are compared;
-# `from=` as the first OPEN_ARG names another host that opens the flow.
-like_software()
-{
-	local what=$1 proto=$2 from=$3 to=$4 dst=$5 dport=$6 up down who=$3
-	local up_out="proto=$2 $7" up_in="proto=$2 $8" down_out="proto=$2 $9" down_in="proto=$2 ${10}"
-	shift 10
-	case ${1-} in from=*) who=${1#from=}; shift ;; esac
-
-	by_software()
-	{
-		nft delete table inet fw4 2>/dev/null
-		conntrack -F >/dev/null 2>&1
-		ruleset software && peer capture && peer open f "$proto" "$who" "$dst" "$dport" "$@" &&
-			peer send f both 60 150 gap=1 || return 1
-		conntrack -L -p "$proto" 2>/dev/null | grep "dport=$dport" | grep OFFLOAD || return 1
-		changed "$from" "$to" "$up_out" "$up_in" && up=$CHANGES &&
-			changed "$to" "$from" "$down_out" "$down_in" && down=$CHANGES &&
-			peer close f
-	}
-	by_hardware()
-	{
-		nft delete table inet fw4
-		conntrack -F >/dev/null 2>&1
-		ruleset hardware && peer open f "$proto" "$who" "$dst" "$dport" "$@" && offloaded f "" && engine_bound_is 2
-	}
-	like() { changed "$1" "$2" "$3" "$4" && equal "what changed" "$CHANGES" "$5"; }
-	check "$what: forwarded by the software path" by_software "$@"
-	note "up: $up"
-	note "down: $down"
-	check "$what: both directions are bound" by_hardware "$@"
-	check "$what: under 1 % of the frames reach the router" few_reach_router f 250
-	check "$what: the frames came out at the other host as by software" like "$from" "$to" "$up_out" "$up_in" "$up"
-	check "$what: the frames came back as by software" like "$to" "$from" "$down_out" "$down_in" "$down"
-	check "$what: ends" peer close f
 }
