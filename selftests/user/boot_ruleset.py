@@ -27,6 +27,7 @@ sys.path[:0] = [str(TOP / "scripts/lab.d"), str(TOP / "selftests/user")]
 from client import Lab  # noqa: E402
 from host import LabError  # noqa: E402
 from settings import kernel_paths, module_file, slow  # noqa: E402
+from tap import Tap  # noqa: E402
 import guide  # noqa: E402
 
 # Debian's, if it is not there: as in version 1.1.3.
@@ -188,11 +189,10 @@ def with_both(router: Router) -> list[tuple[str, Callable[[], bool]]]:
 
 
 def main() -> int:
-    number = failed = 0
-    print("TAP version 13\n1..16", flush=True)
+    tap = Tap()
     for tests, options in ((without, ("--no-engine",)), (with_both, ())):
         lab = Lab(f"run-boot-{os.getpid()}-{tests.__name__}")
-        bad = 0
+        failed = tap.failed
         try:
             lab.boot(*options)
             router = Router(lab)
@@ -202,20 +202,15 @@ def main() -> int:
             if tests is with_both:
                 router.module()
             for what, test in tests(router):
-                number += 1
-                good = test()
-                bad += not good
-                print(f"{'ok' if good else 'not ok'} {number} {what}", flush=True)
+                tap.result(test(), what)
         except LabError as e:
             print(f"Bail out! {e}".replace("\n", " "), flush=True)
             return 1
         finally:
             lab.down()
-        if bad:
-            failed += bad
-        else:
+        if tap.failed == failed:
             shutil.rmtree(lab.dir, ignore_errors=True)
-    return 1 if failed else 0
+    return tap.end()
 
 
 if __name__ == "__main__":

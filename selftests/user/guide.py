@@ -42,6 +42,7 @@ sys.path.insert(0, str(TOP / "scripts/lab.d"))
 from client import Lab  # noqa: E402
 from host import LabError  # noqa: E402
 from settings import kernel_paths, module_file  # noqa: E402
+from tap import Tap  # noqa: E402
 
 GUIDE = TOP / "Documentation/guide"
 INDEX = GUIDE / "index.md"
@@ -183,7 +184,7 @@ def matches(prints: str, output: str) -> bool:
 class Guide:
     def __init__(self, lab: Lab) -> None:
         self.lab = lab
-        self.number = self.failed = self.runs = 0
+        self.runs = 0
         self.groups: dict[str, list[int]] = {"router": [], "hosts": []}
         # No flow is bound without them, so readers of any page have loaded them.
         self.rulesets = [b for b in read(GUIDE / "nft.md")[0] if b.kind == "nft"]
@@ -250,10 +251,9 @@ class Guide:
         said = self.lab.call(where, ["cat", out], timeout=20)[1].decode(errors="replace")
         return code, said + err.decode(errors="replace")
 
-    def point(self, block: Block) -> None:
-        self.number += 1
+    def point(self, tap: Tap, block: Block) -> None:
         if block.kind in NOT_RUN:
-            print(f"ok {self.number} {block.name} # SKIP {NOT_RUN[block.kind]}", flush=True)
+            tap.skip(block.name, NOT_RUN[block.kind])
             return
         begun = time.monotonic()
         while True:
@@ -262,25 +262,18 @@ class Guide:
             if good or not block.soon or time.monotonic() - begun > SOON:
                 break
             time.sleep(0.3)
-        self.failed += not good
-        print(f"{'ok' if good else 'not ok'} {self.number} {block.name}")
-        if not good:
-            shown = [f"status {code}; it printed:", *output.splitlines()[:30]]
-            if block.prints is not None:
-                shown += ["instead of:", *block.prints.splitlines()]
-            print("".join(f"#   {line}\n" for line in shown), end="")
+        shown = [f"status {code}; it printed:", *output.splitlines()[:30]]
+        if block.prints is not None:
+            shown += ["instead of:", *block.prints.splitlines()]
+        tap.result(good, block.name, "\n".join(shown))
         took = time.monotonic() - begun
         if took > 5:
-            print(f"#   took {took:.1f} s")
-        sys.stdout.flush()
+            print(f"#   took {took:.1f} s", flush=True)
 
-    def log(self) -> None:
-        self.number += 1
+    def log(self, tap: Tap) -> None:
         self.lab.settle_log()
         bad = self.lab.new_bad_lines()
-        self.failed += bool(bad)
-        print(f"{'not ok' if bad else 'ok'} {self.number} the router's log is clean")
-        print("".join(f"#   {line}\n" for line in bad), end="", flush=True)
+        tap.result(not bad, "the router's log is clean", "\n".join(bad))
 
 
 def main() -> int:
@@ -295,9 +288,8 @@ def main() -> int:
 
     chosen = [p for p in pages() if not args.pages or p.name in args.pages or p.stem in args.pages]
     found = {page: [b for b in read(page)[0] if b.kind not in ELSEWHERE] for page in chosen}
-    print(f"TAP version 13\n1..{sum(map(len, found.values())) + 1}", flush=True)
+    tap = Tap()
     lab = Lab(f"run-guide-{os.getpid()}")
-    good = False
     try:
         # What the pages show is of this chip.
         lab.boot("--chip", "mt7986", "--isp")
@@ -307,16 +299,16 @@ def main() -> int:
             if blocks:
                 guide.begin(page)
             for block in blocks:
-                guide.point(block)
-        guide.log()
-        good = not guide.failed
+                guide.point(tap, block)
+        guide.log(tap)
     except LabError as e:
         print(f"Bail out! {e}".replace("\n", " "), flush=True)
+        tap.failed += 1
     finally:
         lab.down()
-        if good:
+        if not tap.failed:
             shutil.rmtree(lab.dir, ignore_errors=True)
-    return 0 if good else 1
+    return tap.end()
 
 
 if __name__ == "__main__":
