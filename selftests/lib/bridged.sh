@@ -15,20 +15,39 @@ TO_WAN='action mirred egress redirect dev wan'
 
 bridge_works() { wait_for 5 lan ping -c 1 -W 1 $THERE4 && wait_for 5 lan ping -c 1 -W 1 $THERE6; }
 
-# bridge_up [DEV]: the bridge, and addresses on device DEV of the hosts. The hosts know each
-# other, so that only the test's frames are between them
+# host PORT TAG: a host at that port, - is no tag: its addresses, and the other host as its
+# neighbour, so that only the test's frames are between them
+host()
+{
+	local here4=$HERE4 here6=$HERE6 there4=$THERE4 there6=$THERE6 mac=$WAN_HOST_MAC dev=eth0.$2
+	[ "$1" = lan ] || here4=$THERE4 here6=$THERE6 there4=$HERE4 there6=$HERE6 mac=$LAN_HOST_MAC
+	if [ "$2" = - ]; then
+		dev=eth0
+		"$1" sh -c "ip addr add $here4/15 dev eth0; ip addr add $here6/64 dev eth0 nodad"
+	else
+		peer vlan "$1" "$2" "$here4/15" "$here6/64" || return 1
+	fi
+	"$1" sh -c "ip neigh replace $there4 lladdr $mac dev $dev; ip neigh replace $there6 lladdr $mac dev $dev"
+}
+
+no_host()
+{
+	local here4=$HERE4 here6=$HERE6
+	[ "$1" = lan ] || here4=$THERE4 here6=$THERE6
+	if [ "$2" = - ]; then
+		"$1" sh -c "ip addr del $here4/15 dev eth0; ip addr del $here6/64 dev eth0"
+	else
+		peer unplug "$1.$2"
+	fi
+}
+
+# bridge_up [alone]: the bridge, and hosts without tags unless it is alone
 bridge_up()
 {
-	local dev=${1-eth0}
 	modprobe -a bridge sch_ingress cls_flower act_mirred act_vlan 8021q
 	ip link add br0 type bridge forward_delay 0 stp_state 0 mcast_snooping 0 &&
 		ip link set lan master br0 && ip link set wan master br0 && ip link set br0 up || return 1
-	[ "$dev" = eth0 ] || return 0
-	lan sh -c "ip addr add $HERE4/15 dev $dev; ip addr add $HERE6/64 dev $dev nodad;
-		ip neigh replace $THERE4 lladdr $WAN_HOST_MAC dev $dev; ip neigh replace $THERE6 lladdr $WAN_HOST_MAC dev $dev"
-	wan sh -c "ip addr add $THERE4/15 dev $dev; ip addr add $THERE6/64 dev $dev nodad;
-		ip neigh replace $HERE4 lladdr $LAN_HOST_MAC dev $dev; ip neigh replace $HERE6 lladdr $LAN_HOST_MAC dev $dev"
-	bridge_works
+	[ "${1-}" = alone ] || { host lan - && host wan - && bridge_works; }
 }
 
 # no_bridge: the hosts forget their neighbours, too. A host that asked for an address of the router
@@ -42,8 +61,8 @@ no_bridge()
 
 bridge_down()
 {
-	lan sh -c "ip addr del $HERE4/15 dev eth0; ip addr del $HERE6/64 dev eth0"
-	wan sh -c "ip addr del $THERE4/15 dev eth0; ip addr del $THERE6/64 dev eth0"
+	no_host lan -
+	no_host wan -
 	no_bridge
 	# A port that was down has lost this address.
 	ip -6 addr replace "$WAN_ROUTER6/64" dev wan

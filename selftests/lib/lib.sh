@@ -279,11 +279,11 @@ agreed()
 # --- ruleset -----------------------------------------------------------------------------
 
 # ruleset none|software|hardware: a ruleset like that of OpenWrt's fw4. The environment of the call
-# may have DEVICES, MASQ=1, SNAT and DNAT (rules), RULES (more rules of forward) and EXCEPT (which
-# flows the flowtable gets).
+# may have DEVICES, MASQ=1, SNAT and DNAT (rules), RULES (more rules of forward), EXCEPT (which
+# flows the flowtable gets), TABLE (its name) and IN (a command that leads to another namespace).
 ruleset()
 {
-	local flowtable='' offload='' flags='' srcnat='' dstnat=''
+	local flowtable='' offload='' flags='' srcnat='' dstnat='' table="inet ${TABLE-fw4}"
 	[ "$1" = hardware ] && flags='flags offload;'
 	if [ "$1" != none ]; then
 		flowtable="flowtable ft {
@@ -298,12 +298,13 @@ ruleset()
 	[ "${SNAT-}" ] && srcnat=$SNAT
 	[ "${DNAT-}" ] && dstnat=$DNAT
 	{
-		echo 'table inet fw4'
-		echo 'flush table inet fw4'
-		if nft list flowtable inet fw4 ft >/dev/null 2>&1; then
-			echo 'delete flowtable inet fw4 ft'
+		echo "table $table"
+		echo "flush table $table"
+		# shellcheck disable=SC2086 # words
+		if ${IN-} nft list flowtable $table ft >/dev/null 2>&1; then
+			echo "delete flowtable $table ft"
 		fi
-		echo "table inet fw4 {
+		echo "table $table {
 			$flowtable
 			chain forward {
 				type filter hook forward priority filter; policy drop;
@@ -322,7 +323,7 @@ ruleset()
 				$srcnat
 			}
 		}"
-	} | nft -f -
+	} | ${IN-} nft -f -
 }
 
 # probe: what fw4 does before it chooses hardware.

@@ -45,22 +45,8 @@ check "the flow comes back" back
 check "nothing was lost, and nothing is left" ended
 
 # --- a second flowtable comes before the first goes ------------------------------------------------------
-second()
-{
-	nft -f - <<-END
-		table inet second {
-			flowtable ft {
-				hook ingress priority 0; devices = { lan, wan }; counter; flags offload;
-			}
-			chain forward {
-				type filter hook forward priority filter - 1; policy accept;
-				meta l4proto { tcp, udp } flow offload @ft
-			}
-		}
-	END
-}
 check "a flow is in hardware" begun
-check "a second flowtable has the same ports" second
+TABLE=second check "a second flowtable has the same ports" ruleset hardware
 check "the flow stays" both_bound
 check "the first flowtable goes" nft delete table inet fw4
 check "the flow comes back in the second flowtable" back

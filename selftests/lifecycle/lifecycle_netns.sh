@@ -25,21 +25,6 @@ into_namespace()
 {
 	ip netns add router && ip link set lan netns router && ip link set wan netns router && ports_up "$NS"
 }
-# offered_in: a ruleset in the namespace
-offered_in()
-{
-	$NS nft -f - <<-END
-		table inet fw4 {
-			flowtable ft {
-				hook ingress priority 0; devices = { lan, wan }; counter; flags offload;
-			}
-			chain forward {
-				type filter hook forward priority filter; policy accept;
-				meta l4proto { tcp, udp } flow offload @ft
-			}
-		}
-	END
-}
 ports_are()
 {
 	equal "ports" "$(sed -n 's/^port .* \(lan\|wan\) \(.*\)/\1 \2/p' "$ENGINE/status" | sort | xargs)" "$1"
@@ -51,7 +36,7 @@ check "traffic runs" peer stream f both 20 100
 check "the ports go to another namespace" into_namespace
 check "no entry is left" engine_bound_is 0
 check "the audit is clean" audit_clean
-check "a flowtable there takes them" offered_in
+IN=$NS check "a flowtable there takes them" ruleset hardware
 check "a flow is in hardware" wait_for 10 bound_is 2 ":5201"
 check "the audit is clean" audit_clean
 counts() { $NS conntrack -L -p udp 2>/dev/null | grep 'dport=5201' | grep HW_OFFLOAD; }

@@ -5,10 +5,10 @@
 #include <linux/seq_file.h>
 #include <net/flow_offload.h>
 
-#include "capture.h"
 #include "compare.h"
 #include "generate.h"
 #include "indirect.h"
+#include "modes.h"
 #include "report.h"
 #include "standin.h"
 

@@ -55,66 +55,32 @@ static void dump_action(const struct flow_action_entry *act)
 	}
 }
 
-/* The key of @rule, and its mask in @mask; NULL if it is not used. */
-static const void *key_of(const struct flow_rule *rule, enum flow_dissector_key_id id,
-			  const void **mask)
+/* The bytes of all keys that the rule uses, and of their masks. */
+static void dump_matches(const struct flow_match *match)
 {
-	const struct flow_match *match = &rule->match;
+#define KEY(id, type) { FLOW_DISSECTOR_KEY_##id, #id, sizeof(struct flow_dissector_key_##type) }
+	static const struct {
+		enum flow_dissector_key_id id;
+		const char *name;
+		int size;
+	} keys[] = {
+		KEY(META, meta), KEY(CONTROL, control), KEY(BASIC, basic),
+		KEY(ETH_ADDRS, eth_addrs), KEY(VLAN, vlan), KEY(CVLAN, vlan),
+		KEY(IPV4_ADDRS, ipv4_addrs), KEY(IPV6_ADDRS, ipv6_addrs), KEY(PORTS, ports),
+		KEY(TCP, tcp), KEY(IP, ip), KEY(ENC_CONTROL, control), KEY(ENC_KEYID, keyid),
+		KEY(ENC_IPV4_ADDRS, ipv4_addrs), KEY(ENC_IPV6_ADDRS, ipv6_addrs),
+	};
+#undef KEY
+	int i;
 
-	if (!flow_rule_match_key(rule, id))
-		return NULL;
-	*mask = skb_flow_dissector_target(match->dissector, id, match->mask);
-	return skb_flow_dissector_target(match->dissector, id, match->key);
-}
-
-static void dump_vlan(const struct flow_rule *rule, enum flow_dissector_key_id id)
-{
-	const struct flow_dissector_key_vlan *key, *mask;
-
-	key = key_of(rule, id, (const void **)&mask);
-	if (key)
-		oracle_print(" vlan %u/%x %04x/%x priority mask %u", key->vlan_id,
-			     mask->vlan_id, ntohs(key->vlan_tpid), ntohs(mask->vlan_tpid),
-			     mask->vlan_priority);
-}
-
-static void dump_matches(const struct flow_rule *rule)
-{
-	const struct flow_dissector_key_ipv6_addrs *ipv6;
-	const struct flow_dissector_key_ipv4_addrs *ipv4;
-	const struct flow_dissector_key_eth_addrs *eth;
-	const struct flow_dissector_key_control *control;
-	const struct flow_dissector_key_basic *basic;
-	const struct flow_dissector_key_ports *ports;
-	const struct flow_dissector_key_meta *meta;
-	const void *mask;
-
-	oracle_print("#  ");
-	meta = key_of(rule, FLOW_DISSECTOR_KEY_META, &mask);
-	if (meta)
-		oracle_print(" ingress %d/%x", meta->ingress_ifindex, *(const int *)mask);
-	control = key_of(rule, FLOW_DISSECTOR_KEY_CONTROL, &mask);
-	if (control)
-		oracle_print(" addresses of type %u", control->addr_type);
-	basic = key_of(rule, FLOW_DISSECTOR_KEY_BASIC, &mask);
-	if (basic)
-		oracle_print(" EtherType %04x protocol %u", ntohs(basic->n_proto),
-			     basic->ip_proto);
-	eth = key_of(rule, FLOW_DISSECTOR_KEY_ETH_ADDRS, &mask);
-	if (eth)
-		oracle_print(" %pM -> %pM mask %12phN", eth->src, eth->dst, mask);
-	ipv4 = key_of(rule, FLOW_DISSECTOR_KEY_IPV4_ADDRS, &mask);
-	if (ipv4)
-		oracle_print(" %pI4 -> %pI4", &ipv4->src, &ipv4->dst);
-	ipv6 = key_of(rule, FLOW_DISSECTOR_KEY_IPV6_ADDRS, &mask);
-	if (ipv6)
-		oracle_print(" %pI6c -> %pI6c", &ipv6->src, &ipv6->dst);
-	ports = key_of(rule, FLOW_DISSECTOR_KEY_PORTS, &mask);
-	if (ports)
-		oracle_print(" ports %u -> %u", ntohs(ports->src), ntohs(ports->dst));
-	dump_vlan(rule, FLOW_DISSECTOR_KEY_VLAN);
-	dump_vlan(rule, FLOW_DISSECTOR_KEY_CVLAN);
-	oracle_print("\n");
+	for (i = 0; i < ARRAY_SIZE(keys); i++) {
+		if (!dissector_uses_key(match->dissector, keys[i].id))
+			continue;
+		oracle_print("#   %s %*phN mask %*phN\n", keys[i].name, keys[i].size,
+			     skb_flow_dissector_target(match->dissector, keys[i].id, match->key),
+			     keys[i].size,
+			     skb_flow_dissector_target(match->dissector, keys[i].id, match->mask));
+	}
 }
 
 static void dump_words(const char *whose, const u32 *words, unsigned int n)
@@ -143,7 +109,7 @@ void oracle_show(const struct oracle_standin *s, const struct oracle_trial *t,
 		if (t->odd & BIT_ULL(i))
 			oracle_print(" %s", t->how->odd_names[i]);
 	oracle_print("\n");
-	dump_matches(t->rule);
+	dump_matches(&t->rule->match);
 	for (i = 0; i < actions->num_entries; i++)
 		dump_action(&actions->entries[i]);
 	if (!wrong[t->outcome])

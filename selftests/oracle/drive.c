@@ -10,8 +10,8 @@
 #include <net/flow_offload.h>
 
 #include "mtk_eth_soc.h"
-#include "drive.h"
 #include "indirect.h"
+#include "modes.h"
 #include "standin.h"
 
 /* Documentation/emulated-board.md */

@@ -13,7 +13,7 @@
 #include <net/netfilter/nf_flow_table.h>
 
 #include "generate.h"
-#include "hostile.h"
+#include "modes.h"
 #include "report.h"
 #include "standin.h"
 

@@ -8,13 +8,10 @@
 #include <linux/seq_file.h>
 #include <linux/vmalloc.h>
 
-#include "capture.h"
 #include "compare.h"
-#include "drive.h"
-#include "hostile.h"
+#include "modes.h"
 #include "ours.h"
 #include "report.h"
-#include "slow.h"
 #include "standin.h"
 
 #define REPORT_SIZE	SZ_1M
@@ -70,60 +67,23 @@ static struct debugfs_blob_wrapper blob;
 static struct dentry *file;
 static unsigned int points;
 
-static __printf(1, 0) void vprint(const char *fmt, va_list args)
-{
-	blob.size += vscnprintf(blob.data + blob.size, REPORT_SIZE - blob.size,
-				fmt, args);
-}
-
 void oracle_print(const char *fmt, ...)
 {
 	va_list args;
 
 	va_start(args, fmt);
-	vprint(fmt, args);
+	blob.size += vscnprintf(blob.data + blob.size, REPORT_SIZE - blob.size, fmt, args);
 	va_end(args);
+}
+
+unsigned int oracle_next_point(void)
+{
+	return ++points;
 }
 
 void oracle_report(struct seq_file *m)
 {
 	seq_write(m, blob.data, blob.size);
-}
-
-void oracle_point(bool ok, const char *fmt, ...)
-{
-	va_list args;
-
-	oracle_print("%s %u ", ok ? "ok" : "not ok", ++points);
-	va_start(args, fmt);
-	vprint(fmt, args);
-	va_end(args);
-	oracle_print("\n");
-}
-
-void oracle_skip(const char *fmt, ...)
-{
-	va_list args;
-
-	oracle_print("ok %u ", ++points);
-	va_start(args, fmt);
-	vprint(fmt, args);
-	va_end(args);
-	oracle_print(" # SKIP nft_offload has no such chip\n");
-}
-
-bool oracle_seen(unsigned int n, const char *fmt, ...)
-{
-	va_list args;
-
-	if (n)
-		return true;
-	oracle_print("# no ");
-	va_start(args, fmt);
-	vprint(fmt, args);
-	va_end(args);
-	oracle_print("\n");
-	return false;
 }
 
 static bool wanted(const char *name)
@@ -157,7 +117,6 @@ static void run(void)
 	}
 	if (blob.size + 1 == REPORT_SIZE)
 		pr_err("nft_offload_oracle: the report is cut off\n");
-	file = debugfs_create_blob("nft_offload_oracle", 0400, NULL, &blob);
 }
 
 DEFINE_SHOW_ATTRIBUTE(oracle_capture);
@@ -166,62 +125,44 @@ DEFINE_SHOW_ATTRIBUTE(oracle_drive);
 static int start_capture(void)
 {
 	unsigned int i;
-	int err;
 
-	for (i = 0; i < oracle_num_chips; i++) {
-		if (!num_chips || strcmp(oracle_chips[i].name, chips[0]))
-			continue;
-		err = oracle_capture_start(&oracle_chips[i], capture, num_capture);
-		if (!err)
-			file = debugfs_create_file("nft_offload_oracle", 0400, NULL, NULL,
-						   &oracle_capture_fops);
-		return err;
-	}
+	for (i = 0; i < oracle_num_chips; i++)
+		if (num_chips && !strcmp(oracle_chips[i].name, chips[0]))
+			return oracle_capture_start(&oracle_chips[i], capture, num_capture);
 	return -EINVAL;
-}
-
-static int start_drive(void)
-{
-	int err = oracle_drive_start();
-
-	if (!err)
-		file = debugfs_create_file("nft_offload_oracle", 0400, NULL, NULL,
-					   &oracle_drive_fops);
-	return err;
-}
-
-static int run_hostile(void)
-{
-	int err = oracle_hostile(hostile, num_hostile, seed, count, storm);
-
-	if (!err)
-		file = debugfs_create_blob("nft_offload_oracle", 0400, NULL, &blob);
-	return err;
 }
 
 static int __init oracle_init(void)
 {
+	const struct file_operations *fops = NULL;
 	int err = 0;
 
 	blob.data = vzalloc(REPORT_SIZE);
 	if (!blob.data)
 		return -ENOMEM;
-	if (num_capture)
+	if (num_capture) {
 		err = start_capture();
-	else if (drive)
-		err = start_drive();
-	else if (claim)
+		fops = &oracle_capture_fops;
+	} else if (drive) {
+		err = oracle_drive_start();
+		fops = &oracle_drive_fops;
+	} else if (claim) {
 		err = oracle_claim_start();
-	else if (num_hostile)
-		err = run_hostile();
-	else if (slow)
+	} else if (num_hostile) {
+		err = oracle_hostile(hostile, num_hostile, seed, count, storm);
+	} else if (slow) {
 		err = oracle_slow_start(slow);
-	else if (slow_offers)
+	} else if (slow_offers) {
 		err = oracle_slow_offers_start(slow_offers);
-	else
+	} else {
 		run();
+	}
 	if (err)
 		vfree(blob.data);
+	else if (fops)
+		file = debugfs_create_file("nft_offload_oracle", 0400, NULL, NULL, fops);
+	else
+		file = debugfs_create_blob("nft_offload_oracle", 0400, NULL, &blob);
 	return err;
 }
 

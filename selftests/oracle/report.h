@@ -7,11 +7,21 @@
 #include <linux/types.h>
 
 __printf(1, 2) void oracle_print(const char *fmt, ...);
-/* One point of the test. */
-__printf(2, 3) void oracle_point(bool ok, const char *fmt, ...);
-__printf(1, 2) void oracle_skip(const char *fmt, ...);
-/* Prints what no rule was, if @n is 0, and returns whether it is not. */
-__printf(2, 3) bool oracle_seen(unsigned int n, const char *fmt, ...);
+/* The number of the next point of the test. */
+unsigned int oracle_next_point(void);
+
+#define oracle_point(ok, fmt, ...) oracle_print("%s %u " fmt "\n", (ok) ? "ok" : "not ok",	\
+						oracle_next_point(), ##__VA_ARGS__)
+#define oracle_skip(fmt, ...)							\
+	oracle_print("ok %u " fmt " # SKIP nft_offload has no such chip\n",	\
+		     oracle_next_point(), ##__VA_ARGS__)
+/* Prints what no rule was, if @n is 0, and is whether it is not. */
+#define oracle_seen(n, fmt, ...) ({						\
+	bool _seen = n;								\
+	if (!_seen)								\
+		oracle_print("# no " fmt "\n", ##__VA_ARGS__);			\
+	_seen;									\
+})
 
 struct oracle_chip;
 struct seq_file;

@@ -14,7 +14,7 @@
 #include <net/nexthop.h>
 
 #include "indirect.h"
-#include "slow.h"
+#include "modes.h"
 
 /* Zero while the kernel tells of what there is already. */
 static unsigned int delay_ms;
