@@ -28,7 +28,8 @@ import sys
 import time
 from typing import Iterable, Iterator
 
-from traffic import PACKET_OUTGOING, Netns, checksum, ipv4_packet
+from frames import checksum, ipv4_packet
+from traffic import PACKET_OUTGOING, Netns
 
 ETH_P_IP = 0x0800
 # The payload of the flood's datagrams.
