@@ -17,7 +17,6 @@ use nft_offload_ppe::{
         Caps,
         MibUnit, //
     },
-    count::Count,
     flow::{
         Flow,
         PsePort,
@@ -26,34 +25,23 @@ use nft_offload_ppe::{
     },
     flow_rule::{
         Action,
-        AddrType,
-        MangleHeader,
         Match,
         RuleParser, //
     },
-    format::{
-        netsys::NETSYS_V2,
-        Entry, //
-    },
-    hw::Hw,
-    platform::{
-        Clock,
-        HwError,
-        Storage, //
-    },
+    format::netsys::NETSYS_V2,
     reject::Reject,
     spec::Spec,
     table::{
-        index_len,
-        spares,
         BlockId,
-        Host,
-        Record,
         Table, //
+    },
+    testing::{
+        rule_of,
+        table_in_memory,
+        Alone, //
     }, //
 };
 
-const SLOTS: usize = 16384;
 const OWNER: BlockId = BlockId(1);
 /// Flows that come and go are timed together, so many at once.
 const BATCH: usize = 64;
@@ -75,77 +63,6 @@ static SPEC: Spec = Spec {
     entries: 16384,
     mib_words: 4,
 };
-
-/// A table in memory, without counters that count.
-struct Memory(Vec<u32>);
-
-impl Memory {
-    fn entry(&mut self, slot: u16) -> Result<&mut [u32], HwError> {
-        let len = SPEC.format.entry_words();
-        let first = usize::from(slot) * len;
-        self.0.get_mut(first..first + len).ok_or(HwError)
-    }
-}
-
-impl Hw for Memory {
-    fn read_entry(&mut self, slot: u16, out: &mut [u32]) -> Result<(), HwError> {
-        for (to, from) in out.iter_mut().zip(self.entry(slot)?) {
-            *to = *from;
-        }
-        Ok(())
-    }
-
-    fn read_word0(&mut self, slot: u16) -> Result<u32, HwError> {
-        self.entry(slot)?.first().copied().ok_or(HwError)
-    }
-
-    fn commit(&mut self, slot: u16, entry: &Entry) -> Result<(), HwError> {
-        self.entry(slot)?.copy_from_slice(entry.words());
-        Ok(())
-    }
-
-    fn invalidate(&mut self, slot: u16) -> Result<(), HwError> {
-        *self.entry(slot)?.first_mut().ok_or(HwError)? = 0;
-        Ok(())
-    }
-
-    fn clear_cache(&mut self, _: u16) -> Result<(), HwError> {
-        Ok(())
-    }
-
-    fn clear_caches(&mut self) -> Result<(), HwError> {
-        Ok(())
-    }
-
-    fn read_mib(&mut self, _: u16) -> Result<Count, HwError> {
-        Ok(Count::ZERO)
-    }
-
-    fn timestamp(&mut self) -> u16 {
-        0
-    }
-}
-
-/// Time stands still, and nobody watches.
-struct Alone;
-
-impl Clock for Alone {
-    fn now_ms(&self) -> u64 {
-        0
-    }
-}
-
-impl Storage for Alone {
-    type Vec<T> = Vec<T>;
-
-    fn filled<T: Clone>(item: T, len: usize) -> Option<Vec<T>> {
-        Some(vec![item; len])
-    }
-}
-
-impl Host for Alone {
-    type Hw = Memory;
-}
 
 /// Flow `n`, of IPv4 with source NAT or of IPv6.
 fn flow(v6: bool, n: u32) -> Flow {
@@ -183,96 +100,6 @@ fn flow(v6: bool, n: u32) -> Flow {
     }
 }
 
-/// The rule of a flow, as nf_flowtable makes it.
-fn rule(flow: &Flow) -> (Vec<Match>, Vec<Action>) {
-    let (sport, dport) = flow.tuple.ports();
-    let (addr_type, n_proto, addrs) = match flow.tuple {
-        Tuple::V4 { src, dst, .. } => (
-            AddrType::V4,
-            0x0800,
-            Match::Ipv4Addrs {
-                src,
-                dst,
-                src_mask: [0xff; 4],
-                dst_mask: [0xff; 4],
-            },
-        ),
-        Tuple::V6 { src, dst, .. } => (
-            AddrType::V6,
-            0x86dd,
-            Match::Ipv6Addrs {
-                src,
-                dst,
-                src_mask: [0xff; 16],
-                dst_mask: [0xff; 16],
-            },
-        ),
-    };
-    let matches = vec![
-        Match::Control {
-            addr_type,
-            flags_mask: 0,
-        },
-        Match::Basic {
-            n_proto,
-            n_proto_mask: 0xffff,
-            ip_proto: flow.l4.ip_proto(),
-            ip_proto_mask: 0xff,
-        },
-        addrs,
-        Match::Ports {
-            sport,
-            dport,
-            sport_mask: 0xffff,
-            dport_mask: 0xffff,
-        },
-        Match::Tcp {
-            flags: 0,
-            mask: 0x0005,
-        },
-        Match::Meta {
-            ingress: Some(flow.ingress),
-            mask: u32::MAX,
-        },
-    ];
-    let mangle = |header, offset, mask, val| Action::Mangle {
-        header,
-        offset,
-        mask,
-        val,
-    };
-    let ([s0, s1, s2, s3, s4, s5], [d0, d1, d2, d3, d4, d5]) = (flow.smac, flow.dmac);
-    let half = |a, b| u32::from(u16::from_ne_bytes([a, b]));
-    let mut actions = vec![
-        mangle(MangleHeader::Eth, 4, 0x0000_ffff, half(s0, s1) << 16),
-        mangle(
-            MangleHeader::Eth,
-            8,
-            0,
-            u32::from_ne_bytes([s2, s3, s4, s5]),
-        ),
-        mangle(
-            MangleHeader::Eth,
-            0,
-            0,
-            u32::from_ne_bytes([d0, d1, d2, d3]),
-        ),
-        mangle(MangleHeader::Eth, 4, 0xffff_0000, half(d4, d5)),
-    ];
-    if let Tuple::V4 { src, .. } = flow.new {
-        actions.push(mangle(MangleHeader::Ip4, 12, 0, u32::from_ne_bytes(src)));
-        let keep = u32::from_ne_bytes([0, 0, 0xff, 0xff]);
-        let [high, low] = sport.to_be_bytes();
-        let port = u32::from_ne_bytes([high, low, 0, 0]);
-        actions.push(mangle(MangleHeader::Tcp, 0, keep, port));
-        actions.push(Action::Csum { flags: 0x31 });
-    }
-    actions.push(Action::Redirect {
-        egress: Some(flow.egress),
-    });
-    (matches, actions)
-}
-
 fn parse(matches: &[Match], actions: &[Action], flow: &mut Flow) -> Result<(), Reject> {
     let mut parser = RuleParser::new(flow);
     for key in matches {
@@ -291,10 +118,8 @@ struct Bench {
 impl Bench {
     /// A table with `n` flows, as many of which as get in. Cookies are those of the flows.
     fn new(v6: bool, n: u32) -> Option<Self> {
-        let memory = Memory(vec![0; SLOTS * SPEC.format.entry_words()]);
-        let records = vec![Record::EMPTY; SLOTS + spares(SLOTS)];
         let mut bench = Self {
-            table: Table::new(Alone, memory, &SPEC, records, vec![0; index_len(SLOTS)])?,
+            table: table_in_memory(&SPEC)?,
         };
         for n in 0..n {
             bench.replace(n.into(), &flow(v6, n));
@@ -339,7 +164,7 @@ impl Bench {
 fn steps(c: &mut Criterion, name: &str, v6: bool) {
     let mut group = c.benchmark_group(name);
     let one = flow(v6, 20_000);
-    let (matches, actions) = rule(&one);
+    let (matches, actions) = rule_of(&one);
     let mut parsed = Flow::NONE;
     assert_eq!(parse(&matches, &actions, &mut parsed), Ok(()));
     assert_eq!(parsed, one);

@@ -2,20 +2,7 @@
 
 //! What conntrack is told at the end of a flow.
 
-use super::{
-    super::{
-        account::Counters,
-        count::Count,
-        flow::L4,
-        table::Record, //
-    },
-    flow,
-    hw::{
-        Connections,
-        TestNet, //
-    },
-    v4, //
-};
+use super::*;
 
 fn removed(tag: u64, packets: u64) -> Record {
     let mut record = Record::EMPTY;

@@ -2,45 +2,7 @@
 
 //! The audit finds what is wrong, and nothing else, with an engine that lies.
 
-use std::vec::Vec;
-
-use super::{
-    super::{
-        caps::Caps,
-        flow::{
-            Flow,
-            L4, //
-        },
-        format::{
-            netsys::{
-                NETSYS_V1,
-                NETSYS_V2,
-                NETSYS_V3, //
-            },
-            Format, //
-        },
-        table::{
-            audit::{
-                Finding,
-                Opposite, //
-            },
-            BlockId,
-            Event,
-            Removal,
-            Unbound,
-            EVICT_IDLE_MS, //
-        }, //
-    },
-    flow,
-    hw::{
-        new_table,
-        TestTable, //
-    },
-    table::routed,
-    v4,
-    CAPS,
-    TWO_PPES, //
-};
+use super::*;
 
 const SLOTS: usize = 64;
 const SPARES: usize = 8;
@@ -375,7 +337,9 @@ fn an_engine_that_was_given_up_has_no_bound_flow() {
     let mut b = Bench::new();
     let slots = b.connect(1, &routed(1));
     b.table.host.events.clear();
-    slots.map(|slot| b.table.hw.age_out(slot));
+    for slot in slots {
+        b.table.hw.age_out(slot);
+    }
     b.table.mark_all_unbound();
     let ended = b.table.host.events.iter().map(|(event, ..)| *event);
     assert!(ended.eq([Event::Unbound(Unbound::Aged); 2]));

@@ -4,46 +4,11 @@
 
 use std::{
     collections::HashSet,
-    format,
-    string::ToString, //
+    format, //
 };
 
-use super::{
-    super::{
-        bits::{
-            genmask,
-            lower,
-            upper,
-            word,
-            Field, //
-        },
-        caps::{
-            admit,
-            Caps,
-            MibUnit, //
-        },
-        count::Count,
-        flow::{
-            DsaPort,
-            DsaTag,
-            Encap,
-            Mac,
-            PsePort,
-            Tuple,
-            L4, //
-        },
-        reject::{
-            ErrnoClass,
-            Reject, //
-        }, //
-    },
-    dsa,
-    flow,
-    v4,
-    v6,
-    CAPS,
-    DSA_TAG, //
-};
+use super::super::bits::*;
+use super::*;
 
 #[test]
 fn tuples_are_read_as_they_are_shown() {

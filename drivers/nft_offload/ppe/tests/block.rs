@@ -2,19 +2,8 @@
 
 //! Devices in flowtables.
 
-use super::{
-    super::{
-        block::{
-            Blocks,
-            BoundTo,
-            FlowTableId,
-            MAX_BINDINGS, //
-        },
-        flow::PsePort,
-        list::Full, //
-    },
-    hw::TestHost, //
-};
+use super::super::list::Full;
+use super::*;
 
 const FT: FlowTableId = FlowTableId(1);
 const OTHER: FlowTableId = FlowTableId(2);

@@ -5,90 +5,24 @@
 mod teardown;
 mod wakes;
 
-use teardown::Table;
-
 use core::fmt::{
     self,
     Display,
     Formatter, //
 };
-use std::{
-    string::{
-        String,
-        ToString, //
-    },
-    vec::Vec, //
-};
 
-use super::{
-    super::{
-        audit::Audit,
-        block::{
-            Binding,
-            FlowTableId, //
-        },
-        control::{
-            ControlError,
-            FlowFilter, //
-        },
-        count::Count,
-        engine::{
-            filters::FilterRule,
-            teardown::{
-                Direction,
-                FlowTable, //
-            },
-            BindError,
-            Engine, //
-        },
-        flow::{
-            Flow,
-            PsePort,
-            L4, //
-        },
-        flow_rule::RuleParser,
-        health::Verdict,
-        hw::Lifecycle,
-        netdev::{
-            Device,
-            Event,
-            Name,
-            NetId, //
-        },
-        policy::Policy,
-        ports::{
-            DeviceEvent,
-            Port, //
-        },
-        reject::Reject,
-        reject_log::RejectedRule,
-        revalidate::{
-            ChangeSet,
-            FlowPath,
-            FwdEvent,
-            Pending, //
-        },
-        shaping::{
-            Direction as Way,
-            Shaper,
-            Shapers, //
-        },
-        show::Next,
-        table::Replaced, //
-    },
-    flow,
-    hw::{
-        host_of,
-        spec,
-        Connections,
-        Fake,
-        TestHost,
-        TestNet, //
-    },
-    kernel,
-    v4,
-    CAPS, //
+use super::super::audit::Audit;
+use super::super::engine::filters::FilterRule;
+use super::super::engine::teardown::{
+    Direction,
+    FlowTable, //
 };
+use super::super::health::Verdict;
+use super::super::netdev::Event;
+use super::super::shaping::Direction as Way;
+use super::super::show::Next;
+use super::*;
+use teardown::Table;
 
 const NET: NetId = NetId(7);
 const FT: FlowTableId = FlowTableId(1);
@@ -242,7 +176,7 @@ impl Bench {
 }
 
 fn feed(parser: &mut RuleParser<'_>, flow: &Flow) -> Result<(), Reject> {
-    let (matches, actions) = kernel::rule_of(flow);
+    let (matches, actions) = rule_of(flow);
     for key in matches {
         parser.on_match(key)?;
     }

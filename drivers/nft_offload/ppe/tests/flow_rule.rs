@@ -2,40 +2,7 @@
 
 //! The rule parser.
 
-use std::vec::Vec;
-
-use proptest::prelude::*;
-
-use super::{
-    super::{
-        flow::{
-            Encap,
-            Endpoint,
-            Flow,
-            PsePort,
-            Tuple,
-            L4, //
-        },
-        flow_rule::{
-            Action,
-            AddrType,
-            MangleHeader,
-            Match,
-            RuleParser,
-            VlanKey, //
-        },
-        reject::Reject,
-    },
-    dsa,
-    kernel::{
-        connection,
-        reverse,
-        Connection,
-        Side, //
-    },
-    v4,
-    v6, //
-};
+use super::*;
 
 /// A flow with something in each field.
 fn stale() -> Flow {
@@ -87,7 +54,7 @@ fn plain() -> Connection {
     Connection {
         l4: L4::Tcp,
         orig: tuple,
-        reply: reverse(tuple),
+        reply: tuple.reversed(),
         snat: false,
         dnat: false,
         sides: [
@@ -136,15 +103,6 @@ fn with_action(action: Action) -> Result<Flow, Reject> {
     let mut actions = c.actions(0);
     actions.insert(0, action);
     parse(&c.matches(0), &actions)
-}
-
-fn mangle(header: MangleHeader, offset: u32, mask: [u8; 4], val: [u8; 4]) -> Action {
-    Action::Mangle {
-        header,
-        offset,
-        mask: u32::from_ne_bytes(mask),
-        val: u32::from_ne_bytes(val),
-    }
 }
 
 #[test]
@@ -343,15 +301,15 @@ fn families_are_not_mixed() {
     };
     assert_eq!(with_match(addrs), Err(Reject::MixedFamily));
     assert_eq!(
-        with_action(mangle(MangleHeader::Ip6, 8, [0; 4], [1; 4])),
+        with_action(mangle(MangleHeader::Ip6, 8, [1; 4], [0; 4])),
         Err(Reject::MixedFamily)
     );
     let mut c = plain();
     c.orig = v6(1, 2, 3, 4);
-    c.reply = reverse(c.orig);
+    c.reply = c.orig.reversed();
     let mut actions = c.actions(0);
     assert!(parse(&c.matches(0), &actions).is_ok());
-    actions.push(mangle(MangleHeader::Ip4, 12, [0; 4], [1; 4]));
+    actions.push(mangle(MangleHeader::Ip4, 12, [1; 4], [0; 4]));
     assert_eq!(parse(&c.matches(0), &actions), Err(Reject::MixedFamily));
 }
 
@@ -381,25 +339,25 @@ fn mangles_that_cannot_be_done() {
     use MangleHeader as H;
     const KEEP_LOW: [u8; 4] = [0, 0, 0xff, 0xff];
     for action in [
-        mangle(H::Eth, 0, [0xff, 0, 0, 0], [1; 4]),
-        mangle(H::Eth, 4, [0; 4], [1; 4]),
-        mangle(H::Eth, 12, [0; 4], [1; 4]),
-        mangle(H::Ip4, 8, KEEP_LOW, [1; 4]),
-        mangle(H::Ip4, 12, KEEP_LOW, [1; 4]),
-        mangle(H::Ip4, 20, [0; 4], [1; 4]),
-        mangle(H::Ip6, 4, [0; 4], [1; 4]),
-        mangle(H::Ip6, 9, [0; 4], [1; 4]),
-        mangle(H::Ip6, 21, [0; 4], [1; 4]),
-        mangle(H::Ip6, 40, [0; 4], [1; 4]),
-        mangle(H::Ip6, 8, KEEP_LOW, [1; 4]),
-        mangle(H::Tcp, 4, [0; 4], [1; 4]),
-        mangle(H::Tcp, 0, [0xff, 0, 0xff, 0xff], [1; 4]),
-        mangle(H::Udp, 0, KEEP_LOW, [1; 4]),
-        mangle(H::Unspec, 0, KEEP_LOW, [1; 4]),
+        mangle(H::Eth, 0, [1; 4], [0xff, 0, 0, 0]),
+        mangle(H::Eth, 4, [1; 4], [0; 4]),
+        mangle(H::Eth, 12, [1; 4], [0; 4]),
+        mangle(H::Ip4, 8, [1; 4], KEEP_LOW),
+        mangle(H::Ip4, 12, [1; 4], KEEP_LOW),
+        mangle(H::Ip4, 20, [1; 4], [0; 4]),
+        mangle(H::Ip6, 4, [1; 4], [0; 4]),
+        mangle(H::Ip6, 9, [1; 4], [0; 4]),
+        mangle(H::Ip6, 21, [1; 4], [0; 4]),
+        mangle(H::Ip6, 40, [1; 4], [0; 4]),
+        mangle(H::Ip6, 8, [1; 4], KEEP_LOW),
+        mangle(H::Tcp, 4, [1; 4], [0; 4]),
+        mangle(H::Tcp, 0, [1; 4], [0xff, 0, 0xff, 0xff]),
+        mangle(H::Udp, 0, [1; 4], KEEP_LOW),
+        mangle(H::Unspec, 0, [1; 4], KEEP_LOW),
     ] {
         assert_eq!(with_action(action), Err(Reject::BadMangle), "{action:?}");
     }
-    let both = mangle(H::Tcp, 0, [0; 4], [0x12, 0x34, 0x56, 0x78]);
+    let both = mangle(H::Tcp, 0, [0x12, 0x34, 0x56, 0x78], [0; 4]);
     assert_eq!(with_action(both).unwrap().new.ports(), (0x1234, 0x5678));
 }
 
@@ -432,7 +390,7 @@ fn groups_are_refused() {
     if let Tuple::V4 { dst, .. } = &mut c.orig {
         *dst = [224, 0, 0, 251];
     }
-    c.reply = reverse(c.orig);
+    c.reply = c.orig.reversed();
     assert_eq!(parse(&c.matches(0), &c.actions(0)), Err(Reject::Multicast));
 }
 
@@ -479,7 +437,7 @@ fn tags() {
 fn tags_of_802_1ad_refuse_both_directions() {
     let mut c = plain();
     c.snat = true;
-    c.reply = reverse(v4(9, 40000, 7, 443));
+    c.reply = v4(9, 40000, 7, 443).reversed();
     if let Tuple::V4 { src, .. } = &mut c.reply {
         *src = [198, 51, 100, 7];
     }
@@ -518,7 +476,7 @@ fn translation_of_ports_or_addresses_only() {
     let mut c = plain();
     c.snat = true;
     for reply in [v4(1, 50000, 7, 443), v4(9, 40000, 7, 443)] {
-        c.reply = reverse(reply);
+        c.reply = reply.reversed();
         for dir in 0..2 {
             let flow = parse(&c.matches(dir), &c.actions(dir)).unwrap();
             assert_eq!(flow, c.flow(dir));

@@ -2,9 +2,8 @@
 
 //! When an engine is started again.
 
-use std::vec::Vec;
-
 use super::super::health::Health;
+use super::*;
 
 /// When an engine is started that never runs, looked at each second.
 fn starts(health: &mut Health, from_s: u64, to_s: u64) -> Vec<u64> {

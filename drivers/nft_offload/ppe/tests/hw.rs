@@ -3,55 +3,7 @@
 //! An engine to test the table against. It keeps entries in a cache until that is
 //! cleared, learns flows of its own accord, ages entries, and breaks when asked to.
 
-use super::{
-    super::{
-        caps::Caps,
-        count::Count,
-        engine::Platform,
-        flow::{
-            Flow,
-            Key,
-            PsePort, //
-        },
-        format::{
-            netsys::NETSYS_V2,
-            Entry,
-            Format,
-            State, //
-        },
-        hw::{
-            Hw,
-            Lifecycle, //
-        },
-        platform::{
-            Clock,
-            Conntrack,
-            HwError,
-            Storage, //
-        },
-        reject_log::RejectedRule,
-        spec::Spec,
-        table::{
-            index_len,
-            BlockId,
-            Event,
-            Host,
-            Record,
-            Table, //
-        }, //
-    },
-    APART, //
-};
-use std::{
-    boxed::Box,
-    cell::{
-        Cell,
-        RefCell, //
-    },
-    collections::HashMap,
-    rc::Rc,
-    vec::Vec, //
-};
+use super::*;
 
 /// What was asked of the engine.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -2,83 +2,18 @@
 
 //! Bridged flows: rules, what is seen of connections, and subflows.
 
-use std::{
-    collections::HashMap,
-    vec::Vec, //
-};
-
-use proptest::prelude::*;
-
-use super::{
-    super::{
-        caps::{
-            Caps,
-            MibUnit, //
-        },
-        count::Count,
-        flow::{
-            Encap,
-            Endpoint,
-            PsePort,
-            Tuple,
-            L4, //
-        },
-        flow_rule::{
-            Action,
-            AddrType,
-            MangleHeader,
-            Match,
-            VlanKey, //
-        },
-        format::{
-            netsys::{
-                NETSYS_V1,
-                NETSYS_V2,
-                NETSYS_V3, //
-            },
-            Format, //
-        },
-        l2::{
-            detect::{
-                keys_len,
-                Candidate,
-                Detect,
-                BIND_PACKETS,
-                CANDIDATES,
-                QUEUE,
-                WINDOW_MS, //
-            },
-            filter::{
-                Filter,
-                FilterParser, //
-            },
-            filters::{
-                Filters,
-                Record,
-                Subflow,
-                IDLE_MS, //
-            },
-            frame,
-            Key,
-            Sighting, //
-        },
-        reject::Reject,
-        table::{
-            BlockId,
-            Replaced, //
-        }, //
+use super::super::l2::detect::*;
+use super::super::l2::filter::*;
+use super::super::l2::{
+    filters::{
+        Record,
+        *, //
     },
-    dsa,
-    flow,
-    hw::{
-        new_table,
-        TestHost,
-        TestTable, //
-    },
-    v4,
-    v6,
-    CAPS, //
+    frame,
+    Key,
+    Sighting, //
 };
+use super::*;
 
 const LAN: PsePort = PsePort(1);
 const WAN: PsePort = PsePort(2);

@@ -30,21 +30,60 @@ mod revalidate;
 mod shaping;
 mod table;
 
+use core::cell::{
+    Cell,
+    RefCell, //
+};
+use std::{
+    boxed::Box,
+    collections::HashMap,
+    rc::Rc,
+    string::{
+        String,
+        ToString, //
+    },
+    vec::Vec, //
+};
+
+use proptest::prelude::*;
+
+// For all tests.
+use self::{
+    hw::*,
+    kernel::*, //
+};
 use super::{
-    caps::{
-        Caps,
-        DsaCaps,
-        MibUnit, //
+    account::*,
+    block::*,
+    caps::*,
+    control::*,
+    count::*,
+    engine::*,
+    flow::*,
+    flow_rule::*,
+    format::{
+        netsys::*,
+        *, //
     },
-    flow::{
-        DsaPort,
-        DsaTag,
-        Encap,
-        Flow,
-        PsePort,
-        Tuple,
-        L4, //
+    hw::*,
+    netdev::*,
+    platform::*,
+    policy::*,
+    ports::*,
+    reject::*,
+    reject_log::{
+        RejectLog,
+        RejectedRule, //
     },
+    revalidate::*,
+    shaping::*,
+    spec::*,
+    table::{
+        audit::*,
+        Event,
+        *, //
+    },
+    testing::*, //
 };
 
 /// A protocol of tags.
@@ -121,4 +160,9 @@ fn flow(l4: L4, tuple: Tuple) -> Flow {
         out_encap: Encap::NONE,
         routed: true,
     }
+}
+
+/// Any number of flows.
+fn routed(n: u16) -> Flow {
+    flow(L4::Udp, v4(1, n, 2, 80))
 }

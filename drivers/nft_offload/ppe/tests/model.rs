@@ -3,41 +3,7 @@
 //! The table against a model that knows flows by name only, over long runs of anything
 //! that can happen.
 
-use std::{
-    collections::HashMap,
-    vec::Vec, //
-};
-
-use proptest::prelude::*;
-
-use super::{
-    super::{
-        count::Count,
-        flow::{
-            Flow,
-            PsePort, //
-        },
-        format::{
-            netsys::NETSYS_V2,
-            Format,
-            State, //
-        },
-        reject::Reject,
-        table::{
-            BlockId,
-            Event,
-            Replaced,
-            TableStats,
-            EVICT_IDLE_MS, //
-        }, //
-    },
-    hw::{
-        new_table,
-        TestTable, //
-    },
-    table::routed,
-    TWO_PPES, //
-};
+use super::*;
 
 /// Few slots, so that buckets get full, in two parts.
 const SLOTS: usize = 16;

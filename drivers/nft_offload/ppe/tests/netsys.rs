@@ -2,46 +2,7 @@
 
 //! NETSYS entries.
 
-use std::{
-    string::ToString,
-    vec,
-    vec::Vec, //
-};
-
-use proptest::prelude::*;
-
-use super::{
-    super::{
-        flow::{
-            Encap,
-            Flow,
-            PsePort,
-            Tuple,
-            L4, //
-        },
-        format::{
-            netsys::{
-                Netsys,
-                NETSYS_V1,
-                NETSYS_V1_BOUNDARY,
-                NETSYS_V1_COUNTED,
-                NETSYS_V2,
-                NETSYS_V3, //
-            },
-            Entry,
-            Format,
-            Kind,
-            State,
-            MAX_WORDS, //
-        },
-        reject::Reject, //
-    },
-    dsa, flow,
-    kernel::{
-        connection,
-        tuple, //
-    },
-};
+use super::*;
 
 /// The IPv4 flow of the first vectors.
 fn v4_flow(l4: L4) -> Flow {

@@ -2,21 +2,7 @@
 
 //! The policy, and the text that changes it.
 
-use std::string::ToString;
-
-use super::{
-    super::{
-        flow::L4,
-        policy::{
-            Invalid,
-            Policy, //
-        },
-        reject::Reject, //
-    },
-    flow,
-    v4,
-    v6, //
-};
+use super::*;
 
 const ALL: Policy = Policy {
     refuse_shaped: true,

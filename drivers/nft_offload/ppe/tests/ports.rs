@@ -2,33 +2,8 @@
 
 //! Ports, their devices, and what becomes of events.
 
-use std::string::ToString;
-
-use super::{
-    super::{
-        flow::{
-            DsaPort,
-            Endpoint,
-            PsePort, //
-        },
-        netdev::{
-            Device,
-            Event,
-            Name,
-            NetId, //
-        },
-        ports::{
-            Changes,
-            DeviceEvent,
-            Port,
-            Ports,
-            UserPort,
-            MAX_SWITCH_PORTS, //
-        },
-    },
-    hw::TestHost,
-    DSA_TAG, //
-};
+use super::super::netdev::Event;
+use super::*;
 
 const LAN: PsePort = PsePort(1);
 const WAN: PsePort = PsePort(2);

@@ -2,21 +2,7 @@
 
 //! Refusals: counts, and the last flows.
 
-use std::vec::Vec;
-
-use super::{
-    super::{
-        netdev::Name,
-        reject::Reject,
-        reject_log::{
-            RejectLog,
-            RejectedRule, //
-        }, //
-    },
-    hw::TestHost,
-    v4,
-    v6, //
-};
+use super::*;
 
 type Ring = RejectLog<TestHost>;
 

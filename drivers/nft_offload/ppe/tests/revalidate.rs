@@ -2,36 +2,9 @@
 
 //! Which flows a change concerns, and what is known of neighbours.
 
-use std::{
-    collections::HashMap,
-    net::IpAddr,
-    vec,
-    vec::Vec, //
-};
+use std::net::IpAddr;
 
-use super::{
-    super::{
-        flow::{
-            Encap,
-            Flow,
-            PsePort,
-            L4, //
-        },
-        revalidate::{
-            CancelledOffers,
-            Change,
-            FlowPath, //
-            NeighTable,
-            NeighUpdate,
-            Neighbour,
-        },
-        table::BlockId, //
-    },
-    dsa,
-    flow,
-    v4,
-    v6, //
-};
+use super::*;
 
 const MAC: [u8; 6] = [2, 0, 0, 0, 0, 1];
 const OTHER: [u8; 6] = [2, 0, 0, 0, 0, 2];

@@ -2,31 +2,7 @@
 
 //! Which flows pass a shaper.
 
-use super::{
-    super::{
-        flow::{
-            Encap,
-            Endpoint,
-            Flow,
-            PsePort,
-            L4, //
-        },
-        netdev::NetId,
-        reject::Reject,
-        shaping::{
-            shapes,
-            tagged,
-            Direction,
-            Shaper,
-            Shapers,
-            Shaping,
-            SHAPERS, //
-        }, //
-    },
-    dsa,
-    flow,
-    v4, //
-};
+use super::*;
 
 const WAN: PsePort = PsePort(1);
 const LAN: PsePort = PsePort(2);

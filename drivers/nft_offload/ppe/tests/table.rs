@@ -2,57 +2,7 @@
 
 //! The table, case by case.
 
-use super::{
-    super::{
-        caps::{
-            Caps,
-            MibUnit, //
-        },
-        count::Count,
-        flow::{
-            Flow,
-            PsePort,
-            Tuple,
-            L4, //
-        },
-        format::{
-            netsys::{
-                NETSYS_V1_BOUNDARY,
-                NETSYS_V2, //
-            },
-            Format, //
-        },
-        reject::Reject,
-        spec::Spec,
-        table::{
-            index_len,
-            spares,
-            BlockId,
-            Event,
-            Record,
-            Removal,
-            Replaced,
-            Stats,
-            Unbound,
-            EVICT_IDLE_MS, //
-        }, //
-    },
-    flow,
-    hw::{
-        new_table,
-        spec,
-        table_over,
-        Op,
-        TestTable, //
-    },
-    v4,
-    CAPS,
-    TWO_PPES, //
-};
-use std::{
-    boxed::Box,
-    vec::Vec, //
-};
+use super::*;
 
 const SLOTS: usize = 64;
 const A: BlockId = BlockId(1);
@@ -116,11 +66,6 @@ impl Bench {
             .take(n)
             .collect()
     }
-}
-
-/// Any number of flows.
-pub fn routed(n: u16) -> Flow {
-    flow(L4::Udp, v4(1, n, 2, 80))
 }
 
 /// Frames of 100 bytes from the Ethernet header on.
