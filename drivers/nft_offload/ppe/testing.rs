@@ -44,6 +44,64 @@ use super::{
     }, //
 };
 
+/// The key of a family, and of flags that must not be set.
+pub const fn control(addr_type: AddrType, flags_mask: u32) -> Match {
+    Match::Control {
+        addr_type,
+        flags_mask,
+    }
+}
+
+/// The key of Ethernet type and IP protocol.
+pub const fn basic(n_proto: u16, n_proto_mask: u16, ip_proto: u8, ip_proto_mask: u8) -> Match {
+    Match::Basic {
+        n_proto,
+        n_proto_mask,
+        ip_proto,
+        ip_proto_mask,
+    }
+}
+
+/// The key of two IPv4 addresses, with their masks.
+pub const fn ipv4_addrs([src, dst]: [[u8; 4]; 2], [src_mask, dst_mask]: [[u8; 4]; 2]) -> Match {
+    Match::Ipv4Addrs {
+        src,
+        dst,
+        src_mask,
+        dst_mask,
+    }
+}
+
+/// The key of two IPv6 addresses, with their masks.
+pub const fn ipv6_addrs([src, dst]: [[u8; 16]; 2], [src_mask, dst_mask]: [[u8; 16]; 2]) -> Match {
+    Match::Ipv6Addrs {
+        src,
+        dst,
+        src_mask,
+        dst_mask,
+    }
+}
+
+/// The key of two Ethernet addresses, with their masks.
+pub const fn eth_addrs([src, dst]: [[u8; 6]; 2], [src_mask, dst_mask]: [[u8; 6]; 2]) -> Match {
+    Match::EthAddrs {
+        src,
+        dst,
+        src_mask,
+        dst_mask,
+    }
+}
+
+/// The key of two ports, with their masks.
+pub const fn port_pair((sport, dport): (u16, u16), [sport_mask, dport_mask]: [u16; 2]) -> Match {
+    Match::Ports {
+        sport,
+        dport,
+        sport_mask,
+        dport_mask,
+    }
+}
+
 /// A tag as the kernel matches it.
 pub const fn vlan_key(id: u16) -> VlanKey {
     VlanKey {
@@ -151,49 +209,23 @@ impl Connection {
         let tuple = [self.orig, self.reply][dir];
         let (addr_type, n_proto, addrs) = match tuple {
             Tuple::V4 { src, dst, .. } => {
-                let (src_mask, dst_mask) = ([0xff; 4], [0xff; 4]);
-                let addrs = Match::Ipv4Addrs {
-                    src,
-                    dst,
-                    src_mask,
-                    dst_mask,
-                };
-                (AddrType::V4, 0x0800, addrs)
+                (AddrType::V4, 0x0800, ipv4_addrs([src, dst], [[0xff; 4]; 2]))
             }
-            Tuple::V6 { src, dst, .. } => {
-                let (src_mask, dst_mask) = ([0xff; 16], [0xff; 16]);
-                let addrs = Match::Ipv6Addrs {
-                    src,
-                    dst,
-                    src_mask,
-                    dst_mask,
-                };
-                (AddrType::V6, 0x86dd, addrs)
-            }
+            Tuple::V6 { src, dst, .. } => (
+                AddrType::V6,
+                0x86dd,
+                ipv6_addrs([src, dst], [[0xff; 16]; 2]),
+            ),
         };
-        let (sport, dport) = tuple.ports();
         let mut out = vec![
             Match::Meta {
                 ingress: Some(from.at),
                 mask: u32::MAX,
             },
-            Match::Control {
-                addr_type,
-                flags_mask: 0,
-            },
-            Match::Basic {
-                n_proto,
-                n_proto_mask: 0xffff,
-                ip_proto: self.l4.ip_proto(),
-                ip_proto_mask: 0xff,
-            },
+            control(addr_type, 0),
+            basic(n_proto, 0xffff, self.l4.ip_proto(), 0xff),
             addrs,
-            Match::Ports {
-                sport,
-                dport,
-                sport_mask: 0xffff,
-                dport_mask: 0xffff,
-            },
+            port_pair(tuple.ports(), [0xffff; 2]),
         ];
         if self.l4 == L4::Tcp {
             // FIN and RST.

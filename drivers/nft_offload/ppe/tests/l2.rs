@@ -127,55 +127,23 @@ fn what_the_engine_leaves_to_the_cpu_gets_no_entry() {
 
 // Filters.
 
-const MACS: Match = Match::EthAddrs {
-    src: HERE,
-    dst: THERE,
-    src_mask: [0xff; 6],
-    dst_mask: [0xff; 6],
-};
-
-const CONTROL: Match = Match::Control {
-    addr_type: AddrType::None,
-    flags_mask: 0,
-};
-
-fn basic(n_proto: u16, n_proto_mask: u16, ip_proto: u8, ip_proto_mask: u8) -> Match {
-    Match::Basic {
-        n_proto,
-        n_proto_mask,
-        ip_proto,
-        ip_proto_mask,
-    }
-}
-
-fn tag_key(id: u16) -> VlanKey {
-    VlanKey {
-        id,
-        id_mask: 0xfff,
-        tpid: 0x8100,
-        tpid_mask: 0xffff,
-        prio_mask: 0,
-    }
-}
+const FULL: [u8; 6] = [0xff; 6];
+const MACS: Match = eth_addrs([HERE, THERE], [FULL; 2]);
+const CONTROL: Match = control(AddrType::None, 0);
+const ANY: Match = basic(0, 0, 0, 0);
 
 fn tag(id: u16) -> Match {
-    Match::Vlan(tag_key(id))
+    Match::Vlan(vlan_key(id))
 }
 
-fn push(vid: u16) -> Action {
-    Action::VlanPush {
-        vid,
-        proto: 0x8100,
-        prio: 0,
-    }
+const fn redirect(egress: Option<Endpoint>) -> Action {
+    Action::Redirect { egress }
 }
 
-const OUT: Action = Action::Redirect {
-    egress: Some(Endpoint {
-        port: WAN,
-        dsa: None,
-    }),
-};
+const OUT: Action = redirect(Some(Endpoint {
+    port: WAN,
+    dsa: None,
+}));
 
 fn parse(matches: &[Match], actions: &[Action]) -> Result<Filter, Reject> {
     let mut parser = FilterParser::new();
@@ -186,49 +154,43 @@ fn parse(matches: &[Match], actions: &[Action]) -> Result<Filter, Reject> {
 
 /// What flower makes of `dst_mac … src_mac …`, and more.
 fn with(extra: &[Match], actions: &[Action]) -> Result<Filter, Reject> {
-    let mut matches = vec![CONTROL, basic(0, 0, 0, 0), MACS];
-    matches.extend_from_slice(extra);
-    parse(&matches, actions)
+    parse(&[&[CONTROL, ANY, MACS], extra].concat(), actions)
 }
 
 #[test]
 fn a_rule_of_ethernet_addresses_is_taken() {
     assert_eq!(with(&[], &[OUT]), Ok(rule()));
-    let meta = |ingress: Option<PsePort>| Match::Meta {
-        ingress: ingress.map(Endpoint::from),
-        mask: u32::MAX,
-    };
-    assert_eq!(with(&[meta(Some(LAN))], &[OUT]), Ok(rule()));
-    assert_eq!(
-        with(&[meta(Some(WAN))], &[OUT]),
-        Err(Reject::ForeignIngress)
-    );
-    assert_eq!(with(&[meta(None)], &[OUT]), Err(Reject::ForeignIngress));
-    let egress = Endpoint {
-        port: WAN,
-        dsa: dsa(3),
-    };
-    let to_switch = Action::Redirect {
-        egress: Some(egress),
-    };
-    assert_eq!(with(&[], &[to_switch]).unwrap().egress, egress);
+    let foreign = Err(Reject::ForeignIngress);
+    for (at, want) in [
+        (Some(LAN), Ok(rule())),
+        (Some(WAN), foreign),
+        (None, foreign),
+    ] {
+        let (ingress, mask) = (at.map(Endpoint::from), u32::MAX);
+        assert_eq!(with(&[Match::Meta { ingress, mask }], &[OUT]), want);
+    }
+    let (port, dsa) = (WAN, dsa(3));
+    let egress = Endpoint { port, dsa };
+    let to_switch = with(&[], &[redirect(Some(egress))]);
+    assert_eq!(to_switch.unwrap().egress, egress);
 }
 
 #[test]
 fn a_rule_may_be_for_one_protocol() {
-    let only = |b| parse(&[CONTROL, b, MACS], &[OUT]).map(|rule| (rule.v6, rule.l4));
-    assert_eq!(only(basic(0, 0, 0, 0)), Ok((None, None)));
-    assert_eq!(
-        only(basic(0x0800, 0xffff, 17, 0xff)),
-        Ok((Some(false), Some(L4::Udp)))
-    );
-    assert_eq!(only(basic(0x86dd, 0xffff, 0, 0)), Ok((Some(true), None)));
-    assert_eq!(only(basic(0x0806, 0xffff, 0, 0)), Err(Reject::Family));
-    assert_eq!(only(basic(0x0800, 0xff00, 0, 0)), Err(Reject::Mask));
-    assert_eq!(only(basic(0, 0, 6, 0x7f)), Err(Reject::Mask));
-    assert_eq!(only(basic(0, 0, 1, 0xff)), Err(Reject::Protocol));
-
-    let rule = parse(&[CONTROL, basic(0x0800, 0xffff, 17, 0xff), MACS], &[OUT]).unwrap();
+    let udp = basic(0x0800, 0xffff, 17, 0xff);
+    for (key, want) in [
+        (ANY, Ok((None, None))),
+        (udp, Ok((Some(false), Some(L4::Udp)))),
+        (basic(0x86dd, 0xffff, 0, 0), Ok((Some(true), None))),
+        (basic(0x0806, 0xffff, 0, 0), Err(Reject::Family)),
+        (basic(0x0800, 0xff00, 0, 0), Err(Reject::Mask)),
+        (basic(0, 0, 6, 0x7f), Err(Reject::Mask)),
+        (basic(0, 0, 1, 0xff), Err(Reject::Protocol)),
+    ] {
+        let rule = parse(&[CONTROL, key, MACS], &[OUT]);
+        assert_eq!(rule.map(|rule| (rule.v6, rule.l4)), want, "{key:?}");
+    }
+    let rule = parse(&[CONTROL, udp, MACS], &[OUT]).unwrap();
     assert!(rule.takes(L4::Udp, &v4(1, 2, 3, 4)));
     assert!(!rule.takes(L4::Tcp, &v4(1, 2, 3, 4)));
     assert!(!rule.takes(L4::Udp, &v6(1, 2, 3, 4)));
@@ -236,185 +198,139 @@ fn a_rule_may_be_for_one_protocol() {
 
 #[test]
 fn tags_stay_unless_they_are_taken_off() {
-    let vlan = |matches: &[Match], actions: &[Action]| {
-        with(matches, actions).map(|rule| (rule.key.vlan, rule.out_encap.vlan))
-    };
-    let pop = Action::VlanPop;
-    assert_eq!(vlan(&[], &[OUT]), Ok((None, [None; 2])));
-    assert_eq!(vlan(&[tag(10)], &[OUT]), Ok((Some(10), [Some(10), None])));
-    assert_eq!(vlan(&[tag(10)], &[pop, OUT]), Ok((Some(10), [None; 2])));
-    assert_eq!(
-        vlan(&[tag(10)], &[pop, push(20), OUT]),
-        Ok((Some(10), [Some(20), None]))
-    );
-    // The one that is put on goes outside.
-    assert_eq!(
-        vlan(&[tag(10)], &[push(20), OUT]),
-        Ok((Some(10), [Some(20), Some(10)]))
-    );
-    assert_eq!(
-        vlan(&[], &[push(10), push(20), OUT]),
-        Ok((None, [Some(20), Some(10)]))
-    );
-    assert_eq!(
-        vlan(&[], &[push(10), push(20), pop, OUT]),
-        Ok((None, [Some(10), None]))
-    );
-    assert_eq!(vlan(&[], &[pop, OUT]), Err(Reject::Vlan));
-    assert_eq!(
-        vlan(&[tag(1)], &[push(2), push(3), OUT]),
-        Err(Reject::VlanDepth)
-    );
-    assert_eq!(vlan(&[], &[push(0x1000), OUT]), Err(Reject::Vlan));
-    let good = tag_key(10);
-    let inner = Match::Cvlan(good);
-    assert_eq!(vlan(&[tag(10), inner], &[OUT]), Err(Reject::VlanDepth));
-    let odd = |f: fn(&mut VlanKey)| {
-        let mut key = good;
-        f(&mut key);
-        vlan(&[Match::Vlan(key)], &[OUT])
-    };
-    assert_eq!(odd(|k| k.prio_mask = 7), Err(Reject::VlanPriority));
-    assert_eq!(odd(|k| k.tpid = 0x88a8), Err(Reject::Vlan8021ad));
-    assert_eq!(odd(|k| k.id_mask = 0xf00), Err(Reject::Mask));
-    let service = Action::VlanPush {
-        vid: 1,
-        proto: 0x88a8,
-        prio: 0,
-    };
-    assert_eq!(vlan(&[], &[service, OUT]), Err(Reject::Vlan8021ad));
-    let prio = Action::VlanPush {
-        vid: 1,
-        proto: 0x8100,
-        prio: 3,
-    };
-    assert_eq!(vlan(&[], &[prio, OUT]), Err(Reject::VlanPriority));
+    let (pop, push) = (Action::VlanPop, push_vlan);
+    let (ten, twenty) = (Some(10), Some(20));
+    for (key, actions, want) in [
+        (None, &[][..], Ok([None; 2])),
+        (ten, &[], Ok([ten, None])),
+        (ten, &[pop], Ok([None; 2])),
+        (ten, &[pop, push(20)], Ok([twenty, None])),
+        // The one that is put on goes outside.
+        (ten, &[push(20)], Ok([twenty, ten])),
+        (None, &[push(10), push(20)], Ok([twenty, ten])),
+        (None, &[push(10), push(20), pop], Ok([ten, None])),
+        (None, &[pop], Err(Reject::Vlan)),
+        (ten, &[push(2), push(3)], Err(Reject::VlanDepth)),
+        (None, &[push(0x1000)], Err(Reject::Vlan)),
+    ] {
+        let matches: Vec<_> = key.map(tag).into_iter().collect();
+        let rule = with(&matches, &[actions, &[OUT]].concat());
+        let vlan = rule.map(|rule| (rule.key.vlan, rule.out_encap.vlan));
+        assert_eq!(vlan, want.map(|out| (key, out)), "{key:?} {actions:?}");
+    }
 
     let session = Action::PppoePush { sid: 7 };
     let rule = with(&[], &[session, push(20), OUT]).unwrap();
     assert_eq!(rule.out_encap.pppoe, Some(7));
-    assert_eq!(rule.out_encap.vlan, [Some(20), None]);
-    for actions in [
-        &[session, session, OUT][..],
-        &[push(20), session, OUT][..], //
+    assert_eq!(rule.out_encap.vlan, [twenty, None]);
+}
+
+#[test]
+fn keys_that_no_entry_holds_are_refused() {
+    let odd = |f: fn(&mut VlanKey)| {
+        let mut key = vlan_key(10);
+        f(&mut key);
+        Match::Vlan(key)
+    };
+    let tos = Match::Ip {
+        tos: 0,
+        tos_mask: 0xff,
+        ttl: 0,
+        ttl_mask: 0,
+    };
+    for (keys, want) in [
+        (
+            &[ipv4_addrs([[0; 4]; 2], [[0xff; 4]; 2])][..],
+            Reject::NotBridged,
+        ),
+        (
+            &[ipv6_addrs([[0; 16]; 2], [[0xff; 16]; 2])],
+            Reject::NotBridged,
+        ),
+        (&[port_pair((1, 2), [0xffff; 2])], Reject::NotBridged),
+        (&[Match::Tcp { flags: 0, mask: 7 }], Reject::NotBridged),
+        (&[tos], Reject::NotBridged),
+        (&[control(AddrType::V4, 0)], Reject::NotBridged),
+        (&[control(AddrType::None, 1)], Reject::ControlFlags),
+        (&[Match::Tunnel], Reject::Tunnel),
+        (&[Match::Other { key: 99 }], Reject::UnknownKey),
+        (&[tag(10), Match::Cvlan(vlan_key(10))], Reject::VlanDepth),
+        (&[odd(|k| k.prio_mask = 7)], Reject::VlanPriority),
+        (&[odd(|k| k.tpid = 0x88a8)], Reject::Vlan8021ad),
+        (&[odd(|k| k.id_mask = 0xf00)], Reject::Mask),
     ] {
-        assert_eq!(with(&[], actions), Err(Reject::Pppoe));
+        assert_eq!(with(keys, &[OUT]), Err(want), "{keys:?}");
+    }
+    assert_eq!(parse(&[CONTROL, ANY], &[OUT]), Err(Reject::NotBridged));
+
+    let part = [0xff, 0xff, 0xff, 0, 0, 0];
+    for (addresses, masks, want) in [
+        ([HERE, THERE], [FULL; 2], Ok(rule())),
+        ([HERE, THERE], [part, FULL], Err(Reject::Mask)),
+        ([HERE, THERE], [FULL, [0; 6]], Err(Reject::Mask)),
+        ([[0; 6], THERE], [FULL; 2], Err(Reject::BadMac)),
+        ([[1; 6], THERE], [FULL; 2], Err(Reject::BadMac)),
+        ([HERE, [0; 6]], [FULL; 2], Err(Reject::BadMac)),
+        ([HERE, [0xff; 6]], [FULL; 2], Err(Reject::Multicast)),
+    ] {
+        let parsed = parse(&[CONTROL, ANY, eth_addrs(addresses, masks)], &[OUT]);
+        assert_eq!(parsed, want, "{addresses:x?} {masks:x?}");
     }
 }
 
 #[test]
-fn what_no_entry_holds_is_refused() {
-    let other = [
-        Match::Ipv4Addrs {
-            src: [0; 4],
-            dst: [0; 4],
-            src_mask: [0xff; 4],
-            dst_mask: [0xff; 4],
-        },
-        Match::Ipv6Addrs {
-            src: [0; 16],
-            dst: [0; 16],
-            src_mask: [0xff; 16],
-            dst_mask: [0xff; 16],
-        },
-        Match::Ports {
-            sport: 1,
-            dport: 2,
-            sport_mask: 0xffff,
-            dport_mask: 0xffff,
-        },
-        Match::Tcp { flags: 0, mask: 7 },
-        Match::Ip {
-            tos: 0,
-            tos_mask: 0xff,
-            ttl: 0,
-            ttl_mask: 0,
-        },
-        Match::Control {
-            addr_type: AddrType::V4,
-            flags_mask: 0,
-        },
-    ];
-    for key in other {
-        assert_eq!(with(&[key], &[OUT]), Err(Reject::NotBridged), "{key:?}");
-    }
-    let all = [CONTROL, basic(0, 0, 0, 0)];
-    assert_eq!(parse(&all, &[OUT]), Err(Reject::NotBridged));
-    let flags = Match::Control {
-        addr_type: AddrType::None,
-        flags_mask: 1,
-    };
-    assert_eq!(with(&[flags], &[OUT]), Err(Reject::ControlFlags));
-    assert_eq!(with(&[Match::Tunnel], &[OUT]), Err(Reject::Tunnel));
-    let unknown = Match::Other { key: 99 };
-    assert_eq!(with(&[unknown], &[OUT]), Err(Reject::UnknownKey));
-
-    let macs = |src, dst, src_mask, dst_mask| {
-        let key = Match::EthAddrs {
-            src,
-            dst,
-            src_mask,
-            dst_mask,
-        };
-        parse(&[CONTROL, basic(0, 0, 0, 0), key], &[OUT])
-    };
-    let full = [0xff; 6];
-    assert!(macs(HERE, THERE, full, full).is_ok());
-    let part = [0xff, 0xff, 0xff, 0, 0, 0];
-    assert_eq!(macs(HERE, THERE, part, full), Err(Reject::Mask));
-    assert_eq!(macs(HERE, THERE, full, [0; 6]), Err(Reject::Mask));
-    assert_eq!(macs([0; 6], THERE, full, full), Err(Reject::BadMac));
-    assert_eq!(macs([1; 6], THERE, full, full), Err(Reject::BadMac));
-    assert_eq!(macs(HERE, [0; 6], full, full), Err(Reject::BadMac));
-    assert_eq!(macs(HERE, [0xff; 6], full, full), Err(Reject::Multicast));
-
-    assert_eq!(with(&[], &[]), Err(Reject::NoRedirect));
-    assert_eq!(with(&[], &[OUT, OUT]), Err(Reject::TwoRedirects));
-    assert_eq!(with(&[], &[OUT, push(1)]), Err(Reject::UnknownAction));
-    let foreign = Action::Redirect { egress: None };
-    assert_eq!(with(&[], &[foreign]), Err(Reject::ForeignEgress));
-    let mangle = Action::Mangle {
-        header: MangleHeader::Eth,
-        offset: 0,
-        mask: 0,
-        val: 0,
-    };
-    assert_eq!(with(&[], &[mangle, OUT]), Err(Reject::BadMangle));
-    for (action, reject) in [
-        (Action::Csum { flags: 0 }, Reject::BadMangle),
-        (Action::Tunnel, Reject::Tunnel),
-        (Action::Accept, Reject::UnknownAction),
-        (Action::Other { id: 9 }, Reject::UnknownAction),
+fn actions_that_no_entry_does_are_refused() {
+    let push = |vid, proto, prio| Action::VlanPush { vid, proto, prio };
+    let session = Action::PppoePush { sid: 7 };
+    for (actions, want) in [
+        (&[][..], Reject::NoRedirect),
+        (&[OUT, OUT], Reject::TwoRedirects),
+        (&[OUT, push_vlan(1)], Reject::UnknownAction),
+        (&[redirect(None)], Reject::ForeignEgress),
+        (
+            &[mangle(MangleHeader::Eth, 0, [0; 4], [0; 4]), OUT],
+            Reject::BadMangle,
+        ),
+        (&[Action::Csum { flags: 0 }, OUT], Reject::BadMangle),
+        (&[Action::Tunnel, OUT], Reject::Tunnel),
+        (&[Action::Accept, OUT], Reject::UnknownAction),
+        (&[Action::Other { id: 9 }, OUT], Reject::UnknownAction),
+        (&[push(1, 0x88a8, 0), OUT], Reject::Vlan8021ad),
+        (&[push(1, 0x8100, 3), OUT], Reject::VlanPriority),
+        (&[session, session, OUT], Reject::Pppoe),
+        (&[push_vlan(20), session, OUT], Reject::Pppoe),
     ] {
-        assert_eq!(with(&[], &[action, OUT]), Err(reject));
+        assert_eq!(with(&[], actions), Err(want), "{actions:?}");
     }
 }
 
 #[test]
 fn a_chip_says_what_it_bridges() {
-    assert_eq!(rule().admit(&CAPS), Ok(()));
-    let admit = |rule: Filter, caps| rule.admit(&caps);
-    let no = |f: fn(&mut Caps)| {
-        let mut caps = CAPS;
-        f(&mut caps);
-        caps
-    };
-    assert_eq!(admit(rule(), no(|c| c.bridge = false)), Err(Reject::Layer2));
-    // Half of it is better than nothing, unless the rule is for the other half.
-    assert_eq!(admit(rule(), no(|c| c.ipv4 = false)), Ok(()));
-    let only = |v6| Filter {
-        v6: Some(v6),
-        ..rule()
-    };
-    let four = no(|c| c.ipv4 = false);
-    assert_eq!(admit(only(false), four), Err(Reject::Family));
-    assert_eq!(admit(only(true), four), Ok(()));
-    let mut back = rule();
-    back.egress = LAN.into();
-    assert_eq!(admit(back, CAPS), Err(Reject::Hairpin));
-    let mut tagged = rule();
-    tagged.key.vlan = Some(10);
-    assert_eq!(admit(tagged, no(|c| c.vlan_tags = 0)), Err(Reject::Vlan));
+    let none: fn(&mut Caps) = |_| ();
+    let any: fn(&mut Filter) = |_| ();
+    for (rule_of, chip, want) in [
+        (any, none, Ok(())),
+        (any, |c| c.bridge = false, Err(Reject::Layer2)),
+        // Half of it is better than nothing, unless the rule is for the other half.
+        (any, |c| c.ipv4 = false, Ok(())),
+        (
+            |f| f.v6 = Some(false),
+            |c| c.ipv4 = false,
+            Err(Reject::Family),
+        ),
+        (|f| f.v6 = Some(true), |c| c.ipv4 = false, Ok(())),
+        (|f| f.egress = LAN.into(), none, Err(Reject::Hairpin)),
+        (
+            |f| f.key.vlan = Some(10),
+            |c| c.vlan_tags = 0,
+            Err(Reject::Vlan),
+        ),
+    ] {
+        let (mut filter, mut caps) = (rule(), CAPS);
+        rule_of(&mut filter);
+        chip(&mut caps);
+        assert_eq!(filter.admit(&caps), want, "{filter:?}");
+    }
 }
 
 #[test]
@@ -443,6 +359,15 @@ fn an_entry_leaves_the_packet_as_it_is() {
 
 // What is seen.
 
+/// A UDP connection was seen.
+fn sighting(tuple: Tuple) -> Sighting {
+    Sighting {
+        key: key(),
+        l4: L4::Udp,
+        tuple,
+    }
+}
+
 type TestWatch = Detect<Vec<Option<Key>>, Vec<Candidate>>;
 
 fn watch(rules: usize, candidates: usize) -> TestWatch {
@@ -467,11 +392,7 @@ fn a_busy_connection_is_reported_once_in_a_while() {
             n == BIND_PACKETS
         );
     }
-    let seen = Sighting {
-        key: key(),
-        l4: L4::Udp,
-        tuple,
-    };
+    let seen = sighting(tuple);
     assert_eq!(watch.take(), Some(seen));
     assert_eq!(watch.take(), None);
     // Again after the time, and frames may come joined.
@@ -594,11 +515,7 @@ impl Bench {
     }
 
     fn bind(&mut self, tuple: &Tuple) -> Result<Option<Replaced>, Reject> {
-        let seen = Sighting {
-            key: key(),
-            l4: L4::Udp,
-            tuple: *tuple,
-        };
+        let seen = sighting(*tuple);
         self.rules.bind(&mut self.table, &seen, |_| Ok(()))
     }
 
@@ -613,7 +530,7 @@ impl Bench {
     /// Packets since last asked.
     fn stats(&mut self, cookie: u64) -> Option<u64> {
         let (stats, _) = self.rules.stats(&mut self.table, PORT, cookie)?;
-        assert_eq!(stats.delta.bytes, stats.delta.packets * 100);
+        assert_eq!(stats.delta, count(stats.delta.packets));
         Some(stats.delta.packets)
     }
 
@@ -644,6 +561,12 @@ fn tuple(n: u16) -> Tuple {
     v4(1, 1000 + n, 2, 53)
 }
 
+/// Frames of 100 bytes.
+fn count(packets: u64) -> Count {
+    let bytes = packets * 100;
+    Count { packets, bytes }
+}
+
 #[test]
 fn connections_of_a_rule_are_bound_and_counted_together() {
     let mut b = Bench::new(4, 16);
@@ -663,13 +586,7 @@ fn connections_of_a_rule_are_bound_and_counted_together() {
     assert_eq!(b.stats(7), Some(6));
     assert_eq!(b.stats(7), Some(0));
     assert!(b.frame(&tuple(0)));
-    assert_eq!(
-        b.remove(7),
-        Some(Count {
-            packets: 1,
-            bytes: 100
-        })
-    );
+    assert_eq!(b.remove(7), Some(count(1)));
     assert_eq!(b.remove(7), None);
     assert_eq!(b.stats(7), None);
     assert_eq!(b.subflows(), 0);
@@ -689,13 +606,7 @@ fn a_subflow_ends_when_idle_and_its_counts_stay() {
     assert!(b.frame(&tuple(0)));
     b.table.host.wait(IDLE_MS - 2_000);
     assert!(b.frame(&tuple(1)));
-    assert_eq!(
-        b.age(),
-        Count {
-            packets: 2,
-            bytes: 200
-        }
-    );
+    assert_eq!(b.age(), count(2));
     assert_eq!(b.subflows(), 2);
     b.table.host.wait(2_000);
     assert_eq!(b.age(), Count::ZERO);
@@ -712,13 +623,7 @@ fn a_subflow_ends_when_idle_and_its_counts_stay() {
         .look_up(&rule().flow(L4::Udp, &tuple(0)))
         .unwrap();
     b.table.hw.age_out(slot);
-    assert_eq!(
-        b.age(),
-        Count {
-            packets: 1,
-            bytes: 100
-        }
-    );
+    assert_eq!(b.age(), count(1));
     assert_eq!(b.subflows(), 1);
     assert_eq!(b.stats(7), Some(1));
     assert_eq!(b.rules.rules_stats().ended, 2);
@@ -843,12 +748,7 @@ fn no_entry_is_made_for_a_flow_that_is_refused() {
     let mut b = Bench::new(4, 16);
     b.insert(1, 1, &rule()).unwrap();
     for reject in [Reject::PortDown, Reject::ShapedEgress] {
-        let seen = Sighting {
-            key: key(),
-            l4: L4::Udp,
-            tuple: tuple(0),
-        };
-        let bound = b.rules.bind(&mut b.table, &seen, |flow| {
+        let bound = b.rules.bind(&mut b.table, &sighting(tuple(0)), |flow| {
             assert_eq!((flow.ingress.port, flow.egress.port), (LAN, WAN));
             Err(reject)
         });
@@ -928,8 +828,7 @@ fn a_chip_that_counts_ethernet_headers_is_corrected() {
     b.insert(1, 1, &tagged).unwrap();
     let seen = Sighting {
         key: tagged.key,
-        l4: L4::Udp,
-        tuple: tuple(0),
+        ..sighting(tuple(0))
     };
     b.rules.bind(&mut b.table, &seen, |_| Ok(())).unwrap();
     b.table

@@ -42,6 +42,45 @@ impl Bench {
         self.table.stats(owner, cookie).unwrap()
     }
 
+    /// The flow ends: what was not reported of it, and all that it counted.
+    fn last_counts(&mut self, cookie: u64) -> (Count, Count) {
+        let removed = self.destroy(A, cookie).unwrap();
+        (removed.unreported, removed.total)
+    }
+
+    /// Binds these, with cookies from 0 on.
+    fn bind(&mut self, flows: &[Flow]) {
+        for (cookie, flow) in (0..).zip(flows) {
+            assert_eq!(self.replace(A, cookie, flow), Ok(Replaced::Bound));
+        }
+    }
+
+    /// Where the flow with this cookie is.
+    fn at(&self, cookie: u64) -> u16 {
+        self.table.find(A, cookie).unwrap()
+    }
+
+    fn is_parked(&self, cookie: u64) -> bool {
+        usize::from(self.at(cookie)) >= SLOTS
+    }
+
+    /// A frame of 100 bytes arrives. Returns the slot by which it is forwarded.
+    fn frame(&mut self, flow: &Flow) -> Option<u16> {
+        self.table.hw.frame(flow, 100)
+    }
+
+    fn now(&self) -> u64 {
+        self.table.hw.now_ms.get()
+    }
+
+    fn wait(&self, ms: u64) {
+        self.table.host.wait(ms);
+    }
+
+    fn counts(&self) -> TableStats {
+        *self.table.table_stats()
+    }
+
     fn ops(&mut self) -> Vec<Op> {
         core::mem::take(&mut self.table.hw.ops)
     }
@@ -141,15 +180,15 @@ fn a_port_has_its_part() {
     let [first, second] = [1, 2].map(|port| move |f: &Flow| from(port, f));
     for (cookie, f) in (0..).zip(&flows[..4]) {
         assert_eq!(b.replace(A, cookie, &first(f)), Ok(Replaced::Bound));
-        assert!(b.table.find(A, cookie).unwrap() < part);
+        assert!(b.at(cookie) < part);
     }
     // The same addresses in the other part are another flow, and have room.
     for (cookie, f) in (10..).zip(&flows[..4]) {
         assert_eq!(b.replace(A, cookie, &second(f)), Ok(Replaced::Bound));
-        let slot = b.table.find(A, cookie).unwrap();
-        assert_eq!(slot, b.table.find(A, cookie - 10).unwrap() + part);
+        let slot = b.at(cookie);
+        assert_eq!(slot, b.at(cookie - 10) + part);
         assert_eq!(b.table.slot_of_key(&second(f)), Some(slot));
-        assert_eq!(b.table.hw.frame(&second(f), 100), Some(slot));
+        assert_eq!(b.frame(&second(f)), Some(slot));
     }
     assert_eq!(b.replace(A, 4, &first(&flows[4])), Err(Reject::BucketFull));
     assert_eq!(b.replace(A, 4, &second(&flows[4])), Err(Reject::BucketFull));
@@ -158,12 +197,12 @@ fn a_port_has_its_part() {
     // Both leave with the opposite direction of whichever it was, and only they.
     b.table.refuse(A, &flows[0].key());
     for f in [first(&flows[0]), second(&flows[0])] {
-        assert_eq!(b.table.hw.frame(&f, 100), None);
+        assert_eq!(b.frame(&f), None);
     }
     assert_eq!(b.table.hw.forwarding().len(), 6);
     b.table.remove_where(|_| true, |_| ());
     assert!(b.table.hw.forwarding().is_empty());
-    assert_eq!(b.table.table_stats().stray_mib, 0);
+    assert_eq!(b.counts().stray_mib, 0);
 }
 
 #[test]
@@ -178,16 +217,16 @@ fn a_flow_moves_to_the_part_of_its_new_port() {
             Replaced::Updated
         };
         assert_eq!(b.replace(A, 7, &f), Ok(replaced));
-        let slot = b.table.find(A, 7).unwrap();
+        let slot = b.at(7);
         assert_eq!(usize::from(slot) / SLOTS, usize::from(port) - 1);
         assert_eq!(b.table.hw.forwarding(), [slot]);
-        assert_eq!(b.table.hw.frame(&f, 100), Some(slot));
-        assert_eq!(b.table.hw.frame(&from(3 - port, &f), 100), None);
+        assert_eq!(b.frame(&f), Some(slot));
+        assert_eq!(b.frame(&from(3 - port, &f)), None);
     }
     assert_eq!(b.table.iter().count(), 1);
     assert_eq!(b.destroy(A, 7).unwrap().total, count(3));
     assert_eq!(b.table.hw.forwarding(), []);
-    assert_eq!(b.table.table_stats().flows, 0);
+    assert_eq!(b.counts().flows, 0);
 }
 
 #[test]
@@ -195,7 +234,7 @@ fn a_flow_is_bound_and_removed() {
     let mut b = Bench::new();
     let f = routed(0);
     assert_eq!(b.replace(A, 7, &f), Ok(Replaced::Bound));
-    let slot = b.table.find(A, 7).unwrap();
+    let slot = b.at(7);
     assert_eq!(b.ops(), [Op::ReadMib(slot), Op::Commit(slot)]);
     assert_eq!(b.table.hw.look_up(&f), Some((slot, true)));
     let record = b.table.get(slot).unwrap();
@@ -205,7 +244,7 @@ fn a_flow_is_bound_and_removed() {
     assert_eq!(b.table.find(A, 8), None);
 
     for _ in 0..3 {
-        assert_eq!(b.table.hw.frame(&f, 100), Some(slot));
+        assert_eq!(b.frame(&f), Some(slot));
     }
     assert_eq!(b.destroy(B, 7), None);
     let removed = b.destroy(A, 7).unwrap();
@@ -219,9 +258,9 @@ fn a_flow_is_bound_and_removed() {
         (7, 1007, A, f)
     );
     assert_eq!((removed.unreported, removed.total), (count(3), count(3)));
-    assert_eq!(b.table.hw.frame(&f, 100), None);
+    assert_eq!(b.frame(&f), None);
     assert_eq!(b.destroy(A, 7), None);
-    let stats = b.table.table_stats();
+    let stats = b.counts();
     assert_eq!((stats.flows, stats.bound, stats.high_water), (0, 0, 1));
     assert_eq!((stats.inserted, stats.removed), (1, 1));
 }
@@ -231,13 +270,13 @@ fn offered_again_unchanged() {
     let mut b = Bench::new();
     let f = routed(0);
     b.replace(A, 7, &f).unwrap();
-    b.table.hw.frame(&f, 100);
+    b.frame(&f);
     b.ops();
     assert_eq!(b.replace(A, 7, &f), Ok(Replaced::Refreshed));
     assert_eq!(b.ops(), []);
     assert_eq!(b.stats(A, 7).delta, count(1));
-    assert_eq!(b.table.table_stats().refreshed, 1);
-    assert_eq!(b.table.table_stats().flows, 1);
+    assert_eq!(b.counts().refreshed, 1);
+    assert_eq!(b.counts().flows, 1);
 }
 
 #[test]
@@ -268,7 +307,7 @@ fn a_flow_stays_in_its_slot_if_it_can() {
     let flows = b.bucket(2);
     b.replace(A, 0, &flows[0]).unwrap();
     b.replace(A, 1, &flows[1]).unwrap();
-    let slot = b.table.find(A, 1).unwrap();
+    let slot = b.at(1);
     b.destroy(A, 0).unwrap();
     b.table.hw.age_out(slot);
     assert_eq!(b.replace(A, 1, &flows[1]), Ok(Replaced::Rebound));
@@ -280,24 +319,24 @@ fn offered_again_after_the_engine_let_go() {
     let mut b = Bench::new();
     let f = routed(0);
     b.replace(A, 7, &f).unwrap();
-    let slot = b.table.find(A, 7).unwrap();
-    b.table.hw.frame(&f, 100);
+    let slot = b.at(7);
+    b.frame(&f);
     b.table.hw.age_out(slot);
-    b.table.host.wait(5_000);
+    b.wait(5_000);
     assert_eq!(b.replace(A, 7, &f), Ok(Replaced::Rebound));
-    assert!(b.table.hw.frame(&f, 100).is_some());
+    assert!(b.frame(&f).is_some());
     let stats = b.stats(A, 7);
     assert_eq!(stats.delta, count(2));
     assert!(stats.bound);
-    let t = b.table.table_stats();
+    let t = b.counts();
     assert_eq!((t.rebinds, t.aged_out, t.bound, t.stray_mib), (1, 1, 1, 0));
 
     // And once more, this time seen before.
     b.table.hw.age_out(slot);
     assert!(!b.stats(A, 7).bound);
-    assert_eq!(b.table.table_stats().bound, 0);
+    assert_eq!(b.counts().bound, 0);
     assert_eq!(b.replace(A, 7, &f), Ok(Replaced::Rebound));
-    let t = b.table.table_stats();
+    let t = b.counts();
     assert_eq!((t.rebinds, t.aged_out, t.bound), (2, 2, 1));
 }
 
@@ -306,8 +345,8 @@ fn offered_again_changed() {
     let mut b = Bench::new();
     let f = routed(0);
     b.replace(A, 7, &f).unwrap();
-    let slot = b.table.find(A, 7).unwrap();
-    b.table.hw.frame(&f, 100);
+    let slot = b.at(7);
+    b.frame(&f);
     // Another neighbour: same key, same slot.
     let mut moved = f;
     moved.dmac[5] ^= 1;
@@ -324,14 +363,14 @@ fn offered_again_changed() {
     // Another tuple: another slot.
     let other = routed(1);
     assert_eq!(b.replace(A, 7, &other), Ok(Replaced::Updated));
-    let new = b.table.find(A, 7).unwrap();
+    let new = b.at(7);
     assert_ne!(new, slot);
-    assert_eq!(b.table.hw.frame(&f, 100), None);
-    assert_eq!(b.table.hw.frame(&moved, 100), None);
-    assert_eq!(b.table.hw.frame(&other, 100), Some(new));
+    assert_eq!(b.frame(&f), None);
+    assert_eq!(b.frame(&moved), None);
+    assert_eq!(b.frame(&other), Some(new));
     assert_eq!(b.table.hw.forwarding(), [new]);
     assert_eq!(b.destroy(A, 7).unwrap().total, count(2));
-    assert_eq!(b.table.table_stats().updated, 2);
+    assert_eq!(b.counts().updated, 2);
     assert_eq!(b.table.iter().count(), 0);
 }
 
@@ -340,14 +379,14 @@ fn a_change_that_is_refused_takes_the_old_entry_out() {
     let mut b = Bench::new();
     let f = routed(0);
     b.replace(A, 7, &f).unwrap();
-    b.table.hw.frame(&f, 100);
+    b.frame(&f);
     let mut hairpin = f;
     hairpin.egress = hairpin.ingress;
     assert_eq!(b.replace(A, 7, &hairpin), Err(Reject::Hairpin));
     assert_eq!(b.table.hw.forwarding(), []);
     let stats = b.stats(A, 7);
     assert_eq!((stats.delta, stats.bound), (count(1), false));
-    assert_eq!(b.table.table_stats().bound, 0);
+    assert_eq!(b.counts().bound, 0);
     assert_eq!(b.replace(A, 7, &f), Ok(Replaced::Rebound));
     assert_eq!(b.destroy(A, 7).unwrap().total, count(1));
 }
@@ -360,13 +399,13 @@ fn a_full_bucket() {
         assert_eq!(b.replace(A, cookie, f), Ok(Replaced::Bound));
     }
     assert_eq!(b.replace(A, 4, &flows[4]), Err(Reject::BucketFull));
-    assert_eq!(b.table.table_stats().bucket_full, 1);
-    assert_eq!(b.table.table_stats().flows, 4);
+    assert_eq!(b.counts().bucket_full, 1);
+    assert_eq!(b.counts().flows, 4);
     b.destroy(A, 2).unwrap();
     assert_eq!(b.replace(A, 4, &flows[4]), Ok(Replaced::Bound));
-    assert_eq!(b.table.table_stats().high_water, 4);
+    assert_eq!(b.counts().high_water, 4);
     // A full bucket is no obstacle for those that are in it.
-    let slot = b.table.find(A, 0).unwrap();
+    let slot = b.at(0);
     b.table.hw.age_out(slot);
     assert_eq!(b.replace(A, 0, &flows[0]), Ok(Replaced::Rebound));
     assert_eq!(b.table.find(A, 0), Some(slot));
@@ -378,22 +417,22 @@ fn the_idlest_flow_makes_room() {
     let flows = b.bucket(7);
     for (cookie, f) in (0..).zip(&flows[..4]) {
         assert_eq!(b.replace(A, cookie, f), Ok(Replaced::Bound));
-        b.table.host.wait(100);
+        b.wait(100);
     }
-    assert_eq!(b.table.table_stats().collisions, 3);
+    assert_eq!(b.counts().collisions, 3);
     // None is idle for long enough, the first one by 1 ms.
-    b.table.host.wait(EVICT_IDLE_MS - 401);
+    b.wait(EVICT_IDLE_MS - 401);
     assert_eq!(b.replace(A, 4, &flows[4]), Err(Reject::BucketFull));
-    assert_eq!(b.table.table_stats().evictions, 0);
-    b.table.host.wait(1);
+    assert_eq!(b.counts().evictions, 0);
+    b.wait(1);
     // It is in use again, so that the second one is idle for longest.
-    b.table.hw.frame(&flows[0], 100);
-    b.table.host.wait(100);
-    let slot = b.table.find(A, 1).unwrap();
+    b.frame(&flows[0]);
+    b.wait(100);
+    let slot = b.at(1);
     b.ops();
     assert_eq!(b.replace(A, 4, &flows[4]), Ok(Replaced::Bound));
     assert_eq!(b.table.find(A, 4), Some(slot));
-    let place = b.table.find(A, 1).unwrap();
+    let place = b.at(1);
     assert!(usize::from(place) >= SLOTS);
     // Its counters are read when it cannot count any more.
     let ops = b.ops();
@@ -404,18 +443,18 @@ fn the_idlest_flow_makes_room() {
         [Op::Invalidate(slot), Op::ClearCache, Op::ReadMib(slot)]
     );
     assert_eq!(rest.last(), Some(&Op::Commit(slot)));
-    let t = b.table.table_stats();
+    let t = b.counts();
     assert_eq!((t.evictions, t.parked, t.flows, t.bound), (1, 1, 5, 4));
     assert_eq!((t.bucket_full, t.high_water, t.collisions), (1, 5, 4));
-    assert_eq!(b.table.hw.frame(&flows[1], 100), None);
-    assert_eq!(b.table.hw.frame(&flows[4], 100), Some(slot));
+    assert_eq!(b.frame(&flows[1]), None);
+    assert_eq!(b.frame(&flows[4]), Some(slot));
 
     // It is offered again: not before another one is idle.
     assert_eq!(b.replace(A, 1, &flows[1]), Err(Reject::BucketFull));
-    b.table.host.wait(EVICT_IDLE_MS);
+    b.wait(EVICT_IDLE_MS);
     assert_eq!(b.replace(A, 1, &flows[1]), Ok(Replaced::Rebound));
-    assert!(usize::from(b.table.find(A, 1).unwrap()) < SLOTS);
-    let t = b.table.table_stats();
+    assert!(!b.is_parked(1));
+    let t = b.counts();
     assert_eq!((t.evictions, t.parked, t.flows, t.bound), (2, 1, 5, 4));
 }
 
@@ -423,21 +462,19 @@ fn the_idlest_flow_makes_room() {
 fn refusals_for_a_full_bucket_cost_little() {
     let mut b = Bench::with_spares(4);
     let flows = b.bucket(5);
-    for (cookie, f) in (0..).zip(&flows[..4]) {
-        b.replace(A, cookie, f).unwrap();
-    }
-    b.table.host.wait(EVICT_IDLE_MS - 1);
+    b.bind(&flows[..4]);
+    b.wait(EVICT_IDLE_MS - 1);
     b.ops();
     assert_eq!(b.replace(A, 4, &flows[4]), Err(Reject::BucketFull));
     assert_eq!(b.ops(), []);
     // As far as is known they are idle. They are looked at once, and were not.
-    b.table.host.wait(1);
+    b.wait(1);
     for f in &flows[..4] {
-        b.table.hw.frame(f, 100);
+        b.frame(f);
     }
     assert_eq!(b.replace(A, 4, &flows[4]), Err(Reject::BucketFull));
     assert_eq!(b.ops().len(), 4);
-    b.table.host.wait(EVICT_IDLE_MS - 1001);
+    b.wait(EVICT_IDLE_MS - 1001);
     assert_eq!(b.replace(A, 4, &flows[4]), Err(Reject::BucketFull));
     assert_eq!(b.ops(), []);
 }
@@ -456,7 +493,7 @@ fn each_bind_and_each_end_is_told() {
     assert_eq!(b.events(), [bound(0)], "a refresh is none");
 
     // With all that was counted until then.
-    b.table.hw.frame(&flows[0], 100);
+    b.frame(&flows[0]);
     let mut moved = flows[0];
     moved.dmac[5] ^= 1;
     b.replace(A, 0, &moved).unwrap();
@@ -465,7 +502,7 @@ fn each_bind_and_each_end_is_told() {
     assert_eq!(b.events(), [(changed, 0, count(1)), updated]);
 
     // The engine lets it go: said when that is seen, and not again when it ends.
-    let slot = b.table.find(A, 0).unwrap();
+    let slot = b.at(0);
     let aged = (Event::Unbound(Unbound::Aged), 0, count(1));
     b.table.hw.age_out(slot);
     b.stats(A, 0);
@@ -484,8 +521,8 @@ fn each_bind_and_each_end_is_told() {
         b.replace(A, cookie, f).unwrap();
         assert_eq!(b.events(), [bound(cookie)]);
     }
-    b.table.hw.frame(&flows[1], 100);
-    b.table.host.wait(EVICT_IDLE_MS);
+    b.frame(&flows[1]);
+    b.wait(EVICT_IDLE_MS);
     b.replace(A, 5, &flows[0]).unwrap();
     let evicted = (Event::Unbound(Unbound::Evicted), 1, count(1));
     assert_eq!(b.events(), [evicted, (Evicted, 1, count(1)), bound(5)]);
@@ -512,15 +549,13 @@ fn what_a_parked_flow_has_counted_is_kept() {
     let flows = b.bucket(6);
     for (cookie, f) in (0..).zip(&flows[..4]) {
         b.replace(A, cookie, f).unwrap();
-        b.table.hw.frame(f, 100);
+        b.frame(f);
     }
-    let used = b.table.hw.now_ms.get();
-    b.table.host.wait(EVICT_IDLE_MS);
+    let used = b.now();
+    b.wait(EVICT_IDLE_MS);
     b.replace(A, 4, &flows[4]).unwrap();
     b.replace(A, 5, &flows[5]).unwrap();
-    let parked: Vec<_> = (0..4)
-        .filter(|c| usize::from(b.table.find(A, *c).unwrap()) >= SLOTS)
-        .collect();
+    let parked: Vec<_> = (0..4).filter(|c| b.is_parked(*c)).collect();
     let [first, second] = parked[..] else {
         panic!("{parked:?}")
     };
@@ -529,12 +564,11 @@ fn what_a_parked_flow_has_counted_is_kept() {
     assert_eq!((stats.delta, stats.bound), (count(1), false));
     assert_eq!(stats.last_used_ms, used);
     assert_eq!(b.stats(A, first).delta, Count::ZERO);
-    let removed = b.destroy(A, second).unwrap();
-    assert_eq!((removed.unreported, removed.total), (count(1), count(1)));
+    assert_eq!(b.last_counts(second), (count(1), count(1)));
     assert_eq!(b.table.find(A, second), None);
     // The engine was not asked for any of it.
     assert_eq!(b.ops(), []);
-    let t = b.table.table_stats();
+    let t = b.counts();
     assert_eq!((t.parked, t.flows, t.bound), (1, 5, 4));
 
     // Counts go on from there when it is bound again.
@@ -543,10 +577,9 @@ fn what_a_parked_flow_has_counted_is_kept() {
         b.replace(A, first, &flows[first as usize]),
         Ok(Replaced::Rebound)
     );
-    b.table.hw.frame(&flows[first as usize], 100);
-    let removed = b.destroy(A, first).unwrap();
-    assert_eq!((removed.unreported, removed.total), (count(1), count(2)));
-    assert_eq!(b.table.table_stats().parked, 0);
+    b.frame(&flows[first as usize]);
+    assert_eq!(b.last_counts(first), (count(1), count(2)));
+    assert_eq!(b.counts().parked, 0);
 }
 
 #[test]
@@ -556,13 +589,13 @@ fn flows_let_go_make_room_first() {
         let flows = b.bucket(5);
         for (cookie, f) in (0..).zip(&flows[..4]) {
             b.replace(A, cookie, f).unwrap();
-            b.table.host.wait(100);
+            b.wait(100);
         }
-        let slot = b.table.find(A, 2).unwrap();
+        let slot = b.at(2);
         b.table.hw.age_out(slot);
         assert_eq!(b.replace(A, 4, &flows[4]), Ok(Replaced::Bound));
         assert_eq!(b.table.find(A, 4), Some(slot));
-        let t = b.table.table_stats();
+        let t = b.counts();
         assert_eq!((t.evictions, t.parked, t.aged_out), (0, 1, 1));
         assert!(!b.stats(A, 2).bound);
     }
@@ -572,21 +605,19 @@ fn flows_let_go_make_room_first() {
 fn parked_flows_are_few_and_can_come_back() {
     let mut b = Bench::with_spares(2);
     let flows = b.bucket(6);
-    for (cookie, f) in (0..).zip(&flows[..4]) {
-        b.replace(A, cookie, f).unwrap();
-    }
-    b.table.host.wait(2 * EVICT_IDLE_MS);
+    b.bind(&flows[..4]);
+    b.wait(2 * EVICT_IDLE_MS);
     assert_eq!(b.replace(A, 4, &flows[4]), Ok(Replaced::Bound));
     // The last place is for one that comes back.
     assert_eq!(b.replace(A, 5, &flows[5]), Err(Reject::BucketFull));
-    assert_eq!(b.table.table_stats().parked, 1);
-    let parked = (0..4).find(|c| usize::from(b.table.find(A, *c).unwrap()) >= SLOTS);
+    assert_eq!(b.counts().parked, 1);
+    let parked = (0..4).find(|c| b.is_parked(*c));
     let back = parked.unwrap();
     assert_eq!(
         b.replace(A, back, &flows[back as usize]),
         Ok(Replaced::Rebound)
     );
-    assert_eq!(b.table.table_stats().parked, 1);
+    assert_eq!(b.counts().parked, 1);
     // No other flow is lost: all are found, and go with their owner.
     for cookie in 0..5 {
         assert!(b.table.find(A, cookie).is_some());
@@ -594,7 +625,7 @@ fn parked_flows_are_few_and_can_come_back() {
     let mut removed = 0;
     b.table.remove_where(|_| true, |_| removed += 1);
     assert_eq!((removed, b.table.iter().count()), (5, 0));
-    let t = b.table.table_stats();
+    let t = b.counts();
     assert_eq!((t.parked, t.flows, t.bound), (0, 0, 0));
 }
 
@@ -605,7 +636,7 @@ fn removing_parked_flows_leaves_the_engine_alone() {
     for (cookie, f) in (0..).zip(&flows[..4]) {
         b.replace(B, cookie, f).unwrap();
     }
-    b.table.host.wait(EVICT_IDLE_MS);
+    b.wait(EVICT_IDLE_MS);
     b.replace(A, 4, &flows[4]).unwrap();
     b.ops();
     let parked = |table: &TestTable, c| usize::from(table.find(B, c).unwrap()) >= SLOTS;
@@ -622,16 +653,14 @@ fn an_engine_that_fails_while_room_is_made() {
     for dies_in in 0..40 {
         let mut b = Bench::with_spares(2);
         let flows = b.bucket(5);
-        for (cookie, f) in (0..).zip(&flows[..4]) {
-            b.replace(A, cookie, f).unwrap();
-        }
-        b.table.host.wait(EVICT_IDLE_MS);
+        b.bind(&flows[..4]);
+        b.wait(EVICT_IDLE_MS);
         b.table.hw.dies_in = Some(dies_in);
         let answer = b.replace(A, 4, &flows[4]);
         b.table.hw.dies_in = None;
         // Known flows stay known, and what is called bound is.
         for (cookie, f) in (0..).zip(&flows[..4]) {
-            let at = b.table.find(A, cookie).unwrap();
+            let at = b.at(cookie);
             let bound = b.table.get(at).unwrap().bound;
             assert_eq!(b.table.get(at).unwrap().flow, *f);
             assert!(!bound || NETSYS_V2.is_bound(b.table.hw.words[usize::from(at)][0]));
@@ -641,7 +670,7 @@ fn an_engine_that_fails_while_room_is_made() {
             assert_eq!(b.table.find(A, 4), None);
             assert_eq!(b.replace(A, 4, &flows[4]), Ok(Replaced::Bound));
         }
-        assert!(b.table.hw.frame(&flows[4], 100).is_some());
+        assert!(b.frame(&flows[4]).is_some());
     }
 }
 
@@ -669,11 +698,11 @@ fn the_opposite_of_a_refused_flow() {
     assert_eq!(b.replace(A, 1, &f), Ok(Replaced::Bound));
 
     // Refused when it is bound.
-    b.table.hw.frame(&f, 100);
+    b.frame(&f);
     b.table.refuse(B, &f.key());
-    assert!(b.table.hw.frame(&f, 100).is_some());
+    assert!(b.frame(&f).is_some());
     b.table.refuse(A, &f.key());
-    assert_eq!(b.table.hw.frame(&f, 100), None);
+    assert_eq!(b.frame(&f), None);
     assert_eq!(b.replace(A, 1, &f), Err(Reject::Vlan8021ad));
     let stats = b.stats(A, 1);
     assert_eq!((stats.delta, stats.bound), (count(2), false));
@@ -703,7 +732,7 @@ fn slots_that_cannot_be_used() {
         let f = routed(n);
         let answer = b.table.replace(A, n.into(), 0, &f);
         if answer.is_ok() {
-            bound.push(b.table.find(A, n.into()).unwrap());
+            bound.push(b.at(n.into()));
         } else {
             assert_eq!(answer, Err(Reject::BucketFull));
         }
@@ -723,7 +752,7 @@ fn a_key_is_bound_once() {
     other.ingress.port.0 = 3;
     assert_eq!(b.replace(A, 2, &other), Err(Reject::KeyInUse));
     assert_eq!(b.replace(B, 1, &f), Err(Reject::KeyInUse));
-    assert_eq!(b.table.table_stats().key_in_use, 2);
+    assert_eq!(b.counts().key_in_use, 2);
     let mut tcp = f;
     tcp.l4 = L4::Tcp;
     assert_eq!(b.replace(A, 2, &tcp), Ok(Replaced::Bound));
@@ -739,7 +768,7 @@ fn the_limit() {
     assert_eq!(b.replace(A, 2, &routed(2)), Err(Reject::TableFull));
     assert_eq!(b.replace(A, 1, &routed(1)), Ok(Replaced::Refreshed));
     assert_eq!(b.replace(A, 1, &routed(2)), Ok(Replaced::Updated));
-    assert_eq!(b.table.table_stats().table_full, 1);
+    assert_eq!(b.counts().table_full, 1);
     b.table.set_limit(0);
     assert!(b.destroy(A, 1).is_some());
 }
@@ -752,21 +781,21 @@ fn learned_entries_are_taken_over() {
     let learned = b.table.hw.learn(&flows[1]).unwrap();
     assert_eq!(b.replace(A, 1, &flows[1]), Ok(Replaced::Bound));
     assert_eq!(b.table.find(A, 1), Some(learned));
-    assert_eq!(b.table.hw.frame(&flows[1], 100), Some(learned));
+    assert_eq!(b.frame(&flows[1]), Some(learned));
     // One that is not ours gives way.
     assert_eq!(b.replace(A, 2, &flows[2]), Ok(Replaced::Bound));
-    assert!(b.table.hw.frame(&flows[2], 100).is_some());
+    assert!(b.frame(&flows[2]).is_some());
 
     // The engine lets go and learns again further in front.
-    let slot = b.table.find(A, 1).unwrap();
-    let front = b.table.find(A, 2).unwrap();
+    let slot = b.at(1);
+    let front = b.at(2);
     assert!(front < slot);
     b.destroy(A, 2).unwrap();
     b.table.hw.age_out(slot);
     assert_eq!(b.table.hw.learn(&flows[1]), Some(front));
     assert_eq!(b.replace(A, 1, &flows[1]), Ok(Replaced::Rebound));
     assert_eq!(b.table.find(A, 1), Some(front));
-    assert_eq!(b.table.hw.frame(&flows[1], 100), Some(front));
+    assert_eq!(b.frame(&flows[1]), Some(front));
     assert_eq!(b.destroy(A, 1).unwrap().total, count(2));
 }
 
@@ -779,7 +808,7 @@ fn stray_counts_are_nobodys() {
     b.replace(A, 1, &f).unwrap();
     assert_eq!(b.table.find(A, 1), Some(slot));
     assert_eq!(b.stats(A, 1).delta, Count::ZERO);
-    assert_eq!(b.table.table_stats().stray_mib, 1);
+    assert_eq!(b.counts().stray_mib, 1);
 }
 
 #[test]
@@ -788,9 +817,9 @@ fn counters_that_are_zero_are_not_read() {
     let f = routed(0);
     // Nobody knows what was there before.
     b.replace(A, 1, &f).unwrap();
-    let slot = b.table.find(A, 1).unwrap();
+    let slot = b.at(1);
     assert_eq!(b.ops(), [Op::ReadMib(slot), Op::Commit(slot)]);
-    b.table.hw.frame(&f, 100);
+    b.frame(&f);
     assert_eq!(b.destroy(A, 1).unwrap().total, count(1));
     assert_eq!(
         b.ops(),
@@ -809,15 +838,14 @@ fn counts_after_a_failure_are_nobodys() {
     for fails in 0..3 {
         let mut b = Bench::new();
         b.replace(A, 1, &f).unwrap();
-        let slot = b.table.find(A, 1).unwrap();
-        b.table.hw.frame(&f, 100);
+        let slot = b.at(1);
+        b.frame(&f);
         b.table.hw.dies_in = Some(fails);
         b.table.hw.recovers = true;
         b.destroy(A, 1).unwrap();
         assert_eq!(b.table.hw.dies_in, None);
         // As long as its cache was not cleared the engine goes on.
-        while b.table.hw.frame(&f, 100).is_some() && b.table.hw.mib[usize::from(slot)].packets < 5 {
-        }
+        while b.frame(&f).is_some() && b.table.hw.mib[usize::from(slot)].packets < 5 {}
         b.replace(A, 2, &f).unwrap();
         assert_eq!(b.table.find(A, 2), Some(slot));
         assert_eq!(b.stats(A, 2).delta, Count::ZERO);
@@ -825,7 +853,7 @@ fn counts_after_a_failure_are_nobodys() {
 
     let mut b = Bench::new();
     b.replace(A, 1, &f).unwrap();
-    let slot = b.table.find(A, 1).unwrap();
+    let slot = b.at(1);
     b.destroy(A, 1).unwrap();
     // The entry is written, and read into the cache, but that is not cleared.
     b.table.hw.mib[usize::from(slot)] = count(3);
@@ -841,21 +869,20 @@ fn each_packet_is_reported_once() {
     let mut b = Bench::new();
     let f = routed(0);
     b.replace(A, 1, &f).unwrap();
-    let slot = b.table.find(A, 1).unwrap();
-    b.table.hw.frame(&f, 100);
-    b.table.hw.frame(&f, 100);
+    let slot = b.at(1);
+    b.frame(&f);
+    b.frame(&f);
     assert_eq!(b.stats(A, 1).delta, count(2));
     assert_eq!(b.stats(A, 1).delta, Count::ZERO);
-    b.table.hw.frame(&f, 100);
+    b.frame(&f);
     for _ in 0..2 {
         let record = b.table.refresh(slot).unwrap();
         assert_eq!((record.unreported, record.total), (count(1), count(3)));
     }
-    b.table.hw.frame(&f, 100);
+    b.frame(&f);
     assert_eq!(b.stats(A, 1).delta, count(2));
-    b.table.hw.frame(&f, 100);
-    let removed = b.destroy(A, 1).unwrap();
-    assert_eq!((removed.unreported, removed.total), (count(1), count(5)));
+    b.frame(&f);
+    assert_eq!(b.last_counts(1), (count(1), count(5)));
     assert!(b.table.refresh(slot).is_none());
     let none = b.table.stats(A, 1);
     assert!(none.is_none());
@@ -870,18 +897,18 @@ fn a_chip_that_counts_layer_3() {
     let mut b = Bench::of(&caps, 0);
     let f = routed(0);
     b.replace(A, 1, &f).unwrap();
-    b.table.hw.frame(&f, 100);
+    b.frame(&f);
     assert_eq!(b.stats(A, 1).delta.bytes, 100);
 }
 
 #[test]
 fn last_used_when_never_hit() {
     let mut b = Bench::new();
-    let bound_at = b.table.hw.now_ms.get();
+    let bound_at = b.now();
     b.replace(A, 1, &routed(0)).unwrap();
     // Through a whole round of the timestamp and more.
     for _ in 0..300 {
-        b.table.host.wait(1_000);
+        b.wait(1_000);
         assert_eq!(b.stats(A, 1).last_used_ms, bound_at);
     }
 }
@@ -895,14 +922,14 @@ fn last_used_when_hit() {
         b.table.hw.now_ms.set(start);
         let f = routed(0);
         b.replace(A, 1, &f).unwrap();
-        b.table.host.wait(10_000);
-        b.table.hw.frame(&f, 100);
-        b.table.host.wait(3_000);
+        b.wait(10_000);
+        b.frame(&f);
+        b.wait(3_000);
         assert_eq!(b.stats(A, 1).last_used_ms, start + 10_000);
-        b.table.host.wait(1_000);
+        b.wait(1_000);
         assert_eq!(b.stats(A, 1).last_used_ms, start + 10_000);
         // Idle for a round of the timestamp.
-        b.table.host.wait(255_000);
+        b.wait(255_000);
         assert_eq!(b.stats(A, 1).last_used_ms, start + 10_000);
     }
 }
@@ -913,12 +940,12 @@ fn last_used_is_not_before_the_last_look() {
         let mut b = Bench::of(&caps, 0);
         let f = routed(0);
         b.replace(A, 1, &f).unwrap();
-        b.table.host.wait(10_400);
-        let looked = b.table.hw.now_ms.get();
+        b.wait(10_400);
+        let looked = b.now();
         b.stats(A, 1);
-        b.table.host.wait(500);
-        b.table.hw.frame(&f, 100);
-        b.table.host.wait(300);
+        b.wait(500);
+        b.frame(&f);
+        b.wait(300);
         // One tick ago, by which the clock is too coarse.
         assert_eq!(b.stats(A, 1).last_used_ms, looked);
     }
@@ -929,13 +956,13 @@ fn last_used_when_let_go() {
     let mut b = Bench::new();
     let f = routed(0);
     b.replace(A, 1, &f).unwrap();
-    let slot = b.table.find(A, 1).unwrap();
-    b.table.host.wait(5_000);
-    let looked = b.table.hw.now_ms.get();
+    let slot = b.at(1);
+    b.wait(5_000);
+    let looked = b.now();
     b.stats(A, 1);
-    b.table.host.wait(1_000);
-    b.table.hw.frame(&f, 100);
-    b.table.host.wait(12_000);
+    b.wait(1_000);
+    b.frame(&f);
+    b.wait(12_000);
     b.table.hw.age_out(slot);
     let stats = b.stats(A, 1);
     assert_eq!(
@@ -943,7 +970,7 @@ fn last_used_when_let_go() {
         (count(1), looked, false)
     );
     // Nothing new after that.
-    b.table.host.wait(1_000);
+    b.wait(1_000);
     assert_eq!(b.stats(A, 1).last_used_ms, looked);
 }
 
@@ -952,13 +979,13 @@ fn last_used_survives_a_look_for_debugging() {
     let mut b = Bench::new();
     let f = routed(0);
     b.replace(A, 1, &f).unwrap();
-    let slot = b.table.find(A, 1).unwrap();
-    b.table.host.wait(7_000);
-    let hit = b.table.hw.now_ms.get();
-    b.table.hw.frame(&f, 100);
-    b.table.host.wait(1_000);
+    let slot = b.at(1);
+    b.wait(7_000);
+    let hit = b.now();
+    b.frame(&f);
+    b.wait(1_000);
     b.table.refresh(slot);
-    b.table.host.wait(1_000);
+    b.wait(1_000);
     assert_eq!(b.stats(A, 1).last_used_ms, hit);
 }
 
@@ -967,30 +994,30 @@ fn last_used_is_new_with_a_new_bind() {
     let mut b = Bench::new();
     let f = routed(0);
     b.replace(A, 1, &f).unwrap();
-    let slot = b.table.find(A, 1).unwrap();
+    let slot = b.at(1);
     b.table.hw.age_out(slot);
-    b.table.host.wait(50_000);
+    b.wait(50_000);
     b.replace(A, 1, &f).unwrap();
-    b.table.host.wait(1_000);
-    assert_eq!(b.stats(A, 1).last_used_ms, b.table.hw.now_ms.get() - 1_000);
+    b.wait(1_000);
+    assert_eq!(b.stats(A, 1).last_used_ms, b.now() - 1_000);
 }
 
 #[test]
 fn last_used_without_counters() {
     let mut b = Bench::of(&BLIND, 0);
     let f = routed(0);
-    let bound_at = b.table.hw.now_ms.get();
+    let bound_at = b.now();
     b.replace(A, 1, &f).unwrap();
-    let slot = b.table.find(A, 1).unwrap();
-    b.table.host.wait(4_000);
+    let slot = b.at(1);
+    b.wait(4_000);
     assert_eq!(b.stats(A, 1).last_used_ms, bound_at);
-    let hit = b.table.hw.now_ms.get();
-    b.table.hw.frame(&f, 100);
-    b.table.host.wait(2_000);
+    let hit = b.now();
+    b.frame(&f);
+    b.wait(2_000);
     let stats = b.stats(A, 1);
     assert_eq!((stats.last_used_ms, stats.delta), (hit, Count::ZERO));
     for _ in 0..300 {
-        b.table.host.wait(1_000);
+        b.wait(1_000);
         assert_eq!(b.stats(A, 1).last_used_ms, hit);
     }
     b.table.hw.age_out(slot);
@@ -1006,7 +1033,7 @@ fn an_owner_is_flushed() {
     for n in 0..10 {
         let owner = if n % 2 == 0 { A } else { B };
         b.replace(owner, n.into(), &routed(n)).unwrap();
-        assert!(b.table.hw.frame(&routed(n), 100).is_some());
+        assert!(b.frame(&routed(n)).is_some());
     }
     b.ops();
     let mut removed = Vec::new();
@@ -1014,7 +1041,7 @@ fn an_owner_is_flushed() {
     assert_eq!(removed.len(), 5);
     for r in removed {
         assert_eq!((r.owner, r.total, r.ct_id), (A, count(1), r.cookie + 1000));
-        assert_eq!(b.table.hw.frame(&r.flow, 100), None);
+        assert_eq!(b.frame(&r.flow), None);
         assert_eq!(b.table.find(A, r.cookie), None);
     }
     let ops = b.ops();
@@ -1026,7 +1053,7 @@ fn an_owner_is_flushed() {
         .iter()
         .all(|op| matches!(op, Op::ReadMib(_))));
     for n in [1, 3, 5, 7, 9] {
-        assert!(b.table.hw.frame(&routed(n), 100).is_some());
+        assert!(b.frame(&routed(n)).is_some());
         assert!(b.table.find(B, n.into()).is_some());
     }
     assert_eq!(b.table.iter().count(), 5);
@@ -1078,7 +1105,7 @@ fn a_connection_goes_with_both_directions() {
         assert!(b.table.find(B, 105).is_some());
         let left: Vec<_> = b.table.iter().map(|(_, record)| record.flow).collect();
         for flow in left {
-            assert!(b.table.hw.frame(&flow, 100).is_some());
+            assert!(b.frame(&flow).is_some());
         }
         assert_eq!(b.table.hw.forwarding().len(), 12 - removed.len());
     }
@@ -1096,7 +1123,7 @@ fn a_dead_engine_keeps_nothing() {
         b.table.remove_where(|_| true, |_| removed += 1);
         assert_eq!(removed, 4);
         assert_eq!(b.table.iter().count(), 0);
-        let t = b.table.table_stats();
+        let t = b.counts();
         assert_eq!((t.flows, t.bound), (0, 0));
         assert!(t.hw_errors > 0 || dies_in >= 9);
     }
@@ -1116,8 +1143,8 @@ fn a_bind_that_fails_leaves_nothing() {
         b.table.hw.dies_in = Some(dies_in);
         assert_eq!(b.replace(A, 1, &routed(0)), Err(Reject::EngineDead));
         assert_eq!(b.table.iter().count(), 0);
-        assert_eq!(b.table.table_stats().flows, 0);
-        assert!(b.table.table_stats().hw_errors > 0);
+        assert_eq!(b.counts().flows, 0);
+        assert!(b.counts().hw_errors > 0);
         assert_eq!(b.table.find(A, 1), None);
         // If only the one access failed, what was written is taken back.
         b.table.hw.dies_in = None;
