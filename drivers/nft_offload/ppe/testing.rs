@@ -159,13 +159,13 @@ pub struct Connection {
     pub sides: [Side; 2],
 }
 
-/// The rule of a flow that arrives without tags.
+/// The rule of a flow.
 pub fn rule_of(flow: &Flow) -> (Vec<Match>, Vec<Action>) {
-    let side = |at, own, peer| Side {
+    let side = |at, own, peer, encap| Side {
         at,
         own,
         peer,
-        encap: Encap::NONE,
+        encap,
     };
     let connection = Connection {
         l4: flow.l4,
@@ -174,8 +174,8 @@ pub fn rule_of(flow: &Flow) -> (Vec<Match>, Vec<Action>) {
         snat: flow.is_nat(),
         dnat: false,
         sides: [
-            side(flow.ingress, [2; 6], [4; 6]),
-            side(flow.egress, flow.smac, flow.dmac),
+            side(flow.ingress, [2; 6], [4; 6], flow.in_encap),
+            side(flow.egress, flow.smac, flow.dmac, flow.out_encap),
         ],
     };
     (connection.matches(0), connection.actions(0))

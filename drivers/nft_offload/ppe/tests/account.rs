@@ -40,6 +40,7 @@ fn what_nobody_asked_for_goes_to_the_connection() {
     // Another connection, and no namespace.
     assert_eq!(end(Some(&TestNet), 10, 1), (9, 3, 1));
     assert_eq!(end(None, 8, 1), (10, 3, 2));
+    assert_eq!(end(None, 8, 0), (10, 3, 2));
     let count = Count {
         packets: 3,
         bytes: 300,

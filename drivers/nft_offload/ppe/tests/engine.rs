@@ -2,6 +2,7 @@
 
 //! The engine as a glue uses it.
 
+mod filters;
 mod teardown;
 mod wakes;
 
@@ -57,6 +58,13 @@ fn rule(n: u16) -> Flow {
     flow(L4::Udp, v4(1, n, 2, 80))
 }
 
+const POLICY: Policy = Policy {
+    refuse_shaped: true,
+    ipv4: true,
+    ipv6: true,
+    reserve: 0,
+};
+
 struct Bench {
     engine: Engine<TestHost>,
     conntrack: Connections,
@@ -79,16 +87,14 @@ fn text(show: impl Fn(&mut Formatter<'_>) -> fmt::Result) -> String {
 
 impl Bench {
     fn new() -> Self {
+        Self::with(POLICY)
+    }
+
+    fn with(policy: Policy) -> Self {
         let spec = spec(SLOTS, &CAPS);
         let hw = Fake::with_parts(SLOTS, 1);
         let conntrack = Connections::default();
         let ports = [WAN, LAN].map(|port| Port::new(port, [port.0; 6]));
-        let policy = Policy {
-            refuse_shaped: true,
-            ipv4: true,
-            ipv6: true,
-            reserve: 0,
-        };
         let host = host_of(&hw);
         let engine = Engine::new(host, conntrack.clone(), hw, spec, ports.to_vec(), policy);
         let mut engine = engine.unwrap();
@@ -114,13 +120,7 @@ impl Bench {
             &TestNet,
             cookie,
             |parser, _| feed(parser, flow),
-            |reject| RejectedRule {
-                reject,
-                ip_proto: flow.l4.ip_proto(),
-                tuple: Some(flow.tuple),
-                ingress: None,
-                egress: None,
-            },
+            |reject| refused(reject, flow),
         )
     }
 
@@ -172,6 +172,16 @@ impl Bench {
 
     fn flows(&mut self) -> Vec<String> {
         self.lines(|engine, from| engine.next_flow(from), Engine::show_flow)
+    }
+}
+
+fn refused(reject: Reject, flow: &Flow) -> RejectedRule {
+    RejectedRule {
+        reject,
+        ip_proto: flow.l4.ip_proto(),
+        tuple: Some(flow.tuple),
+        ingress: None,
+        egress: None,
     }
 }
 
@@ -451,36 +461,143 @@ fn an_audit_finds_what_is_wrong() {
 }
 
 #[test]
-fn rules_of_tc_are_refused_with_a_reason() {
+fn flowtables_differ() {
     let mut b = Bench::new();
-    let ingress = b.engine.bind_ingress(LAN.0.into(), NET).unwrap();
-    let filter = FilterRule {
-        cookie: 1,
-        prio: 1,
-        chain: 0,
-        demands_counters: false,
+    assert_eq!(b.stat("foreign_devices"), 1);
+    let no_counter = b.engine.bind(LAN.0.into(), NET, FlowTableId(2), false);
+    let no_counter = no_counter.unwrap();
+    let flow = rule(1);
+    let id = (101, Count::ZERO);
+    b.conntrack.0.borrow_mut().insert(flow.key(), id);
+    assert_eq!(b.offer(no_counter, 1, &flow), Some(Ok(Replaced::Bound)));
+    assert!(b.frame(&flow));
+    b.engine.destroy(&no_counter, &TestNet, 1);
+    assert_eq!(b.conntrack.0.borrow()[&flow.key()], id);
+    // A reserve is one from the start.
+    let reserve = SLOTS as u32 - 1;
+    let mut b = Bench::with(Policy { reserve, ..POLICY });
+    b.bound(1);
+    assert_eq!(b.replace(2, &rule(2)), Err(Reject::TableFull));
+}
+
+#[test]
+fn an_802_1ad_tag_ends_the_opposite_direction() {
+    let mut b = Bench::new();
+    let flow = b.bound(1);
+    let back = Flow {
+        ingress: flow.egress,
+        egress: flow.ingress,
+        tuple: flow.new.reversed(),
+        new: flow.tuple.reversed(),
+        ..flow
     };
-    let mut offer = |filter: &FilterRule, parsed| {
-        b.engine.replace_filter(
-            &ingress,
-            filter,
-            |_| Err(parsed),
-            |reject| RejectedRule {
-                reject,
-                ip_proto: 0,
-                tuple: None,
-                ingress: None,
-                egress: None,
-            },
-        )
+    let tagged = |parser: &mut RuleParser<'_>, _: &Ports<TestHost>| {
+        parser.on_action(Action::Accept)?;
+        feed(parser, &back)
     };
-    let chained = FilterRule { chain: 1, ..filter };
-    assert_eq!(offer(&chained, Reject::Mask), Err(Reject::Chain));
-    assert_eq!(offer(&filter, Reject::Mask), Err(Reject::Mask));
-    assert_eq!(
-        (b.stat("offered"), b.stat("rejected"), b.stat("rules_now")),
-        (2, 2, 0)
-    );
-    assert_eq!(b.engine.destroy(&ingress, &TestNet, 1), None);
-    assert!(!b.engine.age_subflows());
+    let replaced = b
+        .engine
+        .replace(&b.lan, &TestNet, 2, tagged, |reject| refused(reject, &back));
+    assert_eq!(replaced, Some(Err(Reject::Vlan8021ad)));
+    assert!(!b.frame(&flow));
+    assert_eq!(b.replace(1, &flow), Err(Reject::Vlan8021ad));
+}
+
+#[test]
+fn ports_of_switches_and_sessions() {
+    let mut b = Bench::new();
+    let user = UserPort {
+        conduit: LAN.0.into(),
+        net: NET,
+        number: 3,
+        tag: DSA_TAG,
+    };
+    let switch = |what, up| DeviceEvent {
+        dev: Device {
+            ifindex: 9,
+            ..device(LAN, up)
+        },
+        is_user_port: true,
+        user: Some(user),
+        ..event(what, LAN, up)
+    };
+    for there in [true, false] {
+        b.engine
+            .on_device_event(&TestNet, &switch(Event::Change, true));
+        let mut flow = rule(1);
+        (flow.ingress.dsa, flow.egress.dsa) = (dsa(3), None);
+        if !there {
+            (flow.ingress, flow.egress) = (flow.egress, flow.ingress);
+        }
+        assert_eq!(b.replace(there.into(), &flow), Ok(Replaced::Bound));
+        b.engine
+            .on_device_event(&TestNet, &switch(Event::Down, false));
+        assert!(!b.frame(&flow));
+        assert_eq!(b.replace(there.into(), &flow), Err(Reject::PortDown));
+    }
+    let mut session = rule(2);
+    session.out_encap.pppoe = Some(7);
+    let port = |b: &mut Bench| b.engine.ports.take_pppoe_port(0, NET);
+    assert_eq!(port(&mut b), None);
+    assert_eq!(b.replace(2, &session), Ok(Replaced::Bound));
+    assert_eq!(port(&mut b), Some(WAN.0.into()));
+    let down = event(Event::Down, LAN, false);
+    b.engine.on_device_event(&TestNet, &down);
+    assert_eq!(b.replace(3, &rule(3)), Err(Reject::PortDown));
+}
+
+#[test]
+fn what_was_shaped_before_is_no_news() {
+    let mut b = Bench::new();
+    let mut found = Shapers::NONE;
+    found.add(Shaper {
+        at: WAN.into(),
+        encap: Encap::NONE,
+        direction: Way::Out,
+    });
+    let flow = b.bound(1);
+    b.engine.shaped(&TestNet, &found, &found);
+    assert!(b.frame(&flow));
+    assert_eq!(b.replace(2, &rule(2)), Err(Reject::ShapedEgress));
+    b.engine.set_policy("refuse_shaped 0").unwrap();
+    assert!(b.engine.begin_scan().is_none());
+}
+
+#[test]
+fn an_engine_that_does_not_start_is_no_news_later() {
+    let mut b = Bench::new();
+    b.engine.table.hw.dies_in = Some(0);
+    assert_eq!(b.engine.start(), Err(HwError));
+    assert!(!b.engine.quarantine());
+    assert_eq!(b.engine.stop(), Ok(()));
+    let mut b = Bench::new();
+    b.engine.table.hw.dies_in = Some(0);
+    assert_eq!(b.engine.stop(), Err(HwError));
+    assert!(b.engine.quarantine() && !b.engine.quarantine());
+    assert_eq!(b.engine.table.host.quarantined.get(), 1);
+}
+
+#[test]
+fn a_restart_is_empty_and_not_yet_steady() {
+    let mut b = Bench::new();
+    let look = |b: &mut Bench, runs, wait| {
+        b.engine.table.hw.runs = runs;
+        b.engine.table.host.wait(wait);
+        b.engine.look_after()
+    };
+    b.bound(1);
+    b.engine.table.hw.mtu = 0;
+    assert_eq!(look(&mut b, false, 0), Verdict::Restarted);
+    assert_eq!(b.engine.table.hw.mtu, 1500);
+    let mut words = b.engine.table.hw.words.iter();
+    assert!(!words.any(|words| NETSYS_V2.is_bound(words[0])));
+    // It runs for ten seconds, with a break after nine.
+    for (runs, wait, verdict) in [
+        (true, 0, Verdict::Running),
+        (false, 9000, Verdict::Restarted),
+        (true, 1000, Verdict::Running),
+        (false, 0, Verdict::Waiting),
+    ] {
+        assert_eq!(look(&mut b, runs, wait), verdict, "{runs} {wait}");
+    }
 }

@@ -273,6 +273,8 @@ pub struct TestHost {
     pub events: Vec<(Event, u16, Record)>,
     /// What was refused, in order.
     pub rejected: RefCell<Vec<(Option<BlockId>, RejectedRule)>>,
+    /// How often an engine stopped to answer.
+    pub quarantined: Cell<u32>,
 }
 
 impl Clock for TestHost {
@@ -302,6 +304,10 @@ impl Platform for TestHost {
 
     fn rejected(&self, owner: Option<BlockId>, rule: &RejectedRule) {
         self.rejected.borrow_mut().push((owner, *rule));
+    }
+
+    fn quarantined(&self, _: &str) {
+        self.quarantined.set(self.quarantined.get() + 1);
     }
 }
 
@@ -356,6 +362,7 @@ pub fn host_of(hw: &Fake) -> TestHost {
         now_ms: hw.now_ms.clone(),
         events: Vec::new(),
         rejected: RefCell::default(),
+        quarantined: Cell::default(),
     }
 }
 

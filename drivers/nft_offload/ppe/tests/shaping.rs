@@ -156,6 +156,9 @@ fn all_of_them() {
     assert!(fewer.are_among(&all) && !all.are_among(&fewer));
     fewer.add(shaper(LAN, Encap::NONE, Direction::Out));
     assert!(!fewer.are_among(&all));
+    let mut arriving = Shapers::NONE;
+    arriving.add(shaper(WAN, Encap::NONE, Direction::In));
+    assert!(!arriving.are_among(&all));
     fewer = all;
     fewer.add(shaper(WAN, encap(&[10], None), Direction::Out));
     assert!(fewer.are_among(&all) && all.are_among(&fewer));
@@ -216,6 +219,7 @@ fn what_is_shaped_is_refused_until_it_is_taken() {
     found.add(shaper(f.egress, Encap::NONE, Direction::Out));
     shaping.add(&found);
     assert_eq!(shaping.admit(&f), Err(Reject::ShapedEgress));
+    assert_eq!(shaping.admit(&down(Encap::NONE)), Ok(()));
     assert!(found.are_among(&shaping.begin_scan()));
     assert_eq!(shaping.admit(&f), Ok(()));
 }

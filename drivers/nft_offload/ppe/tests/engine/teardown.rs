@@ -4,6 +4,9 @@
 
 use super::*;
 
+/// From here on cookies are those of opposite directions, which nobody has offered.
+const OPPOSITE: u64 = 1000;
+
 /// One direction of a connection that a flowtable has.
 pub(super) struct Half {
     cookie: u64,
@@ -19,9 +22,11 @@ impl Direction for Half {
         self.pending
     }
 
+    // The kernel names the interface, which only the engine knows as a port.
     fn path(&self) -> Option<(FlowPath, i32)> {
-        let path = FlowPath::of(&rule(self.cookie as u16)).unwrap();
-        Some((path, WAN.0.into()))
+        let path = FlowPath::of(&rule(self.cookie as u16))?;
+        let egress = None;
+        (self.cookie < OPPOSITE).then_some((FlowPath { egress, ..path }, WAN.0.into()))
     }
 }
 
@@ -56,7 +61,11 @@ impl FlowTable for Table {
 
     fn end_flows(&self, mut pred: impl FnMut([&Half; 2]) -> bool) {
         for half in &self.0 {
-            if pred([half, half]) {
+            let opposite = Half {
+                cookie: half.cookie + OPPOSITE,
+                pending: false,
+            };
+            if pred([half, &opposite]) {
                 self.1.borrow_mut().push(half.cookie);
             }
         }
@@ -120,4 +129,72 @@ fn more_changes_than_can_wait_end_all_flows() {
     assert_eq!((b.stat("moves"), b.stat("moves_lost")), (512, 1));
     changes.clear();
     assert!(changes.is_empty());
+}
+
+/// What becomes of flow 1, and of the flows of its flowtable, by events.
+fn after(events: &[FwdEvent]) -> (bool, Vec<u64>) {
+    let mut b = Bench::new();
+    let flow = b.bound(1);
+    let table = Table::new(&[(1, false)]);
+    let (mut pending, mut changes) = (Pending::new().unwrap(), ChangeSet::new().unwrap());
+    for event in events {
+        pending.push(NET, *event);
+    }
+    b.engine.take_pending(&mut pending, &mut changes);
+    b.engine.revalidate(&table, &changes);
+    (b.frame(&flow), table.ended())
+}
+
+#[test]
+fn each_kind_of_event_ends_what_it_concerns() {
+    let dmac = rule(1).dmac;
+    let at = |port: PsePort| FwdEvent::FdbEntry {
+        ifindex: port.0.into(),
+        mac: dmac,
+    };
+    let gateway = |mac| FwdEvent::Neighbour {
+        ifindex: 1,
+        addr: [10, 0, 0, 1].into(),
+        mac,
+    };
+    for (events, ends) in [
+        (&[at(WAN)][..], false),
+        (&[at(LAN)], true),
+        (&[FwdEvent::NextHopObject], true),
+        // Another address is behind the same next hop, until that has another one.
+        (&[gateway(dmac)], false),
+        (&[gateway(dmac), gateway([9; 6])], true),
+    ] {
+        let ended = if ends { vec![1] } else { vec![] };
+        assert_eq!(after(events), (!ends, ended), "{events:?}");
+    }
+}
+
+#[test]
+fn a_flowtable_is_flushed_alone() {
+    let mut b = Bench::new();
+    let (flow, table) = (b.bound(1), Table::new(&[]));
+    let other = b.engine.bind(LAN.0.into(), NET, FlowTableId(2), false);
+    let other = other.unwrap();
+    assert_eq!(b.offer(other, 1, &rule(2)), Some(Ok(Replaced::Bound)));
+    b.engine.flush_table(&table, |_| true);
+    assert!(!b.frame(&flow) && b.frame(&rule(2)));
+    // Nor does it take others along as it goes.
+    b.bound(1);
+    b.engine.unbind(&b.lan, &TestNet);
+    b.engine.unbind(&b.wan, &TestNet);
+    assert!(!b.frame(&flow) && b.frame(&rule(2)));
+}
+
+#[test]
+fn a_flow_that_has_ended_is_not_waited_for() {
+    let mut b = Bench::new();
+    let table = Table::new(&[(1, false), (2, true)]);
+    b.bound(1);
+    let (mut pending, mut changes) = (Pending::new().unwrap(), ChangeSet::new().unwrap());
+    pending.push(NET, FwdEvent::NextHopObject);
+    b.engine.take_pending(&mut pending, &mut changes);
+    b.engine.revalidate(&table, &changes);
+    assert_eq!(b.engine.destroy(&b.lan, &TestNet, 2), None);
+    assert_eq!(b.replace(2, &rule(2)), Ok(Replaced::Bound));
 }
