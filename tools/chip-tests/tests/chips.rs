@@ -118,6 +118,100 @@ fn stop_leaves_nothing_behind() {
 }
 
 #[test]
+fn registers_are_as_they_should_whoever_ran_the_engine_before() {
+    for chip in CHIPS {
+        let mut board = Board::new(chip);
+        let set = [
+            (0x204, u32::MAX, 0x3200),
+            (0x208, u32::MAX, u32::MAX),
+            (0x21c, 0x0003_ce37, 0x0001_4e24),
+            (0x22c, u32::MAX, 0x3fff_3fff),
+            (0x230, u32::MAX, 0x3fff),
+            (0x23c, u32::MAX, 60 | 60 << 16),
+            (0x240, u32::MAX, 60 | 1 << 16),
+            (0x248, u32::MAX, 0),
+            (0x30c, u32::MAX, 1514 | 1518 << 16),
+            (0x310, u32::MAX, 1522 | 1526 << 16),
+            (0x200, 0x20d, 0x20d),
+        ];
+        let newer = [(0x24c, u32::MAX, 0x000c_b777), (0x374, u32::MAX, 0x7f)];
+        let all = &[&set[..], &newer][..1 + usize::from(chip.ppe_bases.len() > 1)].concat();
+        for base in chip.ppe_bases {
+            for (at, ..) in set.iter().take(10) {
+                board.set_register(base + at, 0x1a5a);
+            }
+        }
+        board.start().unwrap();
+        for (ppe, base) in chip.ppe_bases.iter().enumerate() {
+            for (at, mask, value) in all {
+                let is = board.register(base + at) & mask;
+                assert_eq!(is, *value, "{}: PPE {ppe}: {at:#x}", chip.name);
+            }
+        }
+        board.hw.set_mtu(1280).unwrap();
+        let mtus = chip
+            .ppe_bases
+            .iter()
+            .map(|base| board.register(base + 0x30c));
+        assert!(mtus.into_iter().all(|mtu| mtu == 1294 | 1298 << 16));
+        board.hw.stop().unwrap();
+        for base in chip.ppe_bases {
+            for (at, mask) in [
+                (0x200, 1),
+                (0x204, !0),
+                (0x21c, 3 << 16),
+                (0x320, !0),
+                (0x334, !0),
+            ] {
+                let is = board.register(base + at) & mask;
+                assert_eq!(is, 0, "{}: {at:#x} after the stop", chip.name);
+            }
+        }
+    }
+}
+
+#[test]
+fn only_the_way_of_frames_is_restored() {
+    for chip in CHIPS {
+        let mut board = Board::started(chip);
+        for at in board.forward_registers() {
+            board.set_register(at, board.register(at) | 0x0300_0000);
+        }
+        board.hw.stop().unwrap();
+        board.start().unwrap();
+        for at in board.forward_registers() {
+            board.set_register(at, board.register(at) & 0xffff);
+        }
+        board.hw.stop().unwrap();
+        assert!(board.forwards().iter().all(|register| *register == 0));
+    }
+}
+
+#[test]
+fn all_caches_are_cleared() {
+    for chip in CHIPS {
+        let mut board = Board::started(chip);
+        let flows: Vec<_> = board
+            .ports()
+            .iter()
+            .map(|port| from(*port, &flow(7)))
+            .collect();
+        for flow in &flows {
+            let slot = board.bind(flow);
+            assert!(board.wire.forwards(flow));
+            board.hw.invalidate(slot).unwrap();
+            assert!(board.wire.forwards(flow), "{}: from the cache", chip.name);
+        }
+        board.hw.clear_caches().unwrap();
+        assert!(
+            !flows.iter().any(|flow| board.wire.forwards(flow)),
+            "{}",
+            chip.name
+        );
+    }
+}
+
+#[test]
 fn an_engine_that_ran_is_stopped_as_it_is_found() {
     for chip in CHIPS {
         let mut board = Board::new(chip);

@@ -244,25 +244,27 @@ fn why_a_direction_is_alone() {
     alone.sort_by_key(|(slot, _)| *slot);
     assert_eq!(b.audit(), alone);
     b.table.destroy(B, 9).unwrap();
-
-    // Those of one bucket take the slot of the opposite direction.
     b.bind(2, &back(&first));
     b.clean();
-    b.table.host.wait(EVICT_IDLE_MS);
-    let bucket = b.table.hw.bucket(&back(&first)).start;
-    let others: Vec<_> = (1000..)
-        .map(routed)
-        .filter(|f| b.table.hw.bucket(f).start == bucket)
-        .take(4)
-        .collect();
-    for (cookie, f) in (10..).zip(&others) {
-        b.bind(cookie, f);
+
+    // Those of one bucket take the slot of the opposite direction.
+    for (owner, opposite) in [(A, Opposite::Parked), (B, Opposite::Unknown)] {
+        let mut b = Bench::new();
+        let slot = b.bind(1, &first);
+        b.table.replace(owner, 2, 0, &back(&first)).unwrap();
+        b.table.host.wait(EVICT_IDLE_MS);
+        let bucket = b.table.hw.bucket(&back(&first)).start;
+        let others = (1000..)
+            .map(routed)
+            .filter(|f| b.table.hw.bucket(f).start == bucket);
+        for (cookie, f) in (10..).zip(others.take(4).collect::<Vec<_>>()) {
+            b.bind(cookie, &f);
+        }
+        assert_eq!(b.table.table_stats().parked, 1);
+        assert_eq!(b.table.audit_sums(), 0);
+        assert!(b.audit().contains(&(slot, Finding::OneDirection)));
+        assert_eq!(b.opposite(slot), opposite);
     }
-    assert_eq!(b.table.table_stats().parked, 1);
-    assert_eq!(b.table.audit_sums(), 0);
-    let slot = b.table.find(A, 1).unwrap();
-    assert!(b.audit().contains(&(slot, Finding::OneDirection)));
-    assert_eq!(b.opposite(slot), Opposite::Parked);
 
     // A rule of tc has no opposite direction.
     let mut b = Bench::new();
@@ -317,7 +319,13 @@ fn sums_that_do_not_fit_are_found() {
     let first = SLOTS as u16;
     let last = first + SPARES as u16 - 1;
     // A list of free places that ends too soon, goes round, or leads to a flow.
-    for (at, next) in [(last, u16::MAX), (last, last), (first, last), (last, 0)] {
+    for (at, next) in [
+        (last, u16::MAX),
+        (last, last),
+        (first, last),
+        (first, 0),
+        (last, 0),
+    ] {
         let before = if at == first { u16::MAX } else { at - 1 };
         b.table.lead_to(at, next);
         assert_eq!(b.table.audit_sums(), 1, "{at} to {next}");

@@ -437,12 +437,11 @@ fn the_idlest_flow_makes_room() {
     // Its counters are read when it cannot count any more.
     let ops = b.ops();
     let end = ops.iter().position(|op| *op == Op::Invalidate(slot));
-    let rest = &ops[end.unwrap()..];
+    let entry_gone = [Op::Invalidate(slot), Op::ClearCache, Op::ReadMib(slot)];
     assert_eq!(
-        rest[..3],
-        [Op::Invalidate(slot), Op::ClearCache, Op::ReadMib(slot)]
+        ops[end.unwrap()..],
+        [&entry_gone[..], &[Op::Commit(slot)]].concat()
     );
-    assert_eq!(rest.last(), Some(&Op::Commit(slot)));
     let t = b.counts();
     assert_eq!((t.evictions, t.parked, t.flows, t.bound), (1, 1, 5, 4));
     assert_eq!((t.bucket_full, t.high_water, t.collisions), (1, 5, 4));
@@ -627,6 +626,7 @@ fn parked_flows_are_few_and_can_come_back() {
     assert_eq!((removed, b.table.iter().count()), (5, 0));
     let t = b.counts();
     assert_eq!((t.parked, t.flows, t.bound), (0, 0, 0));
+    assert_eq!(b.table.audit_sums(), 0);
 }
 
 #[test]
@@ -716,6 +716,51 @@ fn the_opposite_of_a_refused_flow() {
     // Number 0 is still refused unless one of these took its place.
     assert!((1..900).all(|n| !refused(&mut b, n)));
     assert!(refused(&mut b, 1199));
+}
+
+#[test]
+fn refusals_end_one_by_one() {
+    let mut b = Bench::new();
+    let (f, g) = (routed(0), routed(1));
+    b.table.refuse(A, &f.key());
+    b.table.refuse(A, &g.key());
+    let opposite = Flow {
+        tuple: f.new.reversed(),
+        new: f.tuple.reversed(),
+        ..f
+    };
+    assert_eq!(b.replace(A, 3, &opposite), Ok(Replaced::Bound));
+    assert_eq!(b.replace(A, 1, &f), Ok(Replaced::Bound));
+    assert_eq!(b.replace(A, 2, &g), Err(Reject::Vlan8021ad));
+}
+
+#[test]
+fn an_entry_that_ends_is_taken_out_as_a_bound_one() {
+    let mut b = Bench::new();
+    let flows = b.bucket(2);
+    b.bind(&flows);
+    let slot = b.at(1);
+    b.ops();
+    b.table.hw.words[usize::from(slot)][0] |= 3 << 28;
+    assert_eq!(b.replace(A, 1, &flows[1]), Ok(Replaced::Rebound));
+    assert_eq!(b.ops()[..2], [Op::Invalidate(slot), Op::ClearCache]);
+    // Only others in the bucket are collisions.
+    assert_eq!(b.counts().collisions, 1);
+}
+
+#[test]
+fn an_entry_of_nobody_may_have_counted() {
+    let mut b = Bench::new();
+    let f = routed(0);
+    b.bind(&[f]);
+    let slot = usize::from(b.at(0));
+    let entry = b.table.hw.words[slot].clone();
+    b.destroy(A, 0).unwrap();
+    b.table.hw.words[slot] = entry;
+    b.table.hw.mib[slot] = count(3);
+    b.bind(&[f]);
+    assert_eq!(b.stats(A, 0).delta, Count::ZERO);
+    assert_eq!(b.counts().stray_mib, 1);
 }
 
 #[test]
@@ -1096,6 +1141,12 @@ fn a_connection_goes_with_both_directions() {
         let mut removed = Vec::new();
         let pred = |r: &Record| matches!(r.cookie, 1 | 103 | 5);
         b.table.remove(removal, pred, |r| removed.push(r.cookie));
+        let moved = removal == Removal::Moved;
+        let why = [Unbound::Flushed, Unbound::Moved][usize::from(moved)];
+        let is_end = |(event, ..): &(Event, u64, Count)| !matches!(event, Event::Bound(_));
+        let ends: Vec<_> = b.events().into_iter().filter(is_end).collect();
+        assert!(ends.iter().all(|(event, ..)| *event == Event::Unbound(why)));
+        assert_eq!(ends.len(), removed.len());
         removed.sort_unstable();
         if whole {
             assert_eq!(removed, [1, 3, 5, 101, 103]);
