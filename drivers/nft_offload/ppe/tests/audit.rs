@@ -59,17 +59,6 @@ impl Bench {
     }
 }
 
-/// The opposite direction.
-fn back(flow: &Flow) -> Flow {
-    Flow {
-        ingress: flow.egress,
-        egress: flow.ingress,
-        tuple: flow.new.reversed(),
-        new: flow.tuple.reversed(),
-        ..*flow
-    }
-}
-
 /// With source NAT.
 fn masqueraded(port: u16) -> Flow {
     Flow {

@@ -2,7 +2,9 @@
 
 //! The engine as a glue uses it.
 
+mod devices;
 mod filters;
+mod hardware;
 mod teardown;
 mod wakes;
 
@@ -310,22 +312,6 @@ fn what_stands_in_the_way_of_a_flow() {
 }
 
 #[test]
-fn a_port_that_goes_down_takes_its_flows_along() {
-    let mut b = Bench::new();
-    let flow = b.bound(1);
-    let changes = b
-        .engine
-        .on_device_event(&TestNet, &event(Event::Down, LAN, false));
-    assert_eq!(changes.down, Some(LAN));
-    assert!(!b.frame(&flow));
-    assert_eq!(b.stat("flushed"), 1);
-    let mut small = event(Event::ChangeMtu, WAN, true);
-    small.dev.mtu = 1400;
-    b.engine.on_device_event(&TestNet, &small);
-    assert_eq!(b.engine.table.hw.mtu, 1400);
-}
-
-#[test]
 fn users_end_flows() {
     let mut b = Bench::new();
     let flow = b.bound(1);
@@ -352,37 +338,6 @@ fn users_end_flows() {
     assert_eq!(b.engine.end_in(&table, |record| this.matches(record)), 1);
     assert_eq!(table.ended(), [1]);
     assert!(!b.frame(&flow));
-}
-
-#[test]
-fn an_engine_that_dies_and_comes_back() {
-    let mut b = Bench::new();
-    let flow = b.bound(1);
-    assert_eq!(b.engine.look_after(), Verdict::Running);
-    assert!(!b.engine.quarantine());
-    b.engine.table.hw.dies_in = Some(0);
-    assert_eq!(b.engine.look_after(), Verdict::Silent);
-    assert!(b.engine.quarantine() && !b.engine.quarantine());
-    assert_eq!(b.replace(2, &rule(2)), Err(Reject::EngineDead));
-    assert_eq!((b.stat("quarantined"), b.stat("bound_now")), (1, 0));
-
-    b.engine.table.hw.dies_in = None;
-    assert_eq!(b.engine.look_after(), Verdict::Restarted);
-    assert!(b.engine.table.hw.is_alive() && !b.engine.quarantine());
-    b.engine.flush(&TestNet, |_| true);
-    assert!(!b.frame(&flow));
-    assert_eq!(b.replace(1, &flow), Ok(Replaced::Bound));
-    assert!(b.frame(&flow));
-    // A reset soon after that waits, and nothing is bound meanwhile.
-    b.engine.table.hw.runs = false;
-    assert_eq!(b.engine.look_after(), Verdict::Waiting);
-    assert!(b.engine.quarantine());
-    assert_eq!(b.replace(2, &rule(2)), Err(Reject::EngineDead));
-    assert_eq!((b.stat("quarantined"), b.stat("bound_now")), (2, 0));
-    b.engine.table.host.wait(1000);
-    assert_eq!(b.engine.look_after(), Verdict::Restarted);
-    assert_eq!(b.stat("restarted"), 2);
-    assert_eq!(b.engine.stop(), Ok(()));
 }
 
 #[test]
@@ -484,13 +439,7 @@ fn flowtables_differ() {
 fn an_802_1ad_tag_ends_the_opposite_direction() {
     let mut b = Bench::new();
     let flow = b.bound(1);
-    let back = Flow {
-        ingress: flow.egress,
-        egress: flow.ingress,
-        tuple: flow.new.reversed(),
-        new: flow.tuple.reversed(),
-        ..flow
-    };
+    let back = back(&flow);
     let tagged = |parser: &mut RuleParser<'_>, _: &Ports<TestHost>| {
         parser.on_action(Action::Accept)?;
         feed(parser, &back)
@@ -501,103 +450,4 @@ fn an_802_1ad_tag_ends_the_opposite_direction() {
     assert_eq!(replaced, Some(Err(Reject::Vlan8021ad)));
     assert!(!b.frame(&flow));
     assert_eq!(b.replace(1, &flow), Err(Reject::Vlan8021ad));
-}
-
-#[test]
-fn ports_of_switches_and_sessions() {
-    let mut b = Bench::new();
-    let user = UserPort {
-        conduit: LAN.0.into(),
-        net: NET,
-        number: 3,
-        tag: DSA_TAG,
-    };
-    let switch = |what, up| DeviceEvent {
-        dev: Device {
-            ifindex: 9,
-            ..device(LAN, up)
-        },
-        is_user_port: true,
-        user: Some(user),
-        ..event(what, LAN, up)
-    };
-    for there in [true, false] {
-        b.engine
-            .on_device_event(&TestNet, &switch(Event::Change, true));
-        let mut flow = rule(1);
-        (flow.ingress.dsa, flow.egress.dsa) = (dsa(3), None);
-        if !there {
-            (flow.ingress, flow.egress) = (flow.egress, flow.ingress);
-        }
-        assert_eq!(b.replace(there.into(), &flow), Ok(Replaced::Bound));
-        b.engine
-            .on_device_event(&TestNet, &switch(Event::Down, false));
-        assert!(!b.frame(&flow));
-        assert_eq!(b.replace(there.into(), &flow), Err(Reject::PortDown));
-    }
-    let mut session = rule(2);
-    session.out_encap.pppoe = Some(7);
-    let port = |b: &mut Bench| b.engine.ports.take_pppoe_port(0, NET);
-    assert_eq!(port(&mut b), None);
-    assert_eq!(b.replace(2, &session), Ok(Replaced::Bound));
-    assert_eq!(port(&mut b), Some(WAN.0.into()));
-    let down = event(Event::Down, LAN, false);
-    b.engine.on_device_event(&TestNet, &down);
-    assert_eq!(b.replace(3, &rule(3)), Err(Reject::PortDown));
-}
-
-#[test]
-fn what_was_shaped_before_is_no_news() {
-    let mut b = Bench::new();
-    let mut found = Shapers::NONE;
-    found.add(Shaper {
-        at: WAN.into(),
-        encap: Encap::NONE,
-        direction: Way::Out,
-    });
-    let flow = b.bound(1);
-    b.engine.shaped(&TestNet, &found, &found);
-    assert!(b.frame(&flow));
-    assert_eq!(b.replace(2, &rule(2)), Err(Reject::ShapedEgress));
-    b.engine.set_policy("refuse_shaped 0").unwrap();
-    assert!(b.engine.begin_scan().is_none());
-}
-
-#[test]
-fn an_engine_that_does_not_start_is_no_news_later() {
-    let mut b = Bench::new();
-    b.engine.table.hw.dies_in = Some(0);
-    assert_eq!(b.engine.start(), Err(HwError));
-    assert!(!b.engine.quarantine());
-    assert_eq!(b.engine.stop(), Ok(()));
-    let mut b = Bench::new();
-    b.engine.table.hw.dies_in = Some(0);
-    assert_eq!(b.engine.stop(), Err(HwError));
-    assert!(b.engine.quarantine() && !b.engine.quarantine());
-    assert_eq!(b.engine.table.host.quarantined.get(), 1);
-}
-
-#[test]
-fn a_restart_is_empty_and_not_yet_steady() {
-    let mut b = Bench::new();
-    let look = |b: &mut Bench, runs, wait| {
-        b.engine.table.hw.runs = runs;
-        b.engine.table.host.wait(wait);
-        b.engine.look_after()
-    };
-    b.bound(1);
-    b.engine.table.hw.mtu = 0;
-    assert_eq!(look(&mut b, false, 0), Verdict::Restarted);
-    assert_eq!(b.engine.table.hw.mtu, 1500);
-    let mut words = b.engine.table.hw.words.iter();
-    assert!(!words.any(|words| NETSYS_V2.is_bound(words[0])));
-    // It runs for ten seconds, with a break after nine.
-    for (runs, wait, verdict) in [
-        (true, 0, Verdict::Running),
-        (false, 9000, Verdict::Restarted),
-        (true, 1000, Verdict::Running),
-        (false, 0, Verdict::Waiting),
-    ] {
-        assert_eq!(look(&mut b, runs, wait), verdict, "{runs} {wait}");
-    }
 }

@@ -166,3 +166,14 @@ fn flow(l4: L4, tuple: Tuple) -> Flow {
 fn routed(n: u16) -> Flow {
     flow(L4::Udp, v4(1, n, 2, 80))
 }
+
+/// The opposite direction.
+fn back(flow: &Flow) -> Flow {
+    Flow {
+        ingress: flow.egress,
+        egress: flow.ingress,
+        tuple: flow.new.reversed(),
+        new: flow.tuple.reversed(),
+        ..*flow
+    }
+}

@@ -34,6 +34,41 @@ fn v6_tuple(src: [u16; 8], dst: [u16; 8], sport: u16, dport: u16) -> Tuple {
     }
 }
 
+/// An IPv6 flow with zeros in its addresses.
+fn v6_flow() -> Flow {
+    let src = [0x2001, 0xdb8, 0, 0, 0, 0, 0, 0x10];
+    let dst = [0x2001, 0xdb8, 0xffff, 0, 0, 0, 0, 0x99];
+    flow(L4::Udp, v6_tuple(src, dst, 5000, 53))
+}
+
+/// What becomes of the tuple of [`v4_flow`] by source NAT.
+fn translated() -> Tuple {
+    Tuple::V4 {
+        src: [203, 0, 113, 5],
+        dst: [198, 51, 100, 7],
+        sport: 50123,
+        dport: 443,
+    }
+}
+
+/// A translated flow that leaves with a tag and in a PPPoE session.
+fn in_a_session() -> Flow {
+    let tuple = |a, b| Tuple::V4 {
+        src: [10, 0, 0, a],
+        dst: [10, 0, 0, b],
+        sport: a.into(),
+        dport: b.into(),
+    };
+    Flow {
+        new: tuple(3, 4),
+        out_encap: Encap {
+            vlan: [Some(100), None],
+            pppoe: Some(513),
+        },
+        ..flow(L4::Tcp, tuple(1, 2))
+    }
+}
+
 /// All formats: bytes of an entry, ways, bits of the timestamp.
 static FORMATS: [(&Netsys, usize, u16, u32); 5] = [
     (&NETSYS_V1, 80, 2, 15),
@@ -98,12 +133,7 @@ fn entries_across_a_boundary() {
 #[test]
 fn entries_of_v1() {
     let mut f = v4_flow(L4::Tcp);
-    f.new = Tuple::V4 {
-        src: [203, 0, 113, 5],
-        dst: [198, 51, 100, 7],
-        sport: 50123,
-        dport: 443,
-    };
+    f.new = translated();
     f.egress.port = PsePort(2);
     for (format, ib2) in [
         (&NETSYS_V1, 0x007f_f051),
@@ -121,13 +151,7 @@ fn entries_of_v1() {
         ]);
     }
 
-    let tuple = v6_tuple(
-        [0x2001, 0xdb8, 0, 0, 0, 0, 0, 0x10],
-        [0x2001, 0xdb8, 0xffff, 0, 0, 0, 0, 0x99],
-        5000,
-        53,
-    );
-    let mut f = flow(L4::Udp, tuple);
+    let mut f = v6_flow();
     f.egress.port = PsePort(7);
     f.out_encap.vlan = [Some(7), Some(4094)];
     #[rustfmt::skip]
@@ -141,18 +165,7 @@ fn entries_of_v1() {
         0x86dd_0007, 0x0a1b_2c3d, 0x4e5f_0ffe, 0x0200_00aa, 0xbbcc_0000,
     ]);
 
-    let tuple = |a, b, sport, dport| Tuple::V4 {
-        src: [10, 0, 0, a],
-        dst: [10, 0, 0, b],
-        sport,
-        dport,
-    };
-    let mut f = flow(L4::Tcp, tuple(1, 2, 1, 2));
-    f.new = tuple(3, 4, 3, 4);
-    f.out_encap = Encap {
-        vlan: [Some(100), None],
-        pppoe: Some(513),
-    };
+    let f = in_a_session();
     #[rustfmt::skip]
     check_in(&NETSYS_V1, &f, 9, 1556, &[
         0x2159_0009,
@@ -179,26 +192,18 @@ fn entries_with_a_special_tag() {
     let none = [None; 2];
     let one = [Some(100), None];
     let two = [Some(100), Some(200)];
-    assert_eq!(
-        with(&NETSYS_V2, none, None),
-        [0x2050_4000, 0x00f0_8306, 0x0008_0000, 0, 0]
-    );
-    assert_eq!(
-        with(&NETSYS_V3, one, None),
-        [0x2050_4000, 0x00f0_8306, 0x0108_0064, 0, 0]
-    );
-    assert_eq!(
-        with(&NETSYS_V2, two, None),
-        [0x2050_8000, 0x00f0_8306, 0x0108_0064, 200, 0]
-    );
-    assert_eq!(
-        with(&NETSYS_V2, none, Some(9)),
-        [0x2052_4000, 0x00f0_8306, 0x0008_0000, 0, 9]
-    );
-    assert_eq!(
-        with(&NETSYS_V1, one, Some(9)),
-        [0x2149_0000, 0x007f_f036, 0x0108_0064, 0, 9]
-    );
+    let (v1, v2, v3) = (&NETSYS_V1, &NETSYS_V2, &NETSYS_V3);
+    #[rustfmt::skip]
+    let cases = [
+        (v2, none, None, [0x2050_4000, 0x00f0_8306, 0x0008_0000, 0, 0]),
+        (v3, one, None, [0x2050_4000, 0x00f0_8306, 0x0108_0064, 0, 0]),
+        (v2, two, None, [0x2050_8000, 0x00f0_8306, 0x0108_0064, 200, 0]),
+        (v2, none, Some(9), [0x2052_4000, 0x00f0_8306, 0x0008_0000, 0, 9]),
+        (v1, one, Some(9), [0x2149_0000, 0x007f_f036, 0x0108_0064, 0, 9]),
+    ];
+    for (format, vlan, pppoe, want) in cases {
+        assert_eq!(with(format, vlan, pppoe), want);
+    }
     let mut f = v4_flow(L4::Tcp);
     for port in [6, 8, 255] {
         f.egress.dsa = dsa(port);
@@ -209,12 +214,7 @@ fn entries_with_a_special_tag() {
 #[test]
 fn entry_of_source_nat() {
     let mut f = v4_flow(L4::Tcp);
-    f.new = Tuple::V4 {
-        src: [203, 0, 113, 5],
-        dst: [198, 51, 100, 7],
-        sport: 50123,
-        dport: 443,
-    };
+    f.new = translated();
     f.egress.port = PsePort(2);
     #[rustfmt::skip]
     check(&f, 171, 5796, &[
@@ -242,13 +242,7 @@ fn entry_of_a_routed_udp_flow() {
 
 #[test]
 fn entry_of_ipv6() {
-    let tuple = v6_tuple(
-        [0x2001, 0xdb8, 0, 0, 0, 0, 0, 0x10],
-        [0x2001, 0xdb8, 0xffff, 0, 0, 0, 0, 0x99],
-        5000,
-        53,
-    );
-    let mut f = flow(L4::Udp, tuple);
+    let mut f = v6_flow();
     f.egress.port = PsePort(15);
     // The clock is wider than the field.
     #[rustfmt::skip]
@@ -288,19 +282,8 @@ fn entry_with_two_tags() {
 
 #[test]
 fn entry_with_tag_and_session() {
-    let tuple = |a, b, sport, dport| Tuple::V4 {
-        src: [10, 0, 0, a],
-        dst: [10, 0, 0, b],
-        sport,
-        dport,
-    };
-    let mut f = flow(L4::Tcp, tuple(1, 2, 1, 2));
-    f.new = tuple(3, 4, 3, 4);
+    let mut f = in_a_session();
     f.egress.port = PsePort(2);
-    f.out_encap = Encap {
-        vlan: [Some(100), None],
-        pppoe: Some(513),
-    };
     #[rustfmt::skip]
     check(&f, 9, 3112, &[
         0x2056_4009,
@@ -389,12 +372,7 @@ fn states_and_timestamps() {
 fn lines_as_users_know_them() {
     let mut f = v4_flow(L4::Tcp);
     f.out_encap.vlan = [None; 2];
-    f.new = Tuple::V4 {
-        src: [203, 0, 113, 5],
-        dst: [198, 51, 100, 7],
-        sport: 50123,
-        dport: 443,
-    };
+    f.new = translated();
     let entry = NETSYS_V2.encode(&f, 0xab).unwrap();
     let line = NETSYS_V2.decode(entry.words()).line(0x2dd0, 12, 3456);
     assert_eq!(

@@ -16,7 +16,7 @@ fn ip(text: &str) -> IpAddr {
 /// From 192.168.1.1 to 198.51.100.2, masqueraded as 203.0.113.1.
 fn up() -> Flow {
     let mut flow = flow(L4::Udp, v4(1, 1000, 2, 53));
-    if let super::super::flow::Tuple::V4 { src, .. } = &mut flow.new {
+    if let Tuple::V4 { src, .. } = &mut flow.new {
         *src = [203, 0, 113, 1];
     }
     flow
@@ -24,15 +24,9 @@ fn up() -> Flow {
 
 /// The opposite direction.
 fn down() -> Flow {
-    let up = up();
-    Flow {
-        tuple: up.new.reversed(),
-        new: up.tuple.reversed(),
-        ingress: up.egress,
-        egress: up.ingress,
-        dmac: MAC,
-        ..up
-    }
+    let mut down = back(&up());
+    down.dmac = MAC;
+    down
 }
 
 #[test]

@@ -32,12 +32,9 @@ fn up(out_encap: Encap) -> Flow {
 
 /// A flow from the wan, where it arrives with `in_encap`.
 fn down(in_encap: Encap) -> Flow {
-    let up = flow(L4::Udp, v4(1, 1, 2, 2));
     Flow {
-        ingress: up.egress,
-        egress: up.ingress,
         in_encap,
-        ..up
+        ..back(&up(Encap::NONE))
     }
 }
 
