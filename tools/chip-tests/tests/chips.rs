@@ -127,11 +127,11 @@ fn registers_are_as_they_should_whoever_ran_the_engine_before() {
             (0x21c, 0x0003_ce37, 0x0001_4e24),
             (0x22c, u32::MAX, 0x3fff_3fff),
             (0x230, u32::MAX, 0x3fff),
-            (0x23c, u32::MAX, 60 | 60 << 16),
-            (0x240, u32::MAX, 60 | 1 << 16),
+            (0x23c, u32::MAX, 60 | (60 << 16)),
+            (0x240, u32::MAX, 60 | (1 << 16)),
             (0x248, u32::MAX, 0),
-            (0x30c, u32::MAX, 1514 | 1518 << 16),
-            (0x310, u32::MAX, 1522 | 1526 << 16),
+            (0x30c, u32::MAX, 1514 | (1518 << 16)),
+            (0x310, u32::MAX, 1522 | (1526 << 16)),
             (0x200, 0x20d, 0x20d),
         ];
         let newer = [(0x24c, u32::MAX, 0x000c_b777), (0x374, u32::MAX, 0x7f)];
@@ -153,7 +153,7 @@ fn registers_are_as_they_should_whoever_ran_the_engine_before() {
             .ppe_bases
             .iter()
             .map(|base| board.register(base + 0x30c));
-        assert!(mtus.into_iter().all(|mtu| mtu == 1294 | 1298 << 16));
+        assert!(mtus.into_iter().all(|mtu| mtu == 1294 | (1298 << 16)));
         board.hw.stop().unwrap();
         for base in chip.ppe_bases {
             for (at, mask) in [
