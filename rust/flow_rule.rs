@@ -48,8 +48,23 @@ pub struct VlanKey {
     pub id: u16,
     /// Priority, 3 bits.
     pub priority: u8,
+    /// Drop eligible indicator.
+    pub dei: bool,
     /// Protocol of the tag (`ETH_P_8021Q`, `ETH_P_8021AD`).
     pub tpid: u16,
+    /// EtherType behind the tag.
+    pub inner: u16,
+}
+
+/// `FLOW_DISSECTOR_KEY_META`.
+#[derive(Clone, Copy, Debug)]
+pub struct Meta {
+    /// Interface index of the device the packet came in by.
+    pub ifindex: Masked<i32>,
+    /// Mask of the type of that device.
+    pub iftype_mask: u16,
+    /// Mask of whether a bridge did not know the packet's destination.
+    pub l2_miss_mask: u8,
 }
 
 /// `FLOW_DISSECTOR_KEY_CONTROL`.
@@ -59,6 +74,8 @@ pub struct Control {
     pub addr_type: u16,
     /// Flags (`FLOW_DIS_IS_FRAGMENT`, …).
     pub flags: Masked<u32>,
+    /// Mask of where the transport header begins.
+    pub thoff_mask: u16,
 }
 
 /// `FLOW_DISSECTOR_KEY_BASIC`.
@@ -202,7 +219,9 @@ impl VlanKey {
             id: bits.vlan_id(),
             // CAST: The field has three bits.
             priority: bits.vlan_priority() as u8,
+            dei: bits.vlan_dei() != 0,
             tpid: u16::from_be(key.vlan_tpid),
+            inner: u16::from_be(key.vlan_eth_type),
         }
     }
 }
@@ -262,14 +281,18 @@ impl FlowRule {
         })
     }
 
-    /// `FLOW_DISSECTOR_KEY_META`: interface index of the device the packet came in by.
+    /// `FLOW_DISSECTOR_KEY_META`.
     #[inline]
-    pub fn ingress_ifindex(&self) -> Option<Masked<i32>> {
+    pub fn meta(&self) -> Option<Meta> {
         // SAFETY: It is that key's type.
         let key = unsafe {
             self.key::<{ bindings::FLOW_DISSECTOR_KEY_META }, bindings::flow_dissector_key_meta>()
-        };
-        Some(Masked::of(key?, |k| k.ingress_ifindex))
+        }?;
+        Some(Meta {
+            ifindex: Masked::of(key, |k| k.ingress_ifindex),
+            iftype_mask: key.1.ingress_iftype,
+            l2_miss_mask: key.1.l2_miss,
+        })
     }
 
     /// `FLOW_DISSECTOR_KEY_CONTROL`.
@@ -282,6 +305,7 @@ impl FlowRule {
         Some(Control {
             addr_type: key.0.addr_type,
             flags: Masked::of(key, |k| k.flags),
+            thoff_mask: key.1.thoff,
         })
     }
 

@@ -95,8 +95,8 @@ impl BlockOps for Device {
             binding,
             net,
             cookie.0,
-            |parser, ports| translate::feed(parser, rule, net_id(net), ports),
-            |reject| translate::describe(rule, net, reject),
+            |parser| translate::feed(parser, rule, net_id(net)),
+            &|ifindex, id| translate::name_of(net, ifindex, id),
         );
         replaced.ok_or(EEXIST)?.map(|_| ()).map_err(errno)
     }
@@ -124,8 +124,8 @@ impl BlockOps for Device {
                 chain: filter.chain,
                 demands_counters: rule.demands_counters(),
             },
-            |ports| translate::parse_filter(rule, binding.port, net_id(net), ports),
-            |reject| translate::describe(rule, net, reject),
+            |parser| translate::feed(parser, rule, net_id(net)),
+            &|ifindex, id| translate::name_of(net, ifindex, id),
         );
         replaced.map_err(|reject| Refused {
             error: errno(reject),

@@ -35,7 +35,7 @@ use crate::{
     },
     translate::{
         self,
-        PortOf, //
+        net_id, //
     }, //
 };
 use core::format_args;
@@ -61,7 +61,7 @@ struct LowerWalk<'a, F> {
 impl<F: FnMut(Endpoint, Encap)> LowerWalk<'_, F> {
     /// `encap` is what the frames have when they get to `dev` from above.
     fn walk(&mut self, dev: &NetDevice, encap: Encap, depth: usize) {
-        if let Some(at) = self.ports.by_device(dev) {
+        if let Some(at) = self.ports.find(dev.ifindex(), net_id(dev.net())) {
             return (self.found)(at, encap);
         }
         let Some(depth) = depth.checked_sub(1) else {

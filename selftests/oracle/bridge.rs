@@ -13,7 +13,10 @@ use crate::{
     nft_offload::{
         ppe::{
             flow::PsePort,
-            l2::frame,
+            l2::{
+                filter::FilterParser,
+                frame, //
+            },
             reject::Reject,
             spec::Spec, //
         },
@@ -40,7 +43,9 @@ fn encode(
     clock: u32,
     out: &mut Entry,
 ) -> Result<(), Reject> {
-    let rule = translate::parse_filter(rule, ingress, NET, ports)?;
+    let mut parser = FilterParser::new();
+    translate::feed(&mut parser, rule, NET);
+    let rule = parser.finish(ingress, |ifindex, _| ports.find(ifindex))?;
     rule.admit(&spec.caps)?;
     let bytes = packet.bytes.get(..packet.len.into()).unwrap_or(&[]);
     let (l4, tuple) = frame::parse(packet.ethertype, bytes).ok_or(Reject::Protocol)?;

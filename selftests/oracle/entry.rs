@@ -18,9 +18,7 @@ use crate::{
         netdev::NetId,
         reject::Reject,
         spec::Spec, //
-    },
-    rust::netdev::NetDevice,
-    translate::PortOf, //
+    }, //
 };
 use kernel::ffi::c_int;
 
@@ -55,18 +53,14 @@ pub(crate) struct Entry {
 /// All devices are in one namespace.
 pub(crate) const NET: NetId = NetId(0);
 
-impl PortOf for Ports {
-    fn by_ifindex(&self, ifindex: i32, _: NetId) -> Option<Endpoint> {
-        let ports = self.ifindex.iter().zip(self.pse);
-        ports
-            .take(self.count.into())
-            .find(|(port, _)| **port == ifindex)
-            .map(|(_, pse)| PsePort(pse).into())
-    }
-
-    fn by_device(&self, dev: &NetDevice) -> Option<Endpoint> {
-        if dev.ifindex() != self.switch_ifindex {
-            return self.by_ifindex(dev.ifindex(), NET);
+impl Ports {
+    pub(crate) fn find(&self, ifindex: i32) -> Option<Endpoint> {
+        if ifindex != self.switch_ifindex {
+            let ports = self.ifindex.iter().zip(self.pse);
+            return ports
+                .take(self.count.into())
+                .find(|(port, _)| **port == ifindex)
+                .map(|(_, pse)| PsePort(pse).into());
         }
         Some(Endpoint {
             port: PsePort(self.switch_pse),

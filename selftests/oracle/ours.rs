@@ -68,10 +68,10 @@ use rust::{
 use trace::Trace;
 
 /// Parses `rule` as the engine does.
-fn parse(rule: &FlowRule, ports: &Ports, flow: &mut Flow) -> Result<(), Reject> {
-    let mut parser = RuleParser::new(flow);
-    translate::feed(&mut parser, rule, NET, ports)?;
-    parser.finish()
+fn parse(parser: &mut RuleParser, rule: &FlowRule, ports: &Ports) -> Result<(), Reject> {
+    parser.begin();
+    translate::feed(parser, rule, NET);
+    parser.finish(|ifindex, _| ports.find(ifindex))
 }
 
 fn encode(
@@ -81,9 +81,9 @@ fn encode(
     clock: u32,
     out: &mut Entry,
 ) -> Result<(), Reject> {
-    let mut flow = Flow::NONE;
-    parse(rule, ports, &mut flow)?;
-    out.bind(spec, &flow, clock)
+    let mut parser = RuleParser::new(Flow::NONE);
+    parse(&mut parser, rule, ports)?;
+    out.bind(spec, parser.flow(), clock)
 }
 
 #[no_mangle]
@@ -146,10 +146,10 @@ impl Host for Memory {
     }
 }
 
-/// A table, and where rules are parsed to.
+/// A table, and what parses its rules.
 struct Bench {
     table: Table<Memory>,
-    flow: Flow,
+    parser: RuleParser,
     bytes: usize,
 }
 
@@ -168,7 +168,7 @@ impl Bench {
         Ok(KBox::new(
             Self {
                 table: Table::new(host, hw, spec, records, index).ok_or(EINVAL)?,
-                flow: Flow::NONE,
+                parser: RuleParser::new(Flow::NONE),
                 bytes,
             },
             GFP_KERNEL,
@@ -213,8 +213,8 @@ unsafe extern "C" fn nft_oracle_parse(
 ) -> bool {
     // SAFETY: By the requirements of this function; `FlowRule` is transparent over the C type.
     let (bench, rule, ports) = unsafe { (&mut *bench, &*rule.cast::<FlowRule>(), &*ports) };
-    let parsed = parse(rule, ports, &mut bench.flow).is_ok();
-    hint::black_box(&bench.flow);
+    let parsed = parse(&mut bench.parser, rule, ports).is_ok();
+    hint::black_box(&bench.parser);
     parsed
 }
 
@@ -231,10 +231,11 @@ unsafe extern "C" fn nft_oracle_replace(
 ) -> bool {
     // SAFETY: By the requirements of this function; `FlowRule` is transparent over the C type.
     let (bench, rule, ports) = unsafe { (&mut *bench, &*rule.cast::<FlowRule>(), &*ports) };
-    if parse(rule, ports, &mut bench.flow).is_err() {
+    if parse(&mut bench.parser, rule, ports).is_err() {
         return false;
     }
-    bench.table.replace(OWNER, cookie, 0, &bench.flow).is_ok()
+    let flow = bench.parser.flow();
+    bench.table.replace(OWNER, cookie, 0, flow).is_ok()
 }
 
 /// # Safety

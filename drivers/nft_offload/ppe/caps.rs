@@ -5,6 +5,7 @@
 use super::{
     count::Count,
     flow::{
+        DsaPort,
         DsaTag,
         Encap,
         Flow,
@@ -46,7 +47,11 @@ impl MibUnit {
     /// A reading of the MIB in conntrack's unit: the same packets, and their bytes from
     /// the IP header on. A reading with fewer bytes than its packets' headers have (no
     /// engine should give one) counts as no bytes.
+    #[inline]
     pub const fn layer3(self, raw: Count, encap: &Encap) -> Count {
+        if matches!(self, Self::Layer3) {
+            return raw;
+        }
         let headers = raw.packets.saturating_mul(self.overhead(encap) as u64);
         Count {
             packets: raw.packets,
@@ -124,6 +129,18 @@ impl Caps {
     }
 }
 
+/// Whether a chip with `caps` can name a port of a switch to the switch.
+fn admit_dsa(dsa: DsaPort, caps: &Caps) -> Result<(), Reject> {
+    let can = caps.dsa.ok_or(Reject::Dsa)?;
+    if dsa.tag != can.tag {
+        return Err(Reject::DsaTag);
+    }
+    if dsa.number >= can.ports {
+        return Err(Reject::Dsa);
+    }
+    Ok(())
+}
+
 /// Whether a chip with `caps` can forward `flow`.
 pub fn admit(flow: &Flow, caps: &Caps) -> Result<(), Reject> {
     let (family, nat, no_nat) = match (&flow.tuple, &flow.new) {
@@ -150,14 +167,11 @@ pub fn admit(flow: &Flow, caps: &Caps) -> Result<(), Reject> {
     if (flow.in_encap.pppoe.is_some() || flow.out_encap.pppoe.is_some()) && !caps.pppoe {
         return Err(Reject::Pppoe);
     }
-    for dsa in [flow.ingress.dsa, flow.egress.dsa].into_iter().flatten() {
-        let can = caps.dsa.ok_or(Reject::Dsa)?;
-        if dsa.tag != can.tag {
-            return Err(Reject::DsaTag);
-        }
-        if dsa.number >= can.ports {
-            return Err(Reject::Dsa);
-        }
+    if let Some(dsa) = flow.ingress.dsa {
+        admit_dsa(dsa, caps)?;
+    }
+    if let Some(dsa) = flow.egress.dsa {
+        admit_dsa(dsa, caps)?;
     }
     if tags > caps.vlan_tags || flow.out_encap.headers() > caps.headers {
         return Err(Reject::VlanDepth);

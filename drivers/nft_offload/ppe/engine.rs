@@ -30,7 +30,10 @@ use super::{
         SUBFLOWS, //
     },
     list::Full,
-    netdev::NetId,
+    netdev::{
+        Name,
+        NetId, //
+    },
     platform::Conntrack,
     policy::Policy,
     ports::{
@@ -140,8 +143,8 @@ pub struct Engine<P: Platform> {
     pub(super) cancelled: CancelledOffers<P::Vec<Option<(BlockId, u64)>>>,
     pub(super) conntrack: P::Conntrack,
     pub(super) audits: AuditRuns,
-    /// Where a rule is parsed to.
-    flow: Flow,
+    /// What parses rules, and has the flow of the last one.
+    parser: RuleParser,
     /// New flows are kept in software.
     pub(super) paused: bool,
     /// No entry is valid, as the engine did not answer.
@@ -184,7 +187,7 @@ impl<P: Platform> Engine<P> {
             cancelled: CancelledOffers::new(P::filled(None, ENDED)?),
             conntrack,
             audits: AuditRuns::default(),
-            flow: Flow::NONE,
+            parser: RuleParser::new(Flow::NONE),
             paused: false,
             quarantined: false,
             aged_ms: 0,
@@ -263,36 +266,32 @@ impl<P: Platform> Engine<P> {
 /// Flows of flowtables.
 impl<P: Platform> Engine<P> {
     /// A rule is offered, which `feed` gives to the parser; `None` if another device of its
-    /// flowtable handles it. What was refused is counted, with what `describe` says of it.
+    /// flowtable handles it. `name_of` says how a device is called that a refused rule is about.
     pub fn replace(
         &mut self,
         binding: &Binding,
         net: &Net<P>,
         cookie: u64,
-        feed: impl FnOnce(&mut RuleParser<'_>, &Ports<P>) -> Result<(), Reject>,
-        describe: impl FnOnce(Reject) -> RejectedRule,
+        feed: impl FnOnce(&mut RuleParser),
+        name_of: &dyn Fn(i32, NetId) -> Option<Name>,
     ) -> Option<Result<Replaced, Reject>> {
         if !self.blocks.is_first(binding) {
             return None;
         }
         inc(&mut self.counters.offered);
-        let replaced = self.offer(binding, net, cookie, feed);
+        self.parser.begin();
+        feed(&mut self.parser);
+        let replaced = self.offer(binding, net, cookie);
         if let Err(reject) = replaced {
-            let rule = describe(reject);
+            let rule = RejectedRule::new(reject, &self.parser.outline(), name_of);
             self.rejects.add(&rule, self.table.host.now_ms());
             self.count_rejected(Some(binding.owner), &rule);
         }
         Some(replaced)
     }
 
-    /// The way of a rule into the hardware.
-    fn offer(
-        &mut self,
-        binding: &Binding,
-        net: &Net<P>,
-        cookie: u64,
-        feed: impl FnOnce(&mut RuleParser<'_>, &Ports<P>) -> Result<(), Reject>,
-    ) -> Result<Replaced, Reject> {
+    /// The way of the rule that the parser was given into the hardware.
+    fn offer(&mut self, binding: &Binding, net: &Net<P>, cookie: u64) -> Result<Replaced, Reject> {
         let owner = binding.owner;
         if self.cancelled.take(owner, cookie) {
             return Err(Reject::Ended);
@@ -301,16 +300,16 @@ impl<P: Platform> Engine<P> {
             return Err(Reject::EngineDead);
         }
 
-        let mut parser = RuleParser::new(&mut self.flow);
-        let parsed = feed(&mut parser, &self.ports).and_then(|()| parser.finish());
+        let ports = &self.ports;
+        let parsed = self.parser.finish(|ifindex, net| ports.find(ifindex, net));
         if let Err(reject) = parsed {
-            if let Some(key) = parser.opposite_of_8021ad() {
+            if let Some(key) = self.parser.opposite_of_8021ad() {
                 self.table.refuse(owner, &key);
             }
             return Err(reject);
         }
 
-        let flow = &self.flow;
+        let flow = self.parser.flow();
         if flow.out_encap.pppoe.is_some() {
             self.ports.mark_pppoe(flow.egress.port);
         }

@@ -418,8 +418,7 @@ impl Flow {
     }
 
     /// Whether the engine cannot tell the two flows apart.
-    // Most slots are free, so that it is not asked; loading the key for it is no use then.
-    #[inline(never)]
+    #[inline]
     pub fn same_key(&self, other: &Self) -> bool {
         self.l4 == other.l4 && self.tuple == other.tuple
     }

@@ -277,7 +277,18 @@ pub trait Format: Sync {
     fn slots(&self, flow: &Flow, capacity: u32) -> Slots;
 
     /// The words of a bound entry for `flow`, bound at engine time `timestamp`.
-    fn encode(&self, flow: &Flow, timestamp: u16) -> Result<Entry, Reject>;
+    fn encode(&self, flow: &Flow, timestamp: u16) -> Result<Entry, Reject> {
+        let (entry, _) = self.encode_in(flow, timestamp, 0)?;
+        Ok(entry)
+    }
+
+    /// As [`Format::encode`], with [`Format::slots`]: both are about the key.
+    fn encode_in(
+        &self,
+        flow: &Flow,
+        timestamp: u16,
+        capacity: u32,
+    ) -> Result<(Entry, Slots), Reject>;
 
     /// What `words` say. Missing words count as zero.
     fn decode(&self, words: &[u32]) -> Decoded;

@@ -224,11 +224,18 @@ impl<R: Regs, W: Words> Hw for MappedHw<R, W> {
     #[inline]
     fn read_word0s(&mut self, slots: Slots, mut each: impl FnMut(u16, u32)) -> Result<(), HwError> {
         // A bucket is of one PPE: the table is looked for once.
-        let (entries, first_at) = self.find(slots.first)?;
-        for slot in slots {
-            let way = usize::from(slot.wrapping_sub(slots.first));
-            let word0_at = first_at.wrapping_add(way.wrapping_mul(self.entry_words));
-            each(slot, entries.read(word0_at)?);
+        let (entries, mut word0_at) = self.find(slots.first)?;
+        let Slots {
+            first: mut slot,
+            mut ways,
+        } = slots;
+        while ways != 0 {
+            if ways & 1 != 0 {
+                each(slot, entries.read(word0_at)?);
+            }
+            ways = ways.wrapping_shr(1);
+            slot = slot.wrapping_add(1);
+            word0_at = word0_at.wrapping_add(self.entry_words);
         }
         Ok(())
     }
@@ -238,10 +245,17 @@ impl<R: Regs, W: Words> Hw for MappedHw<R, W> {
             return Err(HwError);
         }
         let (entries, word0_at) = self.find(slot)?;
-        entries.write_all(word0_at.wrapping_add(1), entry.body())?;
+        let (word0, body) = entry.words().split_first().ok_or(HwError)?;
+        let body_at = word0_at.wrapping_add(1);
+        // Most chips have entries of this length: to know it when this is compiled is half the
+        // instructions.
+        match <&[u32; 23]>::try_from(body) {
+            Ok(body) => entries.write_all(body_at, body)?,
+            Err(_) => entries.write_all(body_at, body)?,
+        }
         // The engine may look at any time, and must not find word 0 with an old body.
         entries.write_barrier();
-        entries.write(word0_at, entry.word0())?;
+        entries.write(word0_at, *word0)?;
         self.clear_cache(slot)
     }
 

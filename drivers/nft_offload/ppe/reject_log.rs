@@ -9,8 +9,12 @@ use core::hash::{
 
 use super::{
     flow::Tuple,
+    flow_rule::Outline,
     hash::Fnv,
-    netdev::Name,
+    netdev::{
+        Name,
+        NetId, //
+    },
     platform::Storage,
     reject::Reject, //
 };
@@ -29,6 +33,25 @@ pub struct RejectedRule {
     pub ingress: Option<Name>,
     /// Where they leave; `None` if the rule does not say.
     pub egress: Option<Name>,
+}
+
+impl RejectedRule {
+    /// The rule of which `outline` is what it says, refused for `reject`. `name_of` says how a
+    /// device is called now.
+    pub fn new(
+        reject: Reject,
+        outline: &Outline,
+        name_of: &dyn Fn(i32, NetId) -> Option<Name>,
+    ) -> Self {
+        let name = |(ifindex, net)| name_of(ifindex, net).unwrap_or(Name::UNKNOWN);
+        Self {
+            reject,
+            ip_proto: outline.ip_proto,
+            tuple: outline.tuple,
+            ingress: outline.ingress.map(name),
+            egress: outline.egress.map(name),
+        }
+    }
 }
 
 /// One of the last flows that were refused.

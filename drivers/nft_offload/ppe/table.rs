@@ -122,8 +122,8 @@ pub struct Record {
     used: bool,
     /// Whether it is being removed.
     leaving: bool,
-    /// Of the slot, whoever has it: the counters were read after its last entry was gone,
-    /// so that they are zero.
+    /// Of the slot, whoever has it: the counters are zero, as no entry was there yet, or
+    /// as they were read after its last entry was gone.
     clean: bool,
 }
 
@@ -146,6 +146,15 @@ impl Record {
         leaving: false,
         clean: false,
     };
+
+    /// Adds to what was counted.
+    fn count(&mut self, delta: Count) {
+        self.unreported = self.unreported.plus(delta);
+        self.total = self.total.plus(delta);
+        if delta.packets > 0 {
+            self.last_used_ms = self.last_used_ms.max(self.polled_ms);
+        }
+    }
 }
 
 /// What [`Table::replace`] did.
@@ -265,6 +274,8 @@ pub struct Table<P: Host> {
     spec: &'static Spec,
     /// [`Format::bound_bits`](super::format::Format::bound_bits).
     bound_bits: (u32, u32),
+    /// The bits of a timestamp.
+    tick_mask: u16,
     records: P::Vec<Record>,
     index: P::Vec<u16>,
     slots: usize,
@@ -291,7 +302,8 @@ impl<P: Host> Table<P> {
     /// A table for the engine `hw` of the chip `spec`, over `records`, one for each of the
     /// engine's slots and more, see [`spares`], 65535 at most in all, and `index`, of
     /// [`index_len`] elements. What they hold is overwritten. `None` if the lengths do not
-    /// fit: the number of entries of a PPE must be a power of two.
+    /// fit: the number of entries of a PPE must be a power of two. Counters in memory
+    /// ([`Spec::mib_words`]) are zero, as [`Memory::mib`](super::mapped::Memory::mib) says.
     ///
     /// Without spare records no flow ever makes room for another one.
     pub fn new(
@@ -309,7 +321,10 @@ impl<P: Host> Table<P> {
         {
             return None;
         }
-        records.fill(Record::EMPTY);
+        records.fill(Record {
+            clean: spec.mib_words > 0,
+            ..Record::EMPTY
+        });
         index.fill(NIL);
         let mut spare = NIL;
         for (at, record) in (0..NIL).zip(records.iter_mut()).skip(slots) {
@@ -321,6 +336,7 @@ impl<P: Host> Table<P> {
             host,
             spec,
             bound_bits: spec.format.bound_bits(),
+            tick_mask: u16::MAX.wrapping_shr(16_u32.wrapping_sub(spec.format.timestamp_bits())),
             records,
             index,
             slots,
@@ -397,11 +413,16 @@ impl<P: Host> Table<P> {
     }
 
     /// Counts and translates an answer of the engine.
+    #[inline]
     fn hw_result<T>(&mut self, answer: Result<T, HwError>) -> Result<T, Reject> {
-        answer.map_err(|HwError| {
-            inc(&mut self.stats.hw_errors);
-            Reject::EngineDead
-        })
+        answer.map_err(|HwError| self.dead())
+    }
+
+    /// Counts an access that the engine did not answer.
+    #[cold]
+    fn dead(&mut self) -> Reject {
+        inc(&mut self.stats.hw_errors);
+        Reject::EngineDead
     }
 
     /// The flow in a slot, to change it.

@@ -14,9 +14,12 @@ use std::vec::Vec;
 use super::{
     count::Count,
     flow::{
+        DsaPort,
+        DsaTag,
         Encap,
         Endpoint,
         Flow,
+        PsePort,
         Tuple,
         L4, //
     },
@@ -29,6 +32,7 @@ use super::{
     },
     format::Entry,
     hw::Hw,
+    netdev::NetId,
     platform::{
         Clock,
         HwError,
@@ -44,11 +48,62 @@ use super::{
     }, //
 };
 
+/// The namespace of all devices.
+pub const NET: NetId = NetId(7);
+
+/// The protocol of all switches' tags.
+pub const DSA_TAG: DsaTag = DsaTag(9);
+
+/// The device of an endpoint: an index that [`endpoint_at`] knows.
+pub const fn device_at(at: Option<Endpoint>) -> (i32, NetId) {
+    let index = match at {
+        // CAST: Widening; `i32::from` is not const.
+        Some(Endpoint {
+            port,
+            dsa: Some(dsa),
+        }) => port.0 as i32 | (dsa.number as i32 + 1) << 8,
+        Some(Endpoint { port, dsa: None }) => port.0 as i32,
+        None => 0,
+    };
+    (index, NET)
+}
+
+/// The endpoint of a device of [`device_at`].
+pub fn endpoint_at(ifindex: i32, net: NetId) -> Option<Endpoint> {
+    assert_eq!(net, NET);
+    let [port, number, ..] = ifindex.to_le_bytes();
+    let dsa = |number| DsaPort {
+        tag: DSA_TAG,
+        number,
+    };
+    (ifindex != 0).then(|| Endpoint {
+        port: PsePort(port),
+        dsa: number.checked_sub(1).map(dsa),
+    })
+}
+
+/// The key of the device by which packets arrive.
+pub const fn meta(at: Option<Endpoint>) -> Match {
+    Match::Meta {
+        ingress: device_at(at),
+        mask: u32::MAX,
+        other_masks: 0,
+    }
+}
+
+/// The action that sends packets out by a device.
+pub const fn redirect(at: Option<Endpoint>) -> Action {
+    Action::Redirect {
+        egress: device_at(at),
+    }
+}
+
 /// The key of a family, and of flags that must not be set.
 pub const fn control(addr_type: AddrType, flags_mask: u32) -> Match {
     Match::Control {
         addr_type,
         flags_mask,
+        thoff_mask: 0,
     }
 }
 
@@ -110,6 +165,9 @@ pub const fn vlan_key(id: u16) -> VlanKey {
         tpid: 0x8100,
         tpid_mask: 0xffff,
         prio_mask: 0,
+        dei_mask: false,
+        inner: 0,
+        inner_mask: 0,
     }
 }
 
@@ -218,10 +276,7 @@ impl Connection {
             ),
         };
         let mut out = vec![
-            Match::Meta {
-                ingress: Some(from.at),
-                mask: u32::MAX,
-            },
+            meta(Some(from.at)),
             control(addr_type, 0),
             basic(n_proto, 0xffff, self.l4.ip_proto(), 0xff),
             addrs,
@@ -263,8 +318,7 @@ impl Connection {
         if !self.orig.is_v6() && (self.snat || self.dnat) {
             out.push(Action::Csum { flags: 1 });
         }
-        let egress = Some(to.at);
-        out.push(Action::Redirect { egress });
+        out.push(redirect(Some(to.at)));
         out
     }
 

@@ -44,13 +44,15 @@ fn rule(bytes: &mut Bytes<'_>) -> Option<Filter> {
     }
     let mut parser = FilterParser::new();
     for _ in 0..bytes.below(16) {
-        let _ = if bytes.bool() {
-            parser.on_match(rules::key(bytes))
+        if bytes.bool() {
+            parser.on_match(rules::key(bytes));
         } else {
-            parser.on_action(rules::action(bytes))
-        };
+            parser.on_action(rules::action(bytes));
+        }
     }
-    parser.finish(PsePort(1 + bytes.below(2))).ok()
+    let _ = parser.outline();
+    let ingress = PsePort(1 + bytes.below(2));
+    parser.finish(ingress, rules::find).ok()
 }
 
 /// The target.

@@ -16,56 +16,58 @@ use crate::{
 
 /// Keys and actions that are the usual ones: the rest of a rule, if the bytes ask for it.
 /// Otherwise a whole rule would hardly ever come about.
-fn usual(parser: &mut RuleParser<'_>, bytes: &mut Bytes<'_>) {
+fn usual(parser: &mut RuleParser, bytes: &mut Bytes<'_>) {
     use nft_offload_ppe::flow_rule::{AddrType, MangleHeader};
 
     let v6 = bytes.bool();
     let udp = bytes.bool();
-    let _ = parser.on_match(Match::Meta {
-        ingress: Some(rules::endpoint(bytes)),
+    parser.on_match(Match::Meta {
+        ingress: rules::device(bytes),
         mask: u32::MAX,
+        other_masks: 0,
     });
-    let _ = parser.on_match(Match::Control {
+    parser.on_match(Match::Control {
         addr_type: if v6 { AddrType::V6 } else { AddrType::V4 },
         flags_mask: 0,
+        thoff_mask: 0,
     });
-    let _ = parser.on_match(Match::Basic {
+    parser.on_match(Match::Basic {
         n_proto: if v6 { 0x86dd } else { 0x0800 },
         n_proto_mask: u16::MAX,
         ip_proto: if udp { 17 } else { 6 },
         ip_proto_mask: u8::MAX,
     });
-    let _ = if v6 {
+    if v6 {
         parser.on_match(Match::Ipv6Addrs {
             src: bytes.array(),
             dst: bytes.array(),
             src_mask: [0xff; 16],
             dst_mask: [0xff; 16],
-        })
+        });
     } else {
         parser.on_match(Match::Ipv4Addrs {
             src: bytes.array(),
             dst: bytes.array(),
             src_mask: [0xff; 4],
             dst_mask: [0xff; 4],
-        })
-    };
-    let _ = parser.on_match(Match::Ports {
+        });
+    }
+    parser.on_match(Match::Ports {
         sport: bytes.u16(),
         dport: bytes.u16(),
         sport_mask: u16::MAX,
         dport_mask: u16::MAX,
     });
     for (offset, mask) in [(0, 0), (4, 0xffff_0000), (4, 0xffff), (8, 0)] {
-        let _ = parser.on_action(Action::Mangle {
+        parser.on_action(Action::Mangle {
             header: MangleHeader::Eth,
             offset,
             mask,
             val: bytes.mostly(0x0202_0202, Bytes::u32),
         });
     }
-    let _ = parser.on_action(Action::Redirect {
-        egress: Some(rules::endpoint(bytes)),
+    parser.on_action(Action::Redirect {
+        egress: rules::device(bytes),
     });
 }
 
@@ -75,27 +77,27 @@ pub fn run(data: &[u8]) {
     let chip = chip(bytes);
     let timestamp = bytes.u16();
     // The storage of flows is used again.
-    let mut flow = Flow {
+    let mut parser = RuleParser::new(Flow {
         new: rules::tuple(bytes),
         ..Flow::NONE
-    };
-    let mut parser = RuleParser::new(&mut flow);
+    });
+    parser.begin();
     if bytes.bool() {
         usual(&mut parser, bytes);
     }
     while !bytes.is_empty() {
-        // The kernel's module stops at the first refusal. What comes after one must still
-        // do no harm.
-        let _ = if bytes.bool() {
-            parser.on_match(rules::key(bytes))
+        // What comes after a refusal is taken for the log only.
+        if bytes.bool() {
+            parser.on_match(rules::key(bytes));
         } else {
-            parser.on_action(rules::action(bytes))
-        };
+            parser.on_action(rules::action(bytes));
+        }
     }
-    let parsed = parser.finish();
+    let parsed = parser.finish(rules::find);
     let _ = parser.opposite_of_8021ad();
+    let _ = parser.outline();
     if parsed.is_ok() {
-        check(&flow, chip, timestamp);
+        check(parser.flow(), chip, timestamp);
     }
 }
 

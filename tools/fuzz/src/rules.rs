@@ -11,6 +11,7 @@ use nft_offload_ppe::{
         netsys::{NETSYS_V1, NETSYS_V1_BOUNDARY, NETSYS_V1_COUNTED, NETSYS_V2, NETSYS_V3},
         Format,
     },
+    netdev::NetId,
     spec::Spec,
 };
 
@@ -83,6 +84,28 @@ pub(crate) fn endpoint(bytes: &mut Bytes<'_>) -> Endpoint {
     Endpoint { port, dsa }
 }
 
+/// The device of any endpoint, or of none.
+pub(crate) fn device(bytes: &mut Bytes<'_>) -> (i32, NetId) {
+    let at = bytes.mostly(true, Bytes::bool).then(|| endpoint(bytes));
+    let index = at.map_or(0, |at| {
+        let dsa = at.dsa.map_or([0; 2], |dsa| [dsa.tag.0, dsa.number]);
+        i32::from_le_bytes([at.port.0, dsa[0], dsa[1], 1 + u8::from(at.dsa.is_some())])
+    });
+    (index, NetId(0))
+}
+
+/// The endpoint of a device of [`device`].
+pub(crate) fn find(ifindex: i32, _: NetId) -> Option<Endpoint> {
+    let [port, tag, number, kind] = ifindex.to_le_bytes();
+    (kind > 0).then(|| Endpoint {
+        port: PsePort(port),
+        dsa: (kind > 1).then_some(DsaPort {
+            tag: DsaTag(tag),
+            number,
+        }),
+    })
+}
+
 pub(crate) fn l4(bytes: &mut Bytes<'_>) -> L4 {
     if bytes.bool() {
         L4::Udp
@@ -136,19 +159,24 @@ fn vlan_key(bytes: &mut Bytes<'_>) -> VlanKey {
         tpid: bytes.mostly(ETH_P_8021Q, Bytes::u16),
         tpid_mask: bytes.mostly(0xffff, Bytes::u16),
         prio_mask: bytes.mostly(0, Bytes::u8),
+        dei_mask: bytes.mostly(false, Bytes::bool),
+        inner: bytes.mostly(0x0800, Bytes::u16),
+        inner_mask: bytes.mostly(0, Bytes::u16),
     }
 }
 
 pub(crate) fn key(bytes: &mut Bytes<'_>) -> Match {
     match bytes.below(13) {
         0 => Match::Meta {
-            ingress: bytes.mostly(true, Bytes::bool).then(|| endpoint(bytes)),
+            ingress: device(bytes),
             mask: bytes.mostly(u32::MAX, Bytes::u32),
+            other_masks: bytes.mostly(0, Bytes::u32),
         },
         1 => Match::Control {
             addr_type: [AddrType::V4, AddrType::V6, AddrType::None, AddrType::Other]
                 [usize::from(bytes.below(4))],
             flags_mask: bytes.mostly(0, Bytes::u32),
+            thoff_mask: bytes.mostly(0, Bytes::u16),
         },
         2 => Match::Basic {
             n_proto: [0x0800, 0x86dd, 0x8100, 0][usize::from(bytes.below(4))],
@@ -226,7 +254,7 @@ pub(crate) fn action(bytes: &mut Bytes<'_>) -> Action {
         5 => Action::PppoePush { sid: bytes.u16() },
         6 => Action::Csum { flags: bytes.u32() },
         7 => Action::Redirect {
-            egress: bytes.mostly(true, Bytes::bool).then(|| endpoint(bytes)),
+            egress: device(bytes),
         },
         8 => Action::Accept,
         _ if bytes.bool() => Action::Tunnel,

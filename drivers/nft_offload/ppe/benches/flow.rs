@@ -36,6 +36,7 @@ use nft_offload_ppe::{
         Table, //
     },
     testing::{
+        endpoint_at,
         rule_of,
         table_in_memory,
         Alone, //
@@ -100,15 +101,15 @@ fn flow(v6: bool, n: u32) -> Flow {
     }
 }
 
-fn parse(matches: &[Match], actions: &[Action], flow: &mut Flow) -> Result<(), Reject> {
-    let mut parser = RuleParser::new(flow);
+fn parse(parser: &mut RuleParser, matches: &[Match], actions: &[Action]) -> Result<(), Reject> {
+    parser.begin();
     for key in matches {
-        parser.on_match(*key)?;
+        parser.on_match(*key);
     }
     for action in actions {
-        parser.on_action(*action)?;
+        parser.on_action(*action);
     }
-    parser.finish()
+    parser.finish(endpoint_at)
 }
 
 struct Bench {
@@ -165,11 +166,11 @@ fn steps(c: &mut Criterion, name: &str, v6: bool) {
     let mut group = c.benchmark_group(name);
     let one = flow(v6, 20_000);
     let (matches, actions) = rule_of(&one);
-    let mut parsed = Flow::NONE;
-    assert_eq!(parse(&matches, &actions, &mut parsed), Ok(()));
-    assert_eq!(parsed, one);
+    let mut parser = RuleParser::new(Flow::NONE);
+    assert_eq!(parse(&mut parser, &matches, &actions), Ok(()));
+    assert_eq!(*parser.flow(), one);
     group.bench_function("parse", |b| {
-        b.iter(|| parse(black_box(&matches), black_box(&actions), &mut parsed));
+        b.iter(|| parse(&mut parser, black_box(&matches), black_box(&actions)));
     });
     group.bench_function("encode", |b| {
         b.iter(|| SPEC.format.encode(black_box(&one), 0));

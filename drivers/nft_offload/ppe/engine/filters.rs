@@ -9,12 +9,15 @@ use super::{
         flow::Flow,
         hw::Lifecycle,
         l2::{
-            filter::Filter,
+            filter::FilterParser,
             filters::Filters,
             Sighting, //
         },
         list::Full,
-        ports::Ports,
+        netdev::{
+            Name,
+            NetId, //
+        },
         reject::Reject,
         reject_log::RejectedRule, //
     },
@@ -39,24 +42,26 @@ pub struct FilterRule {
 
 /// Filters of tc, for bridged frames.
 impl<P: Platform> Engine<P> {
-    /// A rule of tc is offered, given by `parse`. What was refused is counted, with what `describe`
-    /// says of it.
+    /// A rule of tc is offered, which `feed` gives to the parser. `name_of` says how a device is
+    /// called that a refused rule is about.
     pub fn replace_filter(
         &mut self,
         binding: &Binding,
         filter: &FilterRule,
-        parse: impl FnOnce(&Ports<P>) -> Result<Filter, Reject>,
-        describe: impl FnOnce(Reject) -> RejectedRule,
+        feed: impl FnOnce(&mut FilterParser),
+        name_of: &dyn Fn(i32, NetId) -> Option<Name>,
     ) -> Result<(), Reject> {
         inc(&mut self.counters.offered);
         // A filter that is refused needs no frames.
         self.wakes.filters = true;
+        let mut parser = FilterParser::new();
+        feed(&mut parser);
         let rule = if !self.table.hw.is_alive() {
             Err(Reject::EngineDead)
         } else if filter.chain != 0 {
             Err(Reject::Chain)
         } else {
-            parse(&self.ports)
+            parser.finish(binding.port, |ifindex, net| self.ports.find(ifindex, net))
         };
         let inserted = rule.and_then(|rule| {
             if filter.demands_counters && self.spec().caps.mib.is_none() {
@@ -75,7 +80,8 @@ impl<P: Platform> Engine<P> {
             }
             Err(reject) => {
                 self.rejects.count(reject, self.table.host.now_ms());
-                self.count_rejected(Some(binding.owner), &describe(reject));
+                let rule = RejectedRule::new(reject, parser.outline(), name_of);
+                self.count_rejected(Some(binding.owner), &rule);
                 Err(reject)
             }
         }

@@ -53,15 +53,22 @@ use super::{
     MAX_WORDS, //
 };
 
-/// IB1, all generations: state (0 invalid, 1 unbound, 2 bound, 3 FIN).
-const IB1_STATE: Field = Field::new(29, 28);
+mod layout;
+
+use layout::{
+    Layout,
+    IB1_STATE,
+    IB2_V1,
+    LAYOUT_V1,
+    LAYOUT_V2,
+    LAYOUT_V3,
+    STATE_BIND, //
+};
+
 /// IB1, all generations: UDP and not TCP.
 const IB1_UDP: Field = Field::bit(30);
 /// IB1 of entries that are not bound, all generations: time of the last frame.
 const IB1_UNBIND_TIMESTAMP: Field = Field::new(7, 0);
-
-/// State in [`IB1_STATE`].
-const STATE_BIND: u32 = 2;
 
 /// IPv4 with address and port translation (HNAPT). Flows without NAT have this type,
 /// too: the engine finds entries of the type without ports by addresses alone.
@@ -136,128 +143,6 @@ impl Places {
         ]
     }
 }
-
-/// Fields of IB1 in a bound entry that differ between generations.
-#[derive(Clone, Copy, Debug)]
-struct Ib1 {
-    /// Time of the last frame, in seconds of the engine's clock.
-    timestamp: Field,
-    /// Number of tags to put on.
-    vlan_layer: Field,
-    /// A PPPoE header is put on.
-    pppoe: Field,
-    /// The tags are 802.1Q tags, and not a switch's own.
-    vlan_tag: Field,
-    /// Type.
-    kind: Field,
-    /// TTL or hop limit is decremented.
-    ttl: Field,
-    /// What every bound entry has: its state, and that the engine may keep it in its cache.
-    preset: u32,
-}
-
-/// Fields of IB2 that differ between generations.
-#[derive(Clone, Copy, Debug)]
-struct Ib2 {
-    /// Queue of the transmit DMA engine (QDMA).
-    qid: Field,
-    /// PSE port at which frames leave.
-    dest_port: Field,
-    /// What every entry has: that frames go through the queue (PSE_QOS), that they are
-    /// counted in the entry's MIB (MIB_CNT) if there is one, and the accounting group that
-    /// stands for none (PORT_AG).
-    preset: u32,
-}
-
-/// What differs between generations.
-#[derive(Clone, Copy, Debug)]
-pub struct Layout {
-    words: usize,
-    ways: u16,
-    /// Length of the pieces of memory, in bytes, that an entry must not lie in two of.
-    boundary: Option<usize>,
-    ib1: Ib1,
-    ib2: Ib2,
-}
-
-/// The engine may keep the entry in its cache, NETSYS v1.
-const IB1_V1_CACHE: u32 = 1 << 22;
-/// The engine may keep the entry in its cache, from NETSYS v2 on.
-const IB1_V2_CACHE: u32 = 1 << 20;
-
-/// IB1 of NETSYS v1.
-const IB1_V1: Ib1 = Ib1 {
-    timestamp: Field::new(14, 0),
-    vlan_layer: Field::new(18, 16),
-    pppoe: Field::bit(19),
-    vlan_tag: Field::bit(20),
-    kind: Field::new(27, 25),
-    ttl: Field::bit(24),
-    preset: IB1_STATE.put(STATE_BIND) | IB1_V1_CACHE,
-};
-
-/// IB2 of NETSYS v1 with counters: the accounting group is 0x1f, the meter group
-/// (PORT_MG, bits 17:12) 0.
-const IB2_V1: Ib2 = Ib2 {
-    qid: Field::new(3, 0),
-    dest_port: Field::new(7, 5),
-    preset: IB2_V1_PSE_QOS | IB2_V1_MIB_CNT | IB2_V1_PORT_AG,
-};
-
-/// IB2 of NETSYS v1 without counters, where the meter group that stands for none is 0x3f.
-const IB2_V1_UNCOUNTED: Ib2 = Ib2 {
-    preset: IB2_V1_PSE_QOS | IB2_V1_PORT_AG | Field::new(17, 12).put(0x3f),
-    ..IB2_V1
-};
-
-const IB2_V1_PSE_QOS: u32 = 1 << 4;
-const IB2_V1_MIB_CNT: u32 = 1 << 10;
-const IB2_V1_PORT_AG: u32 = Field::new(23, 18).put(0x1f);
-
-/// IB1 from NETSYS v2 on.
-const IB1_V2: Ib1 = Ib1 {
-    timestamp: Field::new(7, 0),
-    vlan_layer: Field::new(16, 14),
-    pppoe: Field::bit(17),
-    vlan_tag: Field::bit(18),
-    kind: Field::new(27, 23),
-    ttl: Field::bit(22),
-    preset: IB1_STATE.put(STATE_BIND) | IB1_V2_CACHE,
-};
-
-/// IB2 from NETSYS v2 on.
-const IB2_V2: Ib2 = Ib2 {
-    qid: Field::new(6, 0),
-    dest_port: Field::new(12, 9),
-    preset: IB2_V2_PSE_QOS | IB2_V2_MIB_CNT | Field::new(23, 20).put(0xf),
-};
-
-const IB2_V2_PSE_QOS: u32 = 1 << 8;
-const IB2_V2_MIB_CNT: u32 = 1 << 15;
-
-/// NETSYS v1: entries of 80 bytes, two ways, no counters.
-const LAYOUT_V1: Layout = Layout {
-    words: 20,
-    ways: 2,
-    boundary: None,
-    ib1: IB1_V1,
-    ib2: IB2_V1_UNCOUNTED,
-};
-
-/// NETSYS v2: entries of 96 bytes, four ways, with counters.
-const LAYOUT_V2: Layout = Layout {
-    words: 24,
-    ways: 4,
-    boundary: None,
-    ib1: IB1_V2,
-    ib2: IB2_V2,
-};
-
-/// NETSYS v3: entries of 128 bytes, otherwise as v2.
-const LAYOUT_V3: Layout = Layout {
-    words: 32,
-    ..LAYOUT_V2
-};
 
 /// A table format of NETSYS.
 #[derive(Clone, Copy, Debug)]
@@ -365,6 +250,7 @@ const fn special_tag(port: u8, tagged: bool) -> Option<u16> {
 
 /// The words by which the engine finds an entry, in the entry's order from word 1 on,
 /// and how many they are.
+#[inline(always)]
 fn key(tuple: &Tuple) -> ([u32; 9], usize) {
     match *tuple {
         Tuple::V4 {
@@ -388,14 +274,16 @@ fn key(tuple: &Tuple) -> ([u32; 9], usize) {
     }
 }
 
-/// The engine's hash of a tuple (hash mode 1, seed 0), before it is cut to the number of
+/// The engine's hash of a key (hash mode 1, seed 0), before it is cut to the number of
 /// buckets.
-fn hash(tuple: &Tuple) -> u32 {
-    let (hv1, hv2, hv3) = match (*tuple, key(tuple).0) {
-        (Tuple::V4 { .. }, [src, dst, ports, ..]) => (ports, dst, src),
-        (Tuple::V6 { .. }, [s0, s1, s2, s3, d0, d1, d2, d3, ports]) => {
-            (s3 ^ d3 ^ ports, s2 ^ d2 ^ d0, s1 ^ d1 ^ s0)
-        }
+#[inline(always)]
+fn hash(v6: bool, key: [u32; 9]) -> u32 {
+    let [s0, s1, s2, s3, d0, d1, d2, d3, ports] = key;
+    let (hv1, hv2, hv3) = if v6 {
+        (s3 ^ d3 ^ ports, s2 ^ d2 ^ d0, s1 ^ d1 ^ s0)
+    } else {
+        // Source, destination and ports are in the first three.
+        (s2, s1, s0)
     };
     let mut hash = (hv1 & hv2) | (!hv1 & hv3);
     hash = hash.rotate_left(8);
@@ -417,6 +305,41 @@ impl Netsys {
             other => Kind::Unknown(u8::try_from(other).unwrap_or(u8::MAX)),
         }
     }
+
+    /// The first slot of the bucket of this hash.
+    #[inline(always)]
+    fn bucket_of(&self, hash: u32, capacity: u32) -> u16 {
+        // A power of two, so that this is its logarithm.
+        let shift = self.layout.ways.trailing_zeros();
+        lower(hash.wrapping_shl(shift) & capacity.wrapping_sub(1))
+    }
+
+    /// The usable slots of the bucket that begins at `first`.
+    #[inline(always)]
+    fn slots_of(&self, first: u16, capacity: u32) -> Slots {
+        let end = u32::from(first).saturating_add(self.layout.ways.into());
+        if end > capacity {
+            return Slots { first, ways: 0 };
+        }
+        let all = 1_u16.wrapping_shl(self.layout.ways.into()).wrapping_sub(1);
+        let all = Slots { first, ways: all };
+        if self.layout.boundary.is_none() {
+            return all;
+        }
+        self.usable_of(all)
+    }
+
+    /// Those of `slots` that are usable.
+    #[inline(never)]
+    fn usable_of(&self, slots: Slots) -> Slots {
+        let mut usable = slots.none();
+        for slot in slots {
+            if self.usable(slot) {
+                usable.add(slot);
+            }
+        }
+        usable
+    }
 }
 
 impl Format for Netsys {
@@ -433,9 +356,8 @@ impl Format for Netsys {
     }
 
     fn bucket(&self, flow: &Flow, capacity: u32) -> u16 {
-        // A power of two, so that this is its logarithm.
-        let shift = self.layout.ways.trailing_zeros();
-        lower(hash(&flow.tuple).wrapping_shl(shift) & capacity.wrapping_sub(1))
+        let (key, _) = key(&flow.tuple);
+        self.bucket_of(hash(flow.tuple.is_v6(), key), capacity)
     }
 
     fn usable(&self, slot: u16) -> bool {
@@ -449,26 +371,15 @@ impl Format for Netsys {
     }
 
     fn slots(&self, flow: &Flow, capacity: u32) -> Slots {
-        let first = self.bucket(flow, capacity);
-        let end = u32::from(first).saturating_add(self.layout.ways.into());
-        if end > capacity {
-            return Slots { first, ways: 0 };
-        }
-        let all = 1_u16.wrapping_shl(self.layout.ways.into()).wrapping_sub(1);
-        let all = Slots { first, ways: all };
-        if self.layout.boundary.is_none() {
-            return all;
-        }
-        let mut slots = all.none();
-        for slot in all {
-            if self.usable(slot) {
-                slots.add(slot);
-            }
-        }
-        slots
+        self.slots_of(self.bucket(flow, capacity), capacity)
     }
 
-    fn encode(&self, flow: &Flow, timestamp: u16) -> Result<Entry, Reject> {
+    fn encode_in(
+        &self,
+        flow: &Flow,
+        timestamp: u16,
+        capacity: u32,
+    ) -> Result<(Entry, Slots), Reject> {
         let Layout { ib1, ib2, .. } = &self.layout;
 
         let [outer, inner] = flow.out_encap.vlan;
@@ -515,9 +426,10 @@ impl Format for Netsys {
             | ib1.timestamp.put(timestamp.into());
 
         let mut words = [0; MAX_WORDS];
-        match (&flow.tuple, &flow.new) {
+        let hash = match (&flow.tuple, &flow.new) {
             (Tuple::V4 { .. }, Tuple::V4 { .. }) => {
-                let ([src, dst, ports, ..], _) = key(&flow.tuple);
+                let (orig, _) = key(&flow.tuple);
+                let [src, dst, ports, ..] = orig;
                 put(&mut words, SRC, src);
                 put(&mut words, V4_DST, dst);
                 put(&mut words, V4.ports, ports);
@@ -533,12 +445,14 @@ impl Format for Netsys {
                     info2,
                     l2,
                 );
+                hash(false, orig)
             }
             (Tuple::V6 { .. }, Tuple::V6 { .. }) => {
                 if flow.is_nat() {
                     return Err(Reject::Nat66);
                 }
-                let ([s0, s1, s2, s3, d0, d1, d2, d3, ports], _) = key(&flow.tuple);
+                let (orig, _) = key(&flow.tuple);
+                let [s0, s1, s2, s3, d0, d1, d2, d3, ports] = orig;
                 let [src0, src1, src2, src3] = V6_SRC;
                 put(&mut words, src0, s0);
                 put(&mut words, src1, s1);
@@ -557,10 +471,12 @@ impl Format for Netsys {
                     info2,
                     l2,
                 );
+                hash(true, orig)
             }
             _ => return Err(Reject::MixedFamily),
-        }
-        Ok(Entry::from_words(words, self.layout.words))
+        };
+        let slots = self.slots_of(self.bucket_of(hash, capacity), capacity);
+        Ok((Entry::from_words(words, self.layout.words), slots))
     }
 
     fn decode(&self, words: &[u32]) -> Decoded {

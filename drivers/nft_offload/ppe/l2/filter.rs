@@ -22,11 +22,13 @@ use super::{
             Action,
             AddrType,
             Match,
+            Outline,
             ETH_P_8021Q,
             ETH_P_IP,
             ETH_P_IPV6,
             VLAN_VID_MASK, //
         }, //
+        netdev::NetId,
         reject::Reject,
     },
     Key, //
@@ -106,13 +108,14 @@ impl Filter {
 /// taken off, and each that is put on goes outside of those that are there.
 #[derive(Clone, Debug, Default)]
 pub struct FilterParser {
-    indev: Option<Endpoint>,
+    outline: Outline,
+    failure: Option<Reject>,
     macs: Option<([u8; 6], [u8; 6])>,
     v6: Option<bool>,
     l4: Option<L4>,
     vlan: Option<u16>,
     encap: Encap,
-    egress: Option<Endpoint>,
+    is_redirected: bool,
 }
 
 impl FilterParser {
@@ -122,17 +125,41 @@ impl FilterParser {
     }
 
     /// Takes a key. All keys come before the first action.
-    pub fn on_match(&mut self, key: Match) -> Result<(), Reject> {
+    pub fn on_match(&mut self, key: Match) {
+        self.outline.on_match(&key);
+        if let Err(reject) = self.try_match(key) {
+            self.failure.get_or_insert(reject);
+        }
+    }
+
+    /// Takes an action.
+    pub fn on_action(&mut self, action: Action) {
+        self.outline.on_action(&action);
+        if let Err(reject) = self.try_action(action) {
+            self.failure.get_or_insert(reject);
+        }
+    }
+
+    /// What the rule is about, as far as it says so.
+    pub fn outline(&self) -> &Outline {
+        &self.outline
+    }
+
+    fn try_match(&mut self, key: Match) -> Result<(), Reject> {
         match key {
-            Match::Meta { ingress, mask } => {
+            Match::Meta {
+                mask, other_masks, ..
+            } => {
+                require(other_masks == 0, Reject::UnknownKey)?;
                 require(mask == u32::MAX, Reject::Mask)?;
-                self.indev = Some(ingress.ok_or(Reject::ForeignIngress)?);
             }
             Match::Control {
                 addr_type,
                 flags_mask,
+                thoff_mask,
             } => {
                 require(flags_mask == 0, Reject::ControlFlags)?;
+                require(thoff_mask == 0, Reject::UnknownKey)?;
                 require(addr_type == AddrType::None, Reject::NotBridged)?;
             }
             Match::Basic {
@@ -164,6 +191,13 @@ impl FilterParser {
                 self.macs = Some((src, dst));
             }
             Match::Vlan(key) => {
+                // What tc says of the EtherType behind a tag, it says as that of the frame, too.
+                let inner = match self.v6 {
+                    Some(true) => ETH_P_IPV6,
+                    _ => ETH_P_IP,
+                };
+                let same = key.inner_mask == u16::MAX && key.inner == inner && self.v6.is_some();
+                require(key.inner_mask == 0 || same, Reject::Mask)?;
                 let vid = key.vid()?;
                 self.vlan = Some(vid);
                 self.encap.vlan = [Some(vid), None];
@@ -180,10 +214,9 @@ impl FilterParser {
         Ok(())
     }
 
-    /// Takes an action.
-    pub fn on_action(&mut self, action: Action) -> Result<(), Reject> {
+    fn try_action(&mut self, action: Action) -> Result<(), Reject> {
         // What comes behind the redirection would not be done to the frame.
-        if self.egress.is_some() {
+        if self.is_redirected {
             return Err(match action {
                 Action::Redirect { .. } => Reject::TwoRedirects,
                 _ => Reject::UnknownAction,
@@ -207,9 +240,7 @@ impl FilterParser {
                 require(outer.is_none() && self.encap.pppoe.is_none(), Reject::Pppoe)?;
                 self.encap.pppoe = Some(sid);
             }
-            Action::Redirect { egress } => {
-                self.egress = Some(egress.ok_or(Reject::ForeignEgress)?);
-            }
+            Action::Redirect { .. } => self.is_redirected = true,
             Action::Mangle { .. } | Action::Csum { .. } => return Err(Reject::BadMangle),
             Action::Tunnel => return Err(Reject::Tunnel),
             Action::Accept | Action::Other { .. } => return Err(Reject::UnknownAction),
@@ -217,11 +248,24 @@ impl FilterParser {
         Ok(())
     }
 
-    /// The rule that keys and actions add up to, for frames that arrive at `ingress`.
-    pub fn finish(&self, ingress: PsePort) -> Result<Filter, Reject> {
+    /// The rule that keys and actions add up to, for frames that arrive at `ingress`. `find` says
+    /// which port of the engine, or of a switch behind one, a device is.
+    pub fn finish(
+        &self,
+        ingress: PsePort,
+        find: impl Fn(i32, NetId) -> Option<Endpoint>,
+    ) -> Result<Filter, Reject> {
+        if let Some(reject) = self.failure {
+            return Err(reject);
+        }
+        let egress = match self.outline.egress {
+            Some((ifindex, net)) => Some(find(ifindex, net).ok_or(Reject::ForeignEgress)?),
+            None => None,
+        };
         // A block of rules may be shared by several devices, and the rule be for one only.
+        let is_ingress = |(ifindex, net)| find(ifindex, net) == Some(ingress.into());
         require(
-            self.indev.is_none_or(|indev| indev == ingress.into()),
+            self.outline.ingress.is_none_or(is_ingress),
             Reject::ForeignIngress,
         )?;
         let (smac, dmac) = self.macs.ok_or(Reject::NotBridged)?;
@@ -237,7 +281,7 @@ impl FilterParser {
             },
             v6: self.v6,
             l4: self.l4,
-            egress: self.egress.ok_or(Reject::NoRedirect)?,
+            egress: egress.ok_or(Reject::NoRedirect)?,
             out_encap: self.encap,
         })
     }

@@ -15,6 +15,7 @@ use super::{
             State, //
         },
         hw::Hw,
+        platform::HwError,
         reject::Reject, //
     },
     BlockId,
@@ -53,16 +54,15 @@ impl<P: Host> Table<P> {
         self.admit(owner, own, flow)?;
         let timestamp = self.hw.timestamp();
         // Not moved out of the result, as that would be a copy.
-        let encoded = self.spec.format.encode(flow, timestamp);
-        let entry = encoded.as_ref().map_err(|reject| *reject)?;
-        let (slot, word0) = self.place(flow, own)?;
+        let capacity = self.spec.entries.into();
+        let encoded = self.spec.format.encode_in(flow, timestamp, capacity);
+        let (entry, slots) = encoded.as_ref().map_err(|reject| *reject)?;
+        let slots = self.slots_at(*slots, self.spec.caps.ppe_of(flow.ingress.port));
+        let (slot, word0) = self.place(owner, flow, own, slots)?;
         self.commit(slot, word0, own != Some(slot), entry)?;
 
         let counted = self.free_old(own, slot);
-        let (now_ms, seen) = (
-            self.host.now_ms(),
-            self.spec.format.timestamp(entry.word0()),
-        );
+        let (now_ms, seen) = (self.host.now_ms(), timestamp & self.tick_mask);
         if let Some(record) = self.records.get_mut(usize::from(slot)) {
             // One by one: each is written where it stays.
             record.cookie = cookie;
@@ -122,7 +122,8 @@ impl<P: Host> Table<P> {
             return Err(Reject::Vlan8021ad);
         }
         self.admit_again(owner, flow);
-        if own.is_none() && self.stats.flows >= self.limit {
+        let has_slot = own.is_some_and(|own| self.is_slot(own));
+        if !has_slot && self.stats.flows.saturating_sub(self.stats.parked) >= self.limit {
             inc(&mut self.stats.table_full);
             return Err(Reject::TableFull);
         }
@@ -133,16 +134,15 @@ impl<P: Host> Table<P> {
     /// of the flow already.
     #[inline(always)]
     fn commit(&mut self, slot: u16, word0: u32, fresh: bool, entry: &Entry) -> Result<(), Reject> {
-        let strange = self.clear_entry(slot, word0)?;
-        if fresh && self.spec.caps.mib.is_some() && (strange || !self.is_clean(slot)) {
+        let strange = word0 != 0 && self.clear_entry(slot, word0)?;
+        let record = self.records.get_mut(usize::from(slot));
+        let clean = record.is_some_and(|record| core::mem::take(&mut record.clean));
+        if fresh && (strange || !clean) && self.spec.caps.mib.is_some() {
             // What a former entry of this slot left behind.
             let stray = self.hw.read_mib(slot);
             if self.hw_result(stray)? != Count::ZERO {
                 inc(&mut self.stats.stray_mib);
             }
-        }
-        if let Some(record) = self.records.get_mut(usize::from(slot)) {
-            record.clean = false;
         }
         let committed = self.hw.commit(slot, entry);
         if let Err(reject) = self.hw_result(committed) {
@@ -283,7 +283,7 @@ impl<P: Host> Table<P> {
         }
         let mut read = self.clear_entry(slot, word0).map(|_| ());
         if read.is_ok() {
-            read = self.read_counters(slot).map(|_| ());
+            read = self.read_counters(slot);
         }
         self.unbound(slot, why);
         read?;
@@ -296,8 +296,7 @@ impl<P: Host> Table<P> {
     /// Takes the entry in a slot, which has `word0`, out of the engine if the engine
     /// forwards by it. Returns whether it did.
     fn clear_entry(&mut self, slot: u16, word0: u32) -> Result<bool, Reject> {
-        let armed =
-            word0 != 0 && matches!(self.spec.format.state(word0), State::Bound | State::Fin);
+        let armed = matches!(self.spec.format.state(word0), State::Bound | State::Fin);
         if armed {
             let gone = self
                 .hw
@@ -311,17 +310,26 @@ impl<P: Host> Table<P> {
     /// Reads the counters of a flow a last time and removes it. `gone` says whether the
     /// engine is known to have no entry of it any more.
     fn take(&mut self, slot: u16, gone: bool, why: Unbound) -> Option<&Record> {
-        let read = self.read_counters(slot).is_ok();
-        self.unbound(slot, why);
-        self.record(slot)?.clean = read && gone;
+        let mib = self.spec.caps.mib.filter(|_| self.is_slot(slot));
+        let record = self.records.get_mut(usize::from(slot));
+        let record = record.filter(|record| record.used)?;
+        let mut clean = gone;
+        if let Some(unit) = mib {
+            match self.hw.read_mib(slot) {
+                Ok(raw) => record.count(unit.layer3(raw, &record.flow.in_encap)),
+                Err(HwError) => {
+                    inc(&mut self.stats.hw_errors);
+                    clean = false;
+                }
+            }
+        }
+        record.clean = clean;
+        if record.bound {
+            record.bound = false;
+            self.stats.bound = self.stats.bound.saturating_sub(1);
+            self.host.event(Event::Unbound(why), slot, record);
+        }
         inc(&mut self.stats.removed);
         self.clear(slot)
-    }
-
-    /// Whether the counters of a slot are known to be zero.
-    fn is_clean(&self, slot: u16) -> bool {
-        self.records
-            .get(usize::from(slot))
-            .is_some_and(|record| record.clean)
     }
 }

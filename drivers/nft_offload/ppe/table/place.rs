@@ -51,9 +51,8 @@ impl<P: Host> Table<P> {
 
     /// Makes room in the full bucket of a flow, which may have the slot or place `own`.
     fn make_room(&mut self, flow: &Flow, own: Option<u16>) -> Result<(), Reject> {
-        let comes_back = own.is_some_and(|own| !self.is_slot(own));
         let mut idlest = None;
-        if self.spares > u32::from(!comes_back) {
+        if self.may_park(own) {
             let now_ms = self.host.now_ms();
             let in_use = |record: &&Record| {
                 record.bound && now_ms.saturating_sub(record.last_used_ms) < EVICT_IDLE_MS
@@ -92,19 +91,26 @@ impl<P: Host> Table<P> {
         self.park(slot).ok_or(Reject::BucketFull)
     }
 
-    /// Chooses the slot for a flow, which may have the slot `own`, and reads word 0 there.
+    /// Chooses one of `slots`, those of the bucket of a flow, which may have the slot `own`, and
+    /// reads word 0 there.
     ///
     /// An entry that the engine has learned for the same flow comes first: with another
     /// one bound behind it, the engine would go on finding that. Then its own slot, then
     /// the first free one. Should the engine have learned the flow in the slot of another
     /// flow that it had let go, that entry is made invalid; the cache is left to
     /// [`Hw::commit`].
-    pub(super) fn place(&mut self, flow: &Flow, own: Option<u16>) -> Result<(u16, u32), Reject> {
-        let slots = self.bucket(flow);
+    #[inline]
+    pub(super) fn place(
+        &mut self,
+        owner: BlockId,
+        flow: &Flow,
+        own: Option<u16>,
+        slots: Slots,
+    ) -> Result<(u16, u32), Reject> {
         let mut found = self.look(flow, own, slots)?;
-        if found.key_in_use {
-            inc(&mut self.stats.key_in_use);
-            return Err(Reject::KeyInUse);
+        if found.same_key != NIL {
+            self.displace(owner, found.same_key, own)?;
+            found = self.look(flow, own, slots)?;
         }
         if found.free == NIL {
             self.make_room(flow, own)?;
@@ -118,6 +124,20 @@ impl<P: Host> Table<P> {
         if found.collision && own != Some(free) {
             inc(&mut self.stats.collisions);
         }
+        if found.unknown.ways != 0 {
+            return self.place_over(flow, own, &found);
+        }
+        Ok((free, word0))
+    }
+
+    /// As [`Table::place`], with entries in the bucket that are not those of the flows there.
+    #[cold]
+    fn place_over(
+        &mut self,
+        flow: &Flow,
+        own: Option<u16>,
+        found: &Bucket,
+    ) -> Result<(u16, u32), Reject> {
         for slot in found.unknown {
             let mut words = [0; MAX_WORDS];
             let Some(words) = words.get_mut(..self.spec.format.key_words()) else {
@@ -136,7 +156,30 @@ impl<P: Host> Table<P> {
             let gone = self.hw.invalidate(slot);
             self.hw_result(gone)?;
         }
-        Ok((free, word0))
+        Ok((found.free, found.word0))
+    }
+
+    /// Has the flow in a slot make room for a newer one of the same key. The kernel offers
+    /// the same flow by another cookie if it has torn down the older one, and has not sent
+    /// its DESTROY yet. The older one is parked until then. A flow of another owner stays.
+    #[cold]
+    fn displace(&mut self, owner: BlockId, slot: u16, own: Option<u16>) -> Result<(), Reject> {
+        let older = self.get(slot).filter(|older| older.owner == owner);
+        if older.is_none() || !self.may_park(own) {
+            inc(&mut self.stats.key_in_use);
+            return Err(Reject::KeyInUse);
+        }
+        let word0 = self.hw.read_word0(slot);
+        let word0 = self.hw_result(word0)?;
+        self.unbind_entry(slot, word0, Unbound::Changed)?;
+        self.park(slot).ok_or(Reject::KeyInUse)
+    }
+
+    /// Whether there is a free place for a flow that makes room for one with the slot or
+    /// place `own`.
+    fn may_park(&self, own: Option<u16>) -> bool {
+        let comes_back = own.is_some_and(|own| !self.is_slot(own));
+        self.spares > u32::from(!comes_back)
     }
 
     /// Looks at the slots of the bucket of a flow, which may have the slot `own`.
@@ -146,31 +189,28 @@ impl<P: Host> Table<P> {
             free: NIL,
             word0: 0,
             collision: false,
-            key_in_use: false,
+            same_key: NIL,
             unknown: slots.none(),
         };
         let (records, format) = (&self.records, self.spec.format);
         let (mask, bits) = self.bound_bits;
         let read = self.hw.read_word0s(slots, |slot, word0| {
-            let other = if slot == own {
-                None
-            } else {
-                let record = records.get(usize::from(slot));
-                record.filter(|record| record.used)
-            };
-            let mut bound = false;
-            if let Some(other) = other {
-                found.collision = true;
-                found.key_in_use |= other.flow.same_key(flow);
-                bound = other.bound;
-            } else if slot == own || found.free == NIL {
-                (found.free, found.word0) = (slot, word0);
+            match records.get(usize::from(slot)).filter(|other| other.used) {
+                None if found.free == NIL => (found.free, found.word0) = (slot, word0),
+                None => {}
+                Some(_) if slot == own => (found.free, found.word0) = (slot, word0),
+                Some(other) => {
+                    found.collision = true;
+                    if other.flow.same_key(flow) {
+                        found.same_key = slot;
+                    }
+                    // A bound one is of its own key, which is another one or is refused.
+                    if other.bound && word0 & mask == bits {
+                        return;
+                    }
+                }
             }
-            // A bound one is of its own key, which is another one or is refused.
-            if word0 == 0 || (bound && word0 & mask == bits) {
-                return;
-            }
-            if format.state(word0) != State::Invalid {
+            if word0 != 0 && format.state(word0) != State::Invalid {
                 found.unknown.add(slot);
             }
         });
@@ -187,11 +227,17 @@ impl<P: Host> Table<P> {
     /// can be given.
     fn bucket_in(&self, flow: &Flow, part: usize) -> Slots {
         let slots = self.spec.format.slots(flow, self.spec.entries.into());
-        let first = part
-            .checked_mul(self.spec.entries.into())
-            .and_then(|start| start.checked_add(slots.first.into()));
-        match first.and_then(|first| u16::try_from(first).ok()) {
-            Some(first) if self.is_slot(first) => Slots { first, ..slots },
+        self.slots_at(slots, part)
+    }
+
+    /// The slots of a PPE's table in the table of all PPEs.
+    #[inline]
+    pub(super) fn slots_at(&self, slots: Slots, part: usize) -> Slots {
+        // The slots of all parts are fewer than 2^16.
+        let start = usize::from(self.spec.entries).wrapping_mul(part);
+        let first = start.wrapping_add(slots.first.into());
+        match u16::try_from(first) {
+            Ok(first) if self.is_slot(first) => Slots { first, ..slots },
             _ => slots.none(),
         }
     }
@@ -205,8 +251,8 @@ struct Bucket {
     word0: u32,
     /// Other flows have slots of it.
     collision: bool,
-    /// One of them has the same key.
-    key_in_use: bool,
+    /// The one of them that has the same key; [`NIL`] if none has.
+    same_key: u16,
     /// Slots with entries that are not those of the flows there.
     unknown: Slots,
 }

@@ -4,12 +4,9 @@
 
 use super::{
     super::{
-        count::{
-            inc,
-            Count, //
-        },
-        format::Format,
+        count::inc,
         hw::Hw,
+        platform::HwError,
         reject::Reject, //
     },
     BlockId,
@@ -59,66 +56,69 @@ impl<P: Host> Table<P> {
         self.get(slot)
     }
 
-    /// Adds what the engine has counted for the flow in a slot to its record, and returns
-    /// it. If that is anything, the flow was in use since the last look.
-    pub(super) fn read_counters(&mut self, slot: u16) -> Result<Count, Reject> {
+    /// Adds what the engine has counted for the flow in a slot to its record. If that is
+    /// anything, the flow was in use since the last look.
+    pub(super) fn read_counters(&mut self, slot: u16) -> Result<(), Reject> {
         let Some(unit) = self.spec.caps.mib.filter(|_| self.is_slot(slot)) else {
-            return Ok(Count::ZERO);
+            return Ok(());
         };
         let raw = self.hw.read_mib(slot);
         let raw = self.hw_result(raw)?;
-        let Some(record) = self.record(slot) else {
-            return Ok(Count::ZERO);
-        };
-        let delta = unit.layer3(raw, &record.flow.in_encap);
-        record.unreported = record.unreported.plus(delta);
-        record.total = record.total.plus(delta);
-        if delta.packets > 0 {
-            record.last_used_ms = record.last_used_ms.max(record.polled_ms);
+        if let Some(record) = self.record(slot) {
+            record.count(unit.layer3(raw, &record.flow.in_encap));
         }
-        Ok(delta)
+        Ok(())
     }
 
     /// Looks at the flow in a slot: counters, time of last use, whether it is bound.
     pub(super) fn poll(&mut self, slot: u16) -> Result<(), Reject> {
-        let spec = self.spec;
-        if self.get(slot).is_none() || !self.is_slot(slot) {
-            return Ok(());
-        }
-        // In this order: of a packet that comes in between, the next look sees the count,
-        // and its timestamp is not after the clock.
-        let delta = self.read_counters(slot)?;
-        let word0 = self.hw.read_word0(slot);
-        let word0 = self.hw_result(word0)?;
-        let clock = self.hw.timestamp();
-        let now_ms = self.host.now_ms();
-
-        let bound = self.is_bound(word0);
-        let Some(record) = self.record(slot) else {
-            return Ok(());
-        };
-        let seen = spec.format.timestamp(word0);
-        let hit = match spec.caps.mib {
-            Some(_) => delta.packets > 0,
-            None => bound && seen != record.seen,
-        };
-        if hit && bound {
-            let age = clock.wrapping_sub(seen) & timestamp_mask(spec.format);
-            let used_ms = now_ms.saturating_sub(u64::from(age).saturating_mul(1000));
-            record.last_used_ms = record.last_used_ms.max(record.polled_ms).max(used_ms);
-        }
-        record.polled_ms = now_ms;
-        if bound {
-            record.seen = seen;
-        } else if record.bound {
+        let looked = self.look_at(slot);
+        let aged_out = self.hw_result(looked)?;
+        if aged_out {
             self.unbound(slot, Unbound::Aged);
             inc(&mut self.stats.aged_out);
         }
         Ok(())
     }
-}
 
-/// The bits of a timestamp.
-fn timestamp_mask(format: &dyn Format) -> u16 {
-    u16::MAX.wrapping_shr(16_u32.wrapping_sub(format.timestamp_bits()))
+    /// As [`Table::poll`]. Returns whether the flow is called bound, and is so no longer.
+    #[inline(always)]
+    fn look_at(&mut self, slot: u16) -> Result<bool, HwError> {
+        if !self.is_slot(slot) {
+            return Ok(false);
+        }
+        let record = self.records.get_mut(usize::from(slot));
+        let Some(record) = record.filter(|record| record.used) else {
+            return Ok(false);
+        };
+        // In this order: of a packet that comes in between, the next look sees the count,
+        // and its timestamp is not after the clock.
+        let counted = match self.spec.caps.mib {
+            Some(unit) => {
+                let delta = unit.layer3(self.hw.read_mib(slot)?, &record.flow.in_encap);
+                record.count(delta);
+                Some(delta.packets > 0)
+            }
+            None => None,
+        };
+        let word0 = self.hw.read_word0(slot)?;
+        let (mask, bits) = self.bound_bits;
+        let bound = word0 & mask == bits;
+        let hit = counted.unwrap_or_else(|| {
+            let seen = self.spec.format.timestamp(word0);
+            bound && core::mem::replace(&mut record.seen, seen) != seen
+        });
+        let mut age = None;
+        if hit && bound {
+            let seen = self.spec.format.timestamp(word0);
+            age = Some(self.hw.timestamp().wrapping_sub(seen) & self.tick_mask);
+        }
+        let now_ms = self.host.now_ms();
+        if let Some(age) = age {
+            let used_ms = now_ms.saturating_sub(u64::from(age).saturating_mul(1000));
+            record.last_used_ms = record.last_used_ms.max(record.polled_ms).max(used_ms);
+        }
+        record.polled_ms = now_ms;
+        Ok(record.bound && !bound)
+    }
 }

@@ -27,7 +27,6 @@ use super::super::show::Next;
 use super::*;
 use teardown::Table;
 
-const NET: NetId = NetId(7);
 const FT: FlowTableId = FlowTableId(1);
 const LAN: PsePort = PsePort(2);
 const WAN: PsePort = PsePort(1);
@@ -121,8 +120,8 @@ impl Bench {
             &by,
             &TestNet,
             cookie,
-            |parser, _| feed(parser, flow),
-            |reject| refused(reject, flow),
+            |parser| feed(parser, flow),
+            &|_, _| None,
         )
     }
 
@@ -177,25 +176,14 @@ impl Bench {
     }
 }
 
-fn refused(reject: Reject, flow: &Flow) -> RejectedRule {
-    RejectedRule {
-        reject,
-        ip_proto: flow.l4.ip_proto(),
-        tuple: Some(flow.tuple),
-        ingress: None,
-        egress: None,
-    }
-}
-
-fn feed(parser: &mut RuleParser<'_>, flow: &Flow) -> Result<(), Reject> {
+fn feed(parser: &mut RuleParser, flow: &Flow) {
     let (matches, actions) = rule_of(flow);
     for key in matches {
-        parser.on_match(key)?;
+        parser.on_match(key);
     }
     for action in actions {
-        parser.on_action(action)?;
+        parser.on_action(action);
     }
-    Ok(())
 }
 
 #[test]
@@ -440,13 +428,12 @@ fn an_802_1ad_tag_ends_the_opposite_direction() {
     let mut b = Bench::new();
     let flow = b.bound(1);
     let back = back(&flow);
-    let tagged = |parser: &mut RuleParser<'_>, _: &Ports<TestHost>| {
-        parser.on_action(Action::Accept)?;
-        feed(parser, &back)
+    let tagged = |parser: &mut RuleParser| {
+        parser.on_action(Action::Accept);
+        feed(parser, &back);
     };
-    let replaced = b
-        .engine
-        .replace(&b.lan, &TestNet, 2, tagged, |reject| refused(reject, &back));
+    let name_of = |_, _| None;
+    let replaced = b.engine.replace(&b.lan, &TestNet, 2, tagged, &name_of);
     assert_eq!(replaced, Some(Err(Reject::Vlan8021ad)));
     assert!(!b.frame(&flow));
     assert_eq!(b.replace(1, &flow), Err(Reject::Vlan8021ad));

@@ -35,12 +35,12 @@ const ETH_ADDRS: Match = eth_addrs([[2; 6], [4; 6]], [[0xff; 6]; 2]);
 
 fn parse(matches: &[Match], actions: &[Action]) -> Result<Flow, Reject> {
     // Whatever was there before.
-    let mut flow = stale();
-    let mut parser = RuleParser::new(&mut flow);
-    matches.iter().try_for_each(|m| parser.on_match(*m))?;
-    actions.iter().try_for_each(|a| parser.on_action(*a))?;
-    parser.finish()?;
-    Ok(flow)
+    let mut parser = RuleParser::new(stale());
+    parser.begin();
+    matches.iter().for_each(|m| parser.on_match(*m));
+    actions.iter().for_each(|a| parser.on_action(*a));
+    parser.finish(endpoint_at)?;
+    Ok(*parser.flow())
 }
 
 /// A plain TCP connection over IPv4.
@@ -126,19 +126,97 @@ fn missing_keys() {
 
 #[test]
 fn foreign_ports() {
-    let (ingress, mask) = (None, u32::MAX);
-    let foreign = changed(|matches, _| matches[0] = Match::Meta { ingress, mask });
+    let foreign = changed(|matches, _| matches[0] = meta(None));
     assert_eq!(foreign, Err(Reject::ForeignIngress));
-    let egress = None;
-    let foreign = changed(|_, actions| *actions.last_mut().unwrap() = Action::Redirect { egress });
+    let foreign = changed(|_, actions| *actions.last_mut().unwrap() = redirect(None));
     assert_eq!(foreign, Err(Reject::ForeignEgress));
+}
+
+/// A mask of something that no entry holds is not passed over.
+#[test]
+fn masks_that_are_not_understood() {
+    let meta = |other_masks| Match::Meta {
+        ingress: device_at(Some(PsePort(2).into())),
+        mask: u32::MAX,
+        other_masks,
+    };
+    let control = |thoff_mask| Match::Control {
+        addr_type: AddrType::V4,
+        flags_mask: 0,
+        thoff_mask,
+    };
+    for (key, want) in [
+        (meta(0), Ok(())),
+        // l2_miss, and the type of the device.
+        (meta(1), Err(Reject::UnknownKey)),
+        (meta(0x100), Err(Reject::UnknownKey)),
+        (control(0), Ok(())),
+        (control(0xffff), Err(Reject::UnknownKey)),
+    ] {
+        assert_eq!(with_match(key).map(|_| ()), want, "{key:?}");
+    }
+    let tagged = |change: fn(&mut VlanKey)| {
+        let mut key = VLAN;
+        change(&mut key);
+        let parsed = changed(|matches, actions| {
+            matches.push(Match::Vlan(key));
+            actions.insert(0, Action::VlanPop);
+        });
+        parsed.map(|flow| flow.in_encap.tags())
+    };
+    assert_eq!(tagged(|_| {}), Ok(1));
+    assert_eq!(tagged(|key| key.dei_mask = true), Err(Reject::VlanPriority));
+    let inner = tagged(|key| (key.inner, key.inner_mask) = (0x0800, 0xffff));
+    assert_eq!(inner, Err(Reject::UnknownKey));
+}
+
+/// What the log of refused flows shows comes from all of the rule, wherever it failed.
+#[test]
+fn a_refused_rule_says_what_it_is_about() {
+    let c = plain();
+    let refused = |matches: &[Match], actions: &[Action]| {
+        let mut parser = RuleParser::new(stale());
+        parser.begin();
+        matches.iter().for_each(|m| parser.on_match(*m));
+        actions.iter().for_each(|a| parser.on_action(*a));
+        (parser.finish(endpoint_at).unwrap_err(), parser.outline())
+    };
+    let whole = Outline {
+        ip_proto: 6,
+        tuple: Some(c.orig),
+        ingress: Some(device_at(Some(PsePort(2).into()))),
+        egress: Some(device_at(Some(PsePort(1).into()))),
+    };
+    // At the first key, and at an action.
+    let mut matches = c.matches(0);
+    matches.insert(0, Match::Tunnel);
+    assert_eq!(refused(&matches, &c.actions(0)), (Reject::Tunnel, whole));
+    let mut actions = c.actions(0);
+    actions.insert(0, Action::Other { id: 30 });
+    let seen = refused(&c.matches(0), &actions);
+    assert_eq!(seen, (Reject::UnknownAction, whole));
+    // The first reason counts, and a foreign device before what comes behind it.
+    actions.insert(1, Action::Tunnel);
+    assert_eq!(refused(&c.matches(0), &actions).0, Reject::UnknownAction);
+    matches = c.matches(0);
+    matches[0] = meta(None);
+    assert_eq!(refused(&matches, &actions).0, Reject::ForeignIngress);
+    // Nothing is left of the rule before.
+    let mut parser = RuleParser::new(stale());
+    c.matches(0).into_iter().for_each(|m| parser.on_match(m));
+    parser.begin();
+    assert_eq!(parser.outline(), Outline::default());
 }
 
 /// The key with each of its masks in turn in part only.
 fn partial(key: Match) -> Vec<Match> {
     const ALL: [u8; 4] = [0xff; 4];
     match key {
-        Match::Meta { ingress, .. } => vec![Match::Meta { ingress, mask: 0 }],
+        Match::Meta { ingress, .. } => vec![Match::Meta {
+            ingress,
+            mask: 0,
+            other_masks: 0,
+        }],
         Match::Basic {
             n_proto, ip_proto, ..
         } => vec![
@@ -246,12 +324,11 @@ fn actions_that_cannot_be_done() {
     const KEEP_LOW: [u8; 4] = [0, 0, 0xff, 0xff];
     let push = |vid, proto, prio| Action::VlanPush { vid, proto, prio };
     let (good, session) = (push_vlan(7), Action::PppoePush { sid: 9 });
-    let egress = Some(PsePort(1).into());
     for (actions, want) in [
         (&[Action::Accept][..], Reject::Vlan8021ad),
         (&[Action::Tunnel], Reject::Tunnel),
         (&[Action::Other { id: 30 }], Reject::UnknownAction),
-        (&[Action::Redirect { egress }], Reject::TwoRedirects),
+        (&[redirect(Some(PsePort(1).into()))], Reject::TwoRedirects),
         (&[Action::VlanPop; 3], Reject::VlanDepth),
         (&[good; 3], Reject::VlanDepth),
         (&[push(7, 0x88a8, 0)], Reject::Vlan8021ad),
@@ -346,27 +423,27 @@ fn tags_of_802_1ad_refuse_both_directions() {
     let outer = [Action::Accept, Action::VlanPush { vid, proto, prio }];
     for dir in 0..2 {
         for action in outer {
-            let mut flow = stale();
-            let mut parser = RuleParser::new(&mut flow);
+            let mut parser = RuleParser::new(stale());
+            parser.begin();
             for m in c.matches(dir) {
-                parser.on_match(m).unwrap();
+                parser.on_match(m);
             }
             assert_eq!(parser.opposite_of_8021ad(), None);
             // In front of the mangles that translate.
             let mut actions = c.actions(dir);
             actions.insert(4, action);
             for a in actions {
-                parser.on_action(a).unwrap();
+                parser.on_action(a);
             }
-            assert_eq!(parser.finish(), Err(Reject::Vlan8021ad));
+            assert_eq!(parser.finish(endpoint_at), Err(Reject::Vlan8021ad));
             let opposite = c.flow(1 - dir).key();
             assert_eq!(parser.opposite_of_8021ad(), Some(opposite));
             assert_eq!(c.flow(dir).opposite(), opposite);
         }
     }
-    let mut flow = stale();
-    let mut parser = RuleParser::new(&mut flow);
-    parser.on_action(Action::Accept).unwrap();
+    let mut parser = RuleParser::new(stale());
+    parser.begin();
+    parser.on_action(Action::Accept);
     assert_eq!(parser.opposite_of_8021ad(), None);
 }
 
@@ -393,11 +470,14 @@ fn any_vlan() -> impl Strategy<Value = VlanKey> {
         tpid,
         tpid_mask: 0xffff,
         prio_mask: prio_mask & 1,
+        dei_mask: false,
+        inner: 0,
+        inner_mask: 0,
     })
 }
 
 fn any_endpoint() -> impl Strategy<Value = Option<Endpoint>> {
-    proptest::option::of((any::<u8>(), proptest::option::of(any::<u8>())).prop_map(
+    proptest::option::of((1..=u8::MAX, proptest::option::of(0..u8::MAX)).prop_map(
         |(port, number)| Endpoint {
             port: PsePort(port),
             dsa: number.and_then(dsa),
@@ -415,10 +495,7 @@ fn any_match() -> impl Strategy<Value = Match> {
     ];
     let n_proto = prop_oneof![Just(0x800), Just(0x86dd), any::<u16>()];
     prop_oneof![
-        any_endpoint().prop_map(|ingress| Match::Meta {
-            ingress,
-            mask: u32::MAX
-        }),
+        any_endpoint().prop_map(meta),
         (addr_type, 0..2_u32).prop_map(|(addr_type, flags)| control(addr_type, flags)),
         (n_proto, mask(), any::<u8>()).prop_map(|(n_proto, mask, ip_proto)| {
             basic(
@@ -468,7 +545,7 @@ fn any_action() -> impl Strategy<Value = Action> {
         1 => Just(Action::VlanPop),
         1 => any::<u16>().prop_map(|sid| Action::PppoePush { sid }),
         1 => any::<u32>().prop_map(|flags| Action::Csum { flags }),
-        2 => any_endpoint().prop_map(|egress| Action::Redirect { egress }),
+        2 => any_endpoint().prop_map(redirect),
         1 => Just(Action::Accept),
         1 => Just(Action::Tunnel),
         1 => any::<u32>().prop_map(|id| Action::Other { id }),
@@ -502,14 +579,14 @@ proptest! {
         matches in proptest::collection::vec(any_match(), 0..16),
         actions in proptest::collection::vec(any_action(), 0..32),
     ) {
-        let mut flow = stale();
-        let mut parser = RuleParser::new(&mut flow);
+        let mut parser = RuleParser::new(stale());
+        parser.begin();
         for m in matches {
-            let _ = parser.on_match(m);
+            parser.on_match(m);
         }
         for a in actions {
-            let _ = parser.on_action(a);
+            parser.on_action(a);
         }
-        let _ = parser.finish();
+        let _ = parser.finish(endpoint_at);
     }
 }

@@ -138,10 +138,6 @@ fn tag(id: u16) -> Match {
     Match::Vlan(vlan_key(id))
 }
 
-const fn redirect(egress: Option<Endpoint>) -> Action {
-    Action::Redirect { egress }
-}
-
 const OUT: Action = redirect(Some(Endpoint {
     port: WAN,
     dsa: None,
@@ -149,9 +145,9 @@ const OUT: Action = redirect(Some(Endpoint {
 
 fn parse(matches: &[Match], actions: &[Action]) -> Result<Filter, Reject> {
     let mut parser = FilterParser::new();
-    matches.iter().try_for_each(|m| parser.on_match(*m))?;
-    actions.iter().try_for_each(|a| parser.on_action(*a))?;
-    parser.finish(LAN)
+    matches.iter().for_each(|m| parser.on_match(*m));
+    actions.iter().for_each(|a| parser.on_action(*a));
+    parser.finish(LAN, endpoint_at)
 }
 
 /// What flower makes of `dst_mac … src_mac …`, and more.
@@ -168,8 +164,7 @@ fn a_rule_of_ethernet_addresses_is_taken() {
         (Some(WAN), foreign),
         (None, foreign),
     ] {
-        let (ingress, mask) = (at.map(Endpoint::from), u32::MAX);
-        assert_eq!(with(&[Match::Meta { ingress, mask }], &[OUT]), want);
+        assert_eq!(with(&[meta(at.map(Endpoint::from))], &[OUT]), want);
     }
     let (port, dsa) = (WAN, dsa(3));
     let egress = Endpoint { port, dsa };

@@ -86,9 +86,6 @@ use super::{
     testing::*, //
 };
 
-/// A protocol of tags.
-const DSA_TAG: DsaTag = DsaTag(9);
-
 /// Port `number` of a switch with these tags.
 fn dsa(number: u8) -> Option<DsaPort> {
     Some(DsaPort {

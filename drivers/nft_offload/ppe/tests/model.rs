@@ -138,8 +138,14 @@ impl Run {
         let parked = self.known.keys().filter(|id| !self.has_slot(**id)).count();
         let comes_back = self.known.contains_key(&id) && !self.has_slot(id);
         let spare = SPARES - parked > usize::from(!comes_back);
-        if others.iter().any(|(_, known)| known.flow.same_key(new)) {
-            (Err(Reject::KeyInUse), false)
+        let same_key = others.iter().find(|(_, known)| known.flow.same_key(new));
+        if let Some((other, _)) = same_key {
+            // One of the same owner is parked.
+            if other.0 == id.0 && spare {
+                (Ok(replaced), false)
+            } else {
+                (Err(Reject::KeyInUse), false)
+            }
         } else if others.len() < usize::from(NETSYS_V2.ways()) || (can && spare) {
             (Ok(replaced), false)
         } else if may && spare {

@@ -29,9 +29,13 @@ fn ports_of_switches_and_sessions() {
         number: 3,
         tag: DSA_TAG,
     };
+    let at = Endpoint {
+        port: LAN,
+        dsa: dsa(3),
+    };
     let switch = |what, up| DeviceEvent {
         dev: Device {
-            ifindex: 9,
+            ifindex: device_at(Some(at)).0,
             ..device(LAN, up)
         },
         is_user_port: true,

@@ -3,7 +3,10 @@
 //! Rules of tc, and their subflows.
 
 use super::super::super::l2::{
-    filter::Filter,
+    filter::{
+        Filter,
+        FilterParser, //
+    },
     Key,
     Sighting, //
 };
@@ -33,6 +36,19 @@ const RULE: FilterRule = FilterRule {
     demands_counters: false,
 };
 
+/// The keys and actions of [`BRIDGED`].
+pub(super) fn bridged(parser: &mut FilterParser) {
+    parser.on_match(control(AddrType::None, 0));
+    parser.on_match(basic(0, 0, 0, 0));
+    parser.on_match(eth_addrs([[2; 6], [4; 6]], [[0xff; 6]; 2]));
+    parser.on_action(redirect(Some(WAN.into())));
+}
+
+/// A key that nothing can match.
+pub(super) fn tunnel(parser: &mut FilterParser) {
+    parser.on_match(Match::Tunnel);
+}
+
 impl Bench {
     fn ingress(&mut self) -> Binding {
         self.engine.bind_ingress(LAN.0.into(), NET).unwrap()
@@ -42,16 +58,9 @@ impl Bench {
         &mut self,
         by: &Binding,
         rule: &FilterRule,
-        parsed: Result<Filter, Reject>,
+        feed: fn(&mut FilterParser),
     ) -> Result<(), Reject> {
-        let describe = |reject| RejectedRule {
-            reject,
-            ip_proto: 0,
-            tuple: None,
-            ingress: None,
-            egress: None,
-        };
-        self.engine.replace_filter(by, rule, |_| parsed, describe)
+        self.engine.replace_filter(by, rule, feed, &|_, _| None)
     }
 
     /// Enough frames of connection `n` were seen. Returns its flow.
@@ -71,15 +80,14 @@ fn rules_of_tc_are_refused_with_a_reason() {
     let mut b = Bench::new();
     let ingress = b.ingress();
     let chained = FilterRule { chain: 1, ..RULE };
-    let mask = Err(Reject::Mask);
-    assert_eq!(b.filter(&ingress, &chained, mask), Err(Reject::Chain));
-    assert_eq!(b.filter(&ingress, &RULE, mask), mask.map(|_| ()));
+    assert_eq!(b.filter(&ingress, &chained, tunnel), Err(Reject::Chain));
+    assert_eq!(b.filter(&ingress, &RULE, tunnel), Err(Reject::Tunnel));
     let counts = b.counts(["offered", "rejected", "rules_now"]);
     assert_eq!(counts, [2, 2, 0]);
     assert_eq!(b.engine.destroy(&ingress, &TestNet, 1), None);
     assert!(!b.engine.age_subflows());
     b.engine.table.hw.dead = true;
-    assert_eq!(b.filter(&ingress, &RULE, mask), Err(Reject::EngineDead));
+    assert_eq!(b.filter(&ingress, &RULE, tunnel), Err(Reject::EngineDead));
 }
 
 #[test]
@@ -94,7 +102,7 @@ fn rules_of_tc_bring_subflows_that_are_counted() {
         demands_counters,
         ..RULE
     };
-    assert_eq!(b.filter(&ingress, &counted, Ok(BRIDGED)), Ok(()));
+    assert_eq!(b.filter(&ingress, &counted, bridged), Ok(()));
     assert!(b.engine.has_work());
     let flow = b.seen(1);
     let names = ["subflows_now", "packets"];
@@ -117,7 +125,7 @@ fn rules_of_tc_bring_subflows_that_are_counted() {
         ..RULE
     };
     assert!(b.frame(&flow));
-    assert_eq!(b.filter(&ingress, &before, Ok(BRIDGED)), Ok(()));
+    assert_eq!(b.filter(&ingress, &before, bridged), Ok(()));
     assert_eq!(b.counts(names), [0, 4]);
     b.seen(1);
     assert!(b.frame(&flow));
@@ -135,7 +143,7 @@ fn subflows_are_flushed_alone() {
     let mut b = Bench::new();
     let ingress = b.ingress();
     let routed = b.bound(1);
-    b.filter(&ingress, &RULE, Ok(BRIDGED)).unwrap();
+    b.filter(&ingress, &RULE, bridged).unwrap();
     let bridged = b.seen(1);
     assert!(b.frame(&bridged));
     assert_eq!(b.engine.flush_subflows(|_| true), 1);
@@ -150,7 +158,7 @@ fn subflows_are_flushed_alone() {
 fn a_connection_that_was_seen_may_be_refused() {
     let mut b = Bench::new();
     let ingress = b.ingress();
-    b.filter(&ingress, &RULE, Ok(BRIDGED)).unwrap();
+    b.filter(&ingress, &RULE, bridged).unwrap();
     b.engine.pause("1").unwrap();
     let flow = b.seen(1);
     assert!(!b.frame(&flow));

@@ -8,16 +8,15 @@ use super::{
             filters::FilterRule,
             Wakes, //
         },
-        flow::Encap,
-        l2::{
-            filter::Filter,
-            Key, //
-        },
+        l2::filter::FilterParser,
         netdev::Event,
-        reject::Reject,
-        reject_log::RejectedRule, //
+        reject::Reject, //
     },
     event,
+    filters::{
+        bridged,
+        tunnel, //
+    },
     Bench,
     TestNet,
     FT,
@@ -65,44 +64,25 @@ fn each_change_of_the_filters_is_told() {
     b.engine.take_wakes();
     let ingress = b.engine.bind_ingress(LAN.0.into(), NET).unwrap();
     assert_eq!(b.engine.take_wakes(), NONE);
-    let filter = Filter {
-        key: Key {
-            ingress: LAN,
-            smac: [2, 0, 0, 0, 0, 1],
-            dmac: [2, 0, 0, 0, 0, 2],
-            vlan: None,
-        },
-        v6: None,
-        l4: None,
-        egress: WAN.into(),
-        out_encap: Encap::NONE,
-    };
-    let mut offer = |cookie, parsed| {
+    let mut offer = |cookie, feed: fn(&mut FilterParser)| {
         let rule = FilterRule {
             cookie,
             prio: 1,
             chain: 0,
             demands_counters: false,
         };
-        let describe = |reject| RejectedRule {
-            reject,
-            ip_proto: 0,
-            tuple: None,
-            ingress: None,
-            egress: None,
-        };
         let engine = &mut b.engine;
-        let taken = engine.replace_filter(&ingress, &rule, |_| parsed, describe);
+        let taken = engine.replace_filter(&ingress, &rule, feed, &|_, _| None);
         (taken, engine.take_wakes())
     };
     // The glue looked at frames for it already.
-    assert_eq!(offer(1, Err(Reject::Mask)), (Err(Reject::Mask), FILTERS));
+    assert_eq!(offer(1, tunnel), (Err(Reject::Tunnel), FILTERS));
     let both = Wakes {
         scan: true,
         filters: true,
     };
-    assert_eq!(offer(1, Ok(filter)), (Ok(()), both));
-    assert_eq!(offer(2, Ok(filter)), (Ok(()), both));
+    assert_eq!(offer(1, bridged), (Ok(()), both));
+    assert_eq!(offer(2, bridged), (Ok(()), both));
     assert_eq!(b.engine.destroy(&ingress, &TestNet, 3), None);
     assert_eq!(b.engine.take_wakes(), NONE);
     assert_eq!(b.engine.destroy(&ingress, &TestNet, 1), Some(()));

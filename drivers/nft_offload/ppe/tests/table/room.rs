@@ -221,3 +221,62 @@ fn an_engine_that_fails_while_room_is_made() {
         assert!(b.frame(&flows[4]).is_some());
     }
 }
+
+#[test]
+fn a_newer_flow_of_the_same_key_takes_the_place() {
+    let mut b = Bench::with_spares(2);
+    let f = routed(0);
+    b.replace(A, 1, &f).unwrap();
+    let slot = b.at(1);
+    b.frame(&f);
+    assert_eq!(b.stats(A, 1).delta, count(1));
+    b.frame(&f);
+    // The kernel has torn the older one down, and its DESTROY is yet to come.
+    assert_eq!(b.replace(A, 2, &f), Ok(Replaced::Bound));
+    assert_eq!(b.at(2), slot);
+    for _ in 0..3 {
+        b.frame(&f);
+    }
+    // To each what it has counted.
+    let older = b.stats(A, 1);
+    assert_eq!((older.delta, older.bound), (count(1), false));
+    let newer = b.stats(A, 2);
+    assert_eq!((newer.delta, newer.bound), (count(3), true));
+    assert_eq!(b.destroy(A, 1).unwrap().total, count(2));
+    assert_eq!(b.frame(&f), Some(slot));
+    assert_eq!(b.destroy(A, 2).unwrap().total, count(4));
+    let stats = b.counts();
+    assert_eq!((stats.flows, stats.parked, stats.key_in_use), (0, 0, 0));
+
+    // The flow of another owner stays, and one for whose counts there is no place.
+    b.replace(A, 1, &f).unwrap();
+    assert_eq!(b.replace(B, 2, &f), Err(Reject::KeyInUse));
+    assert_eq!(b.replace(A, 2, &f), Ok(Replaced::Bound));
+    assert_eq!(b.replace(A, 3, &f), Err(Reject::KeyInUse));
+    assert_eq!(b.replace(A, 1, &f), Ok(Replaced::Rebound));
+    assert_eq!(b.counts().key_in_use, 2);
+}
+
+#[test]
+fn parked_flows_take_no_slot() {
+    let mut b = Bench::with_spares(2);
+    let flows = b.bucket(5);
+    for (cookie, f) in (0..).zip(&flows[..4]) {
+        b.replace(A, cookie, f).unwrap();
+    }
+    b.wait(EVICT_IDLE_MS * 2);
+    assert_eq!(b.replace(A, 4, &flows[4]), Ok(Replaced::Bound));
+    assert_eq!(b.counts().parked, 1);
+    // Four slots are in use, and five flows are known.
+    b.table.set_limit(5);
+    let full = b.table.hw.bucket(&flows[0]);
+    let mut others = (0..).map(routed).filter(|f| b.table.hw.bucket(f) != full);
+    let others = [others.next().unwrap(), others.next().unwrap()];
+    assert_eq!(b.replace(A, 9, &others[0]), Ok(Replaced::Bound));
+    assert_eq!(b.replace(A, 10, &others[1]), Err(Reject::TableFull));
+    // The reserve is not for those that come back, either.
+    let parked = (0..4).find(|at| usize::from(b.table.find(A, *at).unwrap()) >= SLOTS);
+    let parked = parked.unwrap();
+    let back = b.replace(A, parked, &flows[parked as usize]);
+    assert_eq!(back, Err(Reject::TableFull));
+}
