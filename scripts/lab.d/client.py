@@ -253,13 +253,17 @@ class Lab:
             pass
 
 
+COMMAND: dict[str, Path | bytes] = {"/usr/bin/nft-offload": TOP / "tools/nft-offload/nft-offload",
+                                    "/usr/lib/nft-offload": TOP / "tools/nft-offload/lib"}
+
+
 def push_tests(lab: Lab) -> None:
     items: dict[str, Path | bytes] = {}
     if (TOP / "selftests").is_dir():
         items[GUEST_TESTS] = TOP / "selftests"
         names = environment() | {"KERNEL_VERSION": kernel_paths().get("debversion", "")}
         items["/etc/lab/topology.sh"] = "".join(f"{k}={v}\n" for k, v in names.items()).encode()
-    items["/usr/bin/nft-offload"] = TOP / "tools/nft-offload/nft-offload"
+    items |= COMMAND
     helpers, module, oracle, debs = ktap_helpers(), module_file(), oracle_file(), packages()
     if helpers:
         items["/root/kselftest/ktap_helpers.sh"] = helpers

@@ -14,7 +14,7 @@ module_deb=$(echo /root/debs/"$MODULES"_*.deb)
 [ -e "$module_deb" ] || skip_test "no packages for $RELEASE: make deb builds them"
 begin 24 none
 # These are the lab's, not the package's.
-rm -f /usr/sbin/nft-offload "$MODULE"
+rm -rf /usr/sbin/nft-offload /usr/lib/nft-offload "$MODULE"
 
 # with_kernel VERSION: dpkg knows a kernel of that version and kmod. It also knows the owner of the
 # directories, or it would remove them with their last file.

@@ -39,7 +39,7 @@ from pathlib import Path
 
 TOP = Path(__file__).resolve().parents[2]
 sys.path.insert(0, str(TOP / "scripts/lab.d"))
-from client import Lab  # noqa: E402
+from client import COMMAND, Lab  # noqa: E402
 from host import LabError  # noqa: E402
 from settings import kernel_paths, module_file  # noqa: E402
 from tap import Tap  # noqa: E402
@@ -198,11 +198,7 @@ class Guide:
         if not module:
             raise LabError("no nft_offload.ko for this kernel: `make modules` builds it")
         release = kernel_paths()["release"]
-        items: dict[str, Path | bytes] = {f"/usr/lib/modules/{release}/updates/nft_offload.ko": module}
-        command = TOP / "tools/nft-offload/nft-offload"
-        if command.exists():
-            items["/usr/bin/nft-offload"] = command
-        self.lab.push(items)
+        self.lab.push(COMMAND | {f"/usr/lib/modules/{release}/updates/nft_offload.ko": module})
         # An emulated router takes longer for a page than a reader, and iperf3's own connection is
         # idle meanwhile.
         self.router("depmod -a && modprobe -a nf_conntrack nf_flow_table && "
