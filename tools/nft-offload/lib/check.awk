@@ -41,6 +41,8 @@ function flowtables(   t, i, n, w, lacks) {
 		result("ok", "flowtable " FT[t] " has the flag offload")
 		if (FT_COUNTER[t]) result("ok", "flowtable " FT[t] " counts")
 		else result("warn", "flowtable " FT[t] ": without \"counter;\" conntrack misses what the hardware forwards: add it")
+		lacks = devices_to_come(t)
+		if (lacks != "") result("warn", "flowtable " FT[t] " names" lacks ", which no device is called: with \"flags offload;\" the kernel lets no device get that name but a port of an engine (\"Operation not permitted\"): name only ports, also for what is above them")
 		lacks = ""
 		split(devs, w, " ")
 		for (i = 1; i in w; i++) if (!inside(w[i], FT_DEVS[t])) lacks = lacks " " w[i]
@@ -57,6 +59,9 @@ function flowtables(   t, i, n, w, lacks) {
 	}
 	for (e = 1; e <= NE; e++) if (S[E[e] " status flowtables"] == 0)
 		result("FAIL", "engine " E[e] " is bound to no flowtable: it has no port in one, or the ruleset was there before the module: " RELOAD)
+	passed_by()
+	chains_at_devices()
+	vlans_of_ports()
 }
 # What shapes, at a port, above one, or in the devices that shape what comes in.
 function qdiscs(   cmd, line, w, dev, n, found) {

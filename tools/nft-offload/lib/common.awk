@@ -60,7 +60,10 @@ FACTS && $1 == "flowtable" {
 	FT_DEVS[NT] = " "
 	for (n = 6; n <= NF; n++) FT_DEVS[NT] = FT_DEVS[NT] $n " "
 }
-FACTS && $1 == "lower" { LOWER[$2] = LOWER[$2] " " $3 }
+FACTS && $1 == "have" { HAVE[$2]; DEVICE[++ND] = $2 }
+FACTS && $1 == "kind" { KIND[$2] = $3 }
+FACTS && $1 == "address" { ADDRESS[$2] }
+FACTS && $1 == "lower" { LOWER[$2] = LOWER[$2] " " $3; UPPER[$3] = UPPER[$3] " " $2 }
 FACTS && $1 == "net" { NET[$2] = $3 " " $4 " " $5 " " $6 }
 FACTS && $1 == "no-ruleset" { NO_RULESET = 1 }
 
@@ -83,6 +86,18 @@ function port(name, text,   n, w, i) {
 	PORT_TAG[NP] = "dsa-tag" in V ? V["dsa-tag"] : ""
 	# Frames of a switch behind a port are by the device of the switch.
 	if (sub(/[.].*/, "", name)) CONDUIT[ENGINE " " name]
+}
+
+# The key of the policy that has one of these words in its name, or nothing: it is the module
+# that names its keys.
+function policy(words,   i) {
+	for (i = 1; i <= KEY["policy"]; i++) if (KEY["policy", i] ~ words) return KEY["policy", i]
+	return ""
+}
+# Is it 1 with all engines?
+function is_on(key,   e) {
+	for (e = 1; e <= NE; e++) if (S[E[e] " policy " key] != 1) return 0
+	return key != ""
 }
 
 # key=value words into V

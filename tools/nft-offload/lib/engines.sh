@@ -44,9 +44,12 @@ files() {
 	done
 } 3>&1
 
-# programs NAME: the program of awk, with what all share
+# programs NAMES: the program of awk, with what all share
 programs() {
-	awk -f "$LIBRARY/common.awk" -f "$LIBRARY/$1.awk"
+	names=$1
+	shift
+	for name in common $names; do set -- "$@" -f "$LIBRARY/$name.awk"; done
+	awk "$@"
 }
 
 # run PROGRAM FILE…: NEED is the file without which it cannot answer, the first one if

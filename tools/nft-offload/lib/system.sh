@@ -10,16 +10,27 @@ facts() {
 	else
 		echo no-ruleset
 	fi
+	devices
+	ip -o addr show scope global 2>/dev/null | awk '{ print "address", $2 }'
+}
+
+# have DEVICE, kind DEVICE KIND, lower DEVICE DEVICE
+devices() {
 	sessions=$(awk 'NR > 1 { print $3 }' "$ROOT/proc/net/pppoe" 2>/dev/null)
 	set +f
-	for link in "$ROOT"/sys/class/net/*/lower_* "$ROOT"/sys/class/net/*/type; do
-		[ -e "$link" ] || continue
-		dev=${link%/*}
-		case $link in
-		*/lower_*) printf 'lower %s %s\n' "${dev##*/}" "${link##*/lower_}" ;;
-		*)	# ARPHRD_PPP; which session is its own, only the PPP daemon knows.
-			[ "$(cat "$link")" != 512 ] || for lower in $sessions; do printf 'lower %s %s\n' "${dev##*/}" "$lower"; done ;;
-		esac
+	for path in "$ROOT"/sys/class/net/*; do
+		[ -d "$path" ] || continue
+		dev=${path##*/}
+		printf 'have %s\n' "$dev"
+		for link in "$path"/lower_*; do
+			[ ! -e "$link" ] || printf 'lower %s %s\n' "$dev" "${link##*/lower_}"
+		done
+		while read -r line; do
+			case $line in DEVTYPE=*) printf 'kind %s %s\n' "$dev" "${line#*=}" ;; esac
+		done 2>/dev/null <"$path/uevent"
+		# ARPHRD_PPP; which session is its own, only the PPP daemon knows.
+		read -r line 2>/dev/null <"$path/type" || line=''
+		[ "$line" != 512 ] || for lower in $sessions; do printf 'lower %s %s\n' "$dev" "$lower"; done
 	done
 	set -f
 }

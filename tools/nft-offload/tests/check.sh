@@ -60,3 +60,124 @@ t_check_clashes() {
 	mkdir -p "$R/sys/module/natflow" "$R/sys/kernel/debug/ppe0"
 	says 0 '^warn  other acceleration .*rmmod natflow' "^warn  the kernel's own driver.*ppe0" -- check && hides 'ok .*acceleration' check
 }
+
+# rules HOOK: the chain of a base chain at this hook, from standard input
+rules() {
+	local body
+	body=$(cat)
+	stub nft <<-EOT
+		#!/bin/sh
+		cat <<'EOF'
+		table inet fw4 {
+			flowtable ft {
+				devices = { lan, "wan" }
+				counter
+				flags offload
+			}
+			chain forward {
+				type filter hook forward priority filter; policy drop;
+				meta l4proto { tcp, udp } flow add @ft
+				ct state vmap { established : accept, related : accept }
+				iifname "lan" jump lan
+			}
+			chain lan {
+				counter packets 3 bytes 180 accept comment "!fw4: after those that are established"
+			}
+			chain mangle {
+				type filter hook $1 priority mangle; policy accept;
+				$body
+			}
+		}
+		EOF
+	EOT
+}
+# passed RULE MEANING: one rule of forward at priority mangle, that flows in hardware pass by
+passed() {
+	rules forward <<<"$1"
+	says 0 "^warn  rule of inet:fw4:mangle: \"$(sed 's/[][*.{}|()?+^$]/\\&/g' <<<"${3-$1}")\": flows in hardware pass it by, .*$2.*: ct mark set 0x10" -- check
+}
+t_check_rules_passed_by() {
+	passed 'tcp dport 22 ip dscp set ef' 'keep what their sender wrote' && passed 'ip6 hoplimit set 64' 'keep what' &&
+		passed '@nh,8,8 set 0x0' 'keep what' && passed 'meter m size 65535 { ip saddr limit rate over 10/second } drop' 'does not limit' &&
+		passed 'limit rate 100 kbytes/second accept' 'does not limit' && passed 'quota over 10 mbytes drop' 'does not count what' &&
+		passed 'ct original bytes >= 100000 drop' 'flush all' && passed 'ct avgpkt > 500 drop' 'flush all' &&
+		passed 'ip saddr 192.0.2.3 counter packets 7 bytes 9 comment "quota 5"' 'does not count them' 'ip saddr 192.0.2.3 counter comment "quota 5"' &&
+		passed 'log prefix "limit rate 5 "' 'does not get' && passed 'queue flags bypass to 200' 'does not get' || return 1
+	rules postrouting <<<'ip ttl set 64'
+	says 0 '^warn  rule of inet:fw4:mangle: "ip ttl set 64"' -- check
+	hides 'rule of inet:fw4:(lan|forward)' check
+}
+t_check_rules_not_passed_by() {
+	local rule
+	for rule in 'ct state new limit rate 10/second accept' 'tcp flags syn tcp option maxseg size set rt mtu' 'tcp flags & (fin | syn | rst) == syn counter packets 0 bytes 0' \
+		'meta l4proto icmp limit rate 5/second accept' 'oifname "wan" accept comment "limit rate and counter"' 'ct state invalid counter packets 0 bytes 0 drop' \
+		'ct mark set 0x10' 'ct count over 20 drop' 'ip saddr @banned drop'; do
+		rules forward <<<"$rule"
+		says 0 '^ok    rules: none' -- check && hides '^warn' check || { echo "rule: $rule"; return 1; }
+	done
+	# Chains that no packet of an established connection comes to.
+	rules output <<<'counter packets 0 bytes 0'
+	hides '^warn' check || return 1
+	for rule in 'ct state established,related accept' 'ct state { established, related } counter packets 5 bytes 5 accept' accept 'jump early' 'goto early'; do
+		rules forward <<<"$rule"$'\nip ttl set 64\n}\nchain early {\nct state established,related accept\nip ttl set 63'
+		hides 'ttl' check || { echo "rule: $rule"; return 1; }
+	done
+	for rule in 'iifname "wan" accept' 'jump late' return; do
+		rules forward <<<$'jump sub\nip ttl set 64\n}\nchain sub {\n'"$rule"$'\n}\nchain late {\nct state new accept'
+		says 0 'ttl set 64' -- check || { echo "rule: $rule"; return 1; }
+	done
+}
+t_check_many_rules() {
+	rules forward < <(seq 20 | sed 's/.*/tcp dport & counter packets 0 bytes 0/')
+	says 0 '"tcp dport 8 counter"' '^warn  rules: 12 more of them are of this kind \(counter\)$' -- check && hides 'dport 9 ' check
+}
+# A ruleset that jumps in circles, which the kernel does not take.
+t_check_rules_in_a_circle() { rules forward <<<$'jump mangle\njump x\n}\nchain x {\njump mangle\nip ttl set 4'; says 0 'ip ttl set 4' -- check; }
+
+ban() {
+	sed -i "\$ i table netdev ban {\\nchain from_wan {\\ntype filter hook $1 priority -500; policy accept;\\n${2-ip saddr 203.0.113.9 drop}\\n}\\n}" "$tmp/bin/nft"
+}
+t_check_ban_at_a_device() {
+	ban 'ingress device "wan"'
+	says 0 '^warn  chain netdev:ban:from_wan at ingress of wan: flows in hardware pass it by, and a ban there does not end them; ban in the rule with flow add as well .* nft-offload flush all$' -- check || return 1
+	# The module names the switch.
+	edit '$ a refuse_chains 0' policy
+	says 0 '^warn  chain .* does not end them; nft-offload policy refuse_chains 1 keeps flows of wan in software, or ban in' -- check &&
+		edit 's/chains 0/chains 1/' policy && says 0 '^warn  chain .*: flows of wan stay in software while it has rules \(policy refuse_chains 1\)$' -- check
+}
+t_check_chains_at_other_devices() {
+	ban 'egress devices = { lan, "wan.7", other }'
+	says 0 'from_wan at egress of lan:' 'from_wan at egress of wan.7:' -- check && hides 'of other' check || return 1
+	system
+	ln -sf -- "$AWK" "$tmp/bin/awk"
+	ban 'ingress device "wan"' ''
+	hides '^warn' check
+}
+t_check_devices_to_come() {
+	sed -i 's/"wan" }/"wan", "wan.10", "pppoe-wan", "wa*", "ppp*" }/' "$tmp/bin/nft"
+	says 0 '^warn  flowtable inet:fw4:ft names wan.10 pppoe-wan ppp[*], which no device is called: .*Operation not permitted.*: name only ports' -- check || return 1
+	device wan.10 vlan wan
+	device pppoe-wan ppp
+	device ppp0 ppp
+	hides 'which no device' check
+}
+t_check_vlans_of_a_port() {
+	device wan.8 vlan wan
+	says 0 '^warn  port 2 of 0000:00:05.0: 1 networks' -- check && return 1
+	device wan.7 vlan
+	says 0 '^warn  port 2 of 0000:00:05.0: 2 networks share wan \(VLANs: wan.7, wan.8\), and .*; if you do not trust.* iifname and oifname' -- check || return 1
+	edit '$ a refuse_vlans 0' policy
+	says 0 'connection gets them forwarded: nft-offload policy refuse_vlans 1 keeps' -- check && edit 's/vlans 0/vlans 1/' policy &&
+		says 0 '^ok    port 2 .* share wan .*stay in software \(policy refuse_vlans 1\)$' -- check && hides 'share lan' check
+}
+t_check_vlans_of_a_bridge() {
+	device wan.7 vlan
+	device br-lan bridge
+	device br-lan.20 vlan br-lan
+	hides 'share' check || return 1
+	file addresses <<<'7: br-lan    inet 192.0.2.1/24 brd 192.0.2.255 scope global br-lan'
+	says 0 '^warn  port 1 .*: 2 networks share lan \(VLANs: br-lan.20\)' -- check && hides 'share wan' check || return 1
+	# One tagged network and nothing else.
+	file addresses <<<'3: wan.7    inet 203.0.113.1/24 scope global wan.7'
+	hides 'share' check
+}

@@ -113,7 +113,8 @@ system() {
 	file proc/sys/net/ipv4/ip_forward <<<1
 	file proc/sys/net/ipv6/conf/all/forwarding <<<1
 	mkdir -p "$R/sys/module/nft_offload" "$R/sys/module/nf_flow_table" "$R/sys/module/nft_flow_offload" \
-		"$R/sys/class/net/br-lan/lower_lan" "$R/sys/class/net/br-lan/lower_lan2" "$R/sys/class/net/wan.7/lower_wan"
+		"$R/sys/class/net/br-lan/lower_lan" "$R/sys/class/net/br-lan/lower_lan2" "$R/sys/class/net/wan.7/lower_wan" \
+		"$R/sys/class/net/lan" "$R/sys/class/net/wan"
 	engine 0000:00:05.0
 	ruleset <<-'EOT'
 		table inet fw4 {
@@ -133,6 +134,7 @@ system() {
 	EOT
 	stub ip <<-'EOT'
 		#!/bin/sh
+		case "$*" in *'addr show'*) cat "$NFT_OFFLOAD_ROOT/addresses" 2>/dev/null; exit ;; esac
 		while [ $# -gt 1 ]; do shift; done
 		case $1 in
 		192.0.2.1 | 203.0.113.1) echo "local $1 dev lo src $1 uid 0" ;;
@@ -162,4 +164,11 @@ system() {
 		EOF
 		esac
 	EOT
+}
+
+# device NAME KIND LOWER…
+device() {
+	local lower
+	file "sys/class/net/$1/uevent" <<<"DEVTYPE=$2"
+	for lower in "${@:3}"; do mkdir -p "$R/sys/class/net/$1/lower_$lower"; done
 }
