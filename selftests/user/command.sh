@@ -86,6 +86,24 @@ check_counts "top: the rate is right" sh -c "busybox ash /usr/bin/nft-offload to
 	awk '/:40001->.*:5201/ { rows++; if (\$2 < 100 || \$2 > 400) bad = 1 } END { exit bad || rows < 2 }'"
 peer halt f >/dev/null
 
+# --- what flows in hardware pass by --------------------------------------------------
+passed_by()
+{
+	nft add chain inet fw4 mangle '{ type filter hook forward priority mangle; }' &&
+		nft add rule inet fw4 mangle tcp dport 22 ip dscp set ef && nft add rule inet fw4 mangle udp dport 53 limit rate over 1 mbytes/second drop &&
+		nft add rule inet fw4 mangle ct original bytes gt 1000000 counter && nft add rule inet fw4 mangle ct state new counter &&
+		nft add table netdev ban && nft add chain netdev ban in '{ type filter hook ingress device wan priority -500; }' &&
+		nft add rule netdev ban in ip saddr 203.0.113.99 drop && ip link add link lan name lan.20 type vlan id 20 &&
+		says 0 '^warn  rule of inet:fw4:mangle: "tcp dport 22 ip dscp set ef"' 'udp dport 53 limit rate over 1 mbytes/second drop": .* does not limit' \
+			'ct original bytes > 1000000 counter": .*flush all' '^warn  chain netdev:ban:in at ingress of wan: ' \
+			'^warn  port 1 .* 2 networks share lan .VLANs: lan.20.' -- check && not sh -c 'busybox ash /usr/bin/nft-offload check | grep "ct state new"'
+}
+check "check: rules, chains and VLANs that the hardware passes by" passed_by
+nft delete chain inet fw4 mangle
+nft delete table netdev ban
+ip link del lan.20
+check "check: no warning is left" not sh -c 'busybox ash /usr/bin/nft-offload check | grep -E "^(warn|FAIL)"'
+
 # --- flush, pause, policy -----------------------------------------------------------
 check "flush: a flow" says 0 -- flush flow udp "$LAN_HOST4:40001" "$WAN_HOST4:5201"
 check "the flow left the hardware" engine_bound_is 0
@@ -127,6 +145,25 @@ software()
 }
 check "why, check: a software flowtable" software
 peer close i >/dev/null
+
+to_come()
+{
+	nft delete table inet fw4 && DEVICES='lan, wan, wan.10' ruleset hardware || return 1
+	not ip link add link wan name wan.10 type vlan id 10 &&
+		says 0 '^warn  flowtable inet:fw4:ft names wan.10, which no device is called: .*Operation not permitted' -- check
+}
+check "check: a device that the flowtable's name keeps away" to_come
+
+macvlan()
+{
+	nft delete table inet fw4 && ruleset hardware && ip link add mv0 link wan type macvlan mode bridge && ip link set mv0 up &&
+		ip route replace "$WAN_HOST4" dev mv0 src "$WAN_ROUTER4" && opened j udp lan "$WAN_HOST4" 5205 &&
+		says 1 'NOT in hardware' "$WAN_HOST4 is reached by mv0: a macvlan hides the port below it" 'do: let the port itself' -- why "$WAN_HOST4:5205"
+}
+modprobe macvlan
+check "why: a macvlan above the port" macvlan
+peer close j >/dev/null
+ip link del mv0
 
 without_module()
 {

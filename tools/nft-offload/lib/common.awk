@@ -25,6 +25,7 @@ $1 == "@file" {
 	ENGINE = $2
 	FILE = $3
 	FACTS = FILE == "-"
+	READ[ENGINE, FILE]
 	if (!FACTS && !(ENGINE in SEEN)) { SEEN[ENGINE]; E[++NE] = ENGINE }
 	next
 }
@@ -32,6 +33,7 @@ $1 == "@unread" {
 	text = substr($0, index($0, ": ") + 2)
 	if ($3 == ENVIRON["NEED"] ":") { CANNOT = text; exit }
 	UNREAD[++NU] = text
+	delete READ[ENGINE, FILE]
 	UNREAD_ENGINE[NU] = $2
 	next
 }

@@ -4,8 +4,14 @@
 
 FILE == "flows" {
 	kv($0)
-	if (touches(V["orig"]) || touches(V["new"])) FLOW[V["proto"] " " tuple(V["orig"])] = "engine=" ENGINE " " $0
+	if (touches(V["orig"]) || touches(V["new"])) {
+		FLOW[V["proto"] " " tuple(V["orig"])] = "engine=" ENGINE " " $0
+		SLOT[ENGINE " " V["slot"]]
+	}
 }
+# The engine's own table has the last word: conntrack loses its mark when one flowtable
+# replaces another, and the module knows what it has written.
+FILE == "bind" && $2 == "BND" && (ENGINE " " $1) in SLOT { ENTRY[ENGINE " " $1] }
 FILE == "rejects" && $1 == "flow" {
 	kv($0)
 	k = V["proto"] " " tuple(V["orig"])
@@ -41,6 +47,11 @@ function tell(text, todo) {
 # One direction that has a flow; is it bound?
 function shown(name, key) {
 	kv(FLOW[key])
+	if (V["state"] == "bound" && ((V["engine"], "bind") in READ) && !((V["engine"] " " V["slot"]) in ENTRY)) {
+		tell(name ": the module calls it bound, and the table of the engine " V["engine"] " has no entry in slot " V["slot"], "ask again; if it stays so: nft-offload audit")
+		MISSED = 1
+		return 0
+	}
 	if (WITH_JSON) SAID = SAID "," json(name) ":" object(FLOW[key])
 	else printf "  %s: %s %s, slot %s of %s, %s to %s, for %s: %s packets, %sB, the last %s ago\n", name,
 		V["state"] == "bound" ? "bound" : "in software, as it is", V["state"] == "bound" ? "in hardware" : V["state"],
@@ -63,8 +74,26 @@ function refused(name, key) {
 	return 1
 }
 
+# The device that hides the port, on the way from a device to it, or nothing; its kind goes to
+# HIDES. nf_flowtable looks through VLANs, bridges, PPPoE and the ports of switches.
+function hidden(dev,   n, w, i, found) {
+	if (!(dev in LOWER)) return ""
+	if (kind(dev) ~ /^(bond|team|macvlan|macvtap|ipvlan|ipvtap)$/) { HIDES = kind(dev); return dev }
+	n = split(LOWER[dev], w, " ")
+	for (i = 1; i <= n; i++) if ((found = hidden(w[i])) == "") return ""
+	return found
+}
+# sysfs has it of some, ip of the others.
+function kind(dev,   cmd, line) {
+	if (dev in KIND || dev !~ /^[A-Za-z0-9_.-]+$/) return KIND[dev]
+	cmd = "ip -d -o link show dev " dev " 2>/dev/null"
+	KIND[dev] = (cmd | getline line) > 0 && match(line, / (team|macvlan|macvtap|ipvlan|ipvtap) /) ? substr(line, RSTART + 1, RLENGTH - 2) : ""
+	close(cmd)
+	return KIND[dev]
+}
+
 # Why a connection is not even offered to the hardware.
-function unoffered(   t, i, dev, hint) {
+function unoffered(   t, i, dev, hint, hider) {
 	if (proto != "tcp" && proto != "udp")
 		return tell("flowtables hand only TCP and UDP to the hardware; " proto " stays in software")
 	for (i = 1; i <= 2; i++) if (route(A[i, "src"]) == "local")
@@ -85,6 +114,9 @@ function unoffered(   t, i, dev, hint) {
 	for (i = 1; i <= 2; i++) {
 		dev = route(A[i, "src"])
 		if (dev == "") return tell("there is no route to " A[i, "src"], "ip route get " A[i, "src"])
+		if ((hider = hidden(dev)) != "")
+			return tell(A[i, "src"] " is reached by " dev (hider == dev ? "" : ", which is above " hider) ": a " HIDES " hides the port below it from the flowtable, so what passes it stays in software", \
+				"let the port itself have the address, or a VLAN, a bridge or PPPoE of it; the hardware cannot do a " HIDES)
 		if (!inside(dev, FT_DEVS[t]))
 			return tell(A[i, "src"] " is reached by " dev ", and flowtable " FT[t] " lacks " ABSENT,
 				"add " (ABSENT ~ /,/ ? "the one of these that is used" : ABSENT) " to its devices, if it is a port of an engine (nft-offload status); from elsewhere frames go by software")
@@ -141,6 +173,7 @@ FACTS && $1 == "ct" {
 }
 # Says all of it: is it in hardware with both directions, with one, or with none?
 function connection(   i, way, id, has, good, said) {
+	MISSED = 0
 	for (i = 1; i <= 2; i++) {
 		way = i == 1 ? "original" : "reply"
 		id[i] = proto " " from[i] "->" to[i]
@@ -150,7 +183,7 @@ function connection(   i, way, id, has, good, said) {
 	}
 	if (good[1] && good[2]) { line("  in hardware, both directions"); return "both" }
 	line(good[1] || good[2] ? "  HALF in hardware" : "  NOT in hardware")
-	said = 0
+	said = MISSED
 	for (i = 1; i <= 2; i++) if (!has[i]) said += refused(i == 1 ? "original" : "reply", id[i])
 	if (!said) {
 		if (has[1] && has[2]) tell("the kernel offers it again with its next packets in software", "ask again while packets flow")

@@ -47,6 +47,11 @@ engine() {
 		slot=- state=parked dir=original proto=tcp orig=192.0.2.3:40002->203.0.113.2:80 new=192.0.2.3:40002->203.0.113.2:80 in=lan out=wan age=3700.000 idle=90.000 packets=10 bytes=1000 owner=1
 		slot=12345 state=aged dir=reply proto=tcp orig=203.0.113.2:80->192.0.2.3:40002 new=203.0.113.2:80->192.0.2.3:40002 in=wan out=lan age=3700.000 idle=90.000 packets=11 bytes=1100 owner=1
 	EOT
+	file "$d/bind" <<-'EOT'
+		02dd0 BND IPv4 5T orig=192.0.2.2:40000->203.0.113.2:443 new=203.0.113.1:40000->203.0.113.2:443 eth=02:00:00:00:01:01->02:00:00:00:02:02 packets=1000 bytes=1500000
+		06dd1 BND IPv4 5T orig=203.0.113.2:443->203.0.113.1:40000 new=203.0.113.2:443->192.0.2.2:40000 eth=02:00:00:00:02:01->02:00:00:00:01:02 packets=5000000000 bytes=6400000000000
+		00010 BND IPv6 5T orig=[2001:db8:1::2]:40001->[2001:db8:2::2]:53 eth=02:00:00:00:01:01->02:00:00:00:02:02 packets=3 bytes=300
+	EOT
 	# "first" and "second" are other reasons of another module: no sentence is the program's.
 	file "$d/rejects" <<-'EOT'
 		nat66 10 3.250 First sentence with  two blanks; do this.
@@ -169,6 +174,7 @@ system() {
 # device NAME KIND LOWER…
 device() {
 	local lower
-	file "sys/class/net/$1/uevent" <<<"DEVTYPE=$2"
+	mkdir -p "$R/sys/class/net/$1"
+	[ -z "$2" ] || file "sys/class/net/$1/uevent" <<<"DEVTYPE=$2"
 	for lower in "${@:3}"; do mkdir -p "$R/sys/class/net/$1/lower_$lower"; done
 }

@@ -116,3 +116,40 @@ t_why_rule_late() {
 }
 t_why_no_route() { tcp '100 ESTABLISHED' '[ASSURED]'; stub ip <<<'#!/bin/false'; says 1 'no route to 192.0.2.9' -- why 192.0.2.9; }
 t_why_no_nft() { tcp '100 ESTABLISHED' '[ASSURED]'; stub nft <<<'#!/bin/false'; says 1 'install nft' -- why 192.0.2.9; }
+# conntrack's mark says nothing where one flowtable has replaced another: the tables of module
+# and engine do.
+t_why_without_the_mark() {
+	connection 'ipv4     2 tcp      6 100 ESTABLISHED src=192.0.2.2 dst=203.0.113.2 sport=40000 dport=443 packets=1000 bytes=1500000 src=203.0.113.2 dst=203.0.113.1 sport=443 dport=40000 packets=2 bytes=300 [ASSURED] mark=0 use=3'
+	says 0 'original: bound in hardware, slot 02dd0' 'in hardware, both directions' -- why 192.0.2.2
+}
+t_why_not_in_the_table() {
+	edit /^06dd1/d bind
+	says 1 'original: bound in hardware' 'reply: the module calls it bound, and the table of the engine 0000:00:05.0 has no entry in slot 06dd1' 'do: ask again.*audit' 'HALF in hardware' -- why 192.0.2.2 &&
+		valid 1 'j["connections"][0]["hardware"] == "one" and "has no entry in slot 06dd1" in j["connections"][0]["says"]' why --json 192.0.2.2 || return 1
+	: >"$R/sys/kernel/debug/nft_offload/0000:00:05.0/bind"
+	says 1 'NOT in hardware' -- why 192.0.2.2 || return 1
+	# The slot of another flow is none of its own.
+	file sys/kernel/debug/nft_offload/0000:00:05.0/bind <<<'02dd0 UNB IPv4 5T orig=192.0.2.2:40000->203.0.113.2:443'
+	says 1 'NOT in hardware' -- why 192.0.2.2
+}
+t_why_behind_a_bond() {
+	tcp '100 ESTABLISHED' '[ASSURED]'
+	device wan.7 vlan
+	rmdir "$R/sys/class/net/wan.7/lower_wan"
+	device wan.7 vlan bond0
+	device bond0 bond wan wan2
+	says 1 '203.0.113.2 is reached by wan.7, which is above bond0: a bond hides the port' 'do: let the port itself' -- why 192.0.2.9
+}
+t_why_behind_a_macvlan() {
+	tcp '' '[OFFLOAD]'
+	device wan.7 ''
+	sed -i "2 i case \"\$*\" in *'link show dev wan.7') echo '9: wan.7@wan: <UP> mtu 1500     macvlan mode bridge bcqueuelen 1000'; exit ;; esac" "$tmp/bin/ip"
+	says 1 '203.0.113.2 is reached by wan.7: a macvlan hides the port' -- why 192.0.2.9
+}
+# One port of a bridge is not hidden.
+t_why_a_bond_in_a_bridge() {
+	tcp '100 ESTABLISHED' '[ASSURED]'
+	device br-lan bridge bond0
+	device bond0 bond lan3
+	hides 'hides the port' why 192.0.2.9
+}
