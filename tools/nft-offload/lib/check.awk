@@ -29,7 +29,7 @@ END {
 		else result("warn", text " has no link: ip link set " PORT_DEV[i] " up, or see to its cable")
 	}
 	for (i = 1; i <= NU; i++) result("warn", UNREAD[i])
-	if (NO_RULESET) result("FAIL", "ruleset: it cannot be read: install nft, run this as root")
+	if (NO_RULESET) result("FAIL", "ruleset: it cannot be read: " ENVIRON["INSTALL"] " nftables, and run this as root")
 	else flowtables()
 	qdiscs()
 	if (WITH_JSON) print "\n],\"ready\":" (bad ? "false" : "true") "}"
@@ -82,6 +82,6 @@ function qdiscs(   cmd, line, w, dev, n, found) {
 			": what passes it stays in software; tc qdisc del dev " dev " root, or nft-offload policy refuse_shaped 0 to bypass it"))
 	}
 	close(cmd)
-	if (!n) result("warn", "shaping: cannot tell without tc: install it (OpenWrt: tc-full)")
+	if (!n) result("warn", "shaping: cannot tell without tc: " ENVIRON["INSTALL"] (ENVIRON["INSTALL"] ~ /^(apk|opkg)/ ? " tc-full" : " iproute2"))
 	else if (!found) result("ok", "shaping: no port has a shaping qdisc")
 }

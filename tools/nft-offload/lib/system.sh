@@ -56,7 +56,7 @@ module() {
 	elif [ -n "$(find "$ROOT/lib/modules/$release" -name "$1.ko*" 2>/dev/null | head -n 1)" ]; then
 		say ok "$1 is there, and is loaded with the ruleset"
 	else
-		say FAIL "$1: the kernel has no such module: CONFIG_$2 is needed (OpenWrt: opkg install kmod-nft-offload)"
+		say FAIL "$1: the kernel has no such module: CONFIG_$2 is needed$(case $INSTALL in apk* | opkg*) echo ": $INSTALL kmod-nft-offload" ;; esac)"
 	fi
 }
 

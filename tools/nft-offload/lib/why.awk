@@ -106,7 +106,7 @@ function unoffered(   t, i, dev, hint, hider) {
 		return tell("the helper " helper " of conntrack reads its packets, which thus stay in software", "take it from the rule that assigns the helper, if it needs none")
 	if (proto == "tcp" && flags !~ /OFFLOAD/ && state != "ESTABLISHED")
 		return tell("TCP is " (state == "" ? "in no state" : state) ": a connection is offloaded while it is ESTABLISHED")
-	if (NO_RULESET) return tell("the ruleset cannot be read", "install nft and run this as root")
+	if (NO_RULESET) return tell("the ruleset cannot be read", ENVIRON["INSTALL"] " nftables, and run this as root")
 	if (!NT) return tell("the ruleset has no flowtable", "add one with flags offload; on OpenWrt set flow_offloading and flow_offloading_hw in /etc/config/firewall")
 	t = 1
 	while (t <= NT && !FT_OFFLOAD[t]) t++

@@ -181,3 +181,12 @@ t_check_vlans_of_a_bridge() {
 	file addresses <<<'3: wan.7    inet 203.0.113.1/24 scope global wan.7'
 	hides 'share' check
 }
+t_check_hints_at_the_package_manager() {
+	stub nft <<<'#!/bin/false'
+	stub tc <<<'#!/bin/false'
+	rmdir "$R/sys/module/nft_flow_offload"
+	stub opkg <<<'#!/bin/true'
+	says 1 'opkg install nftables, and run' 'without tc: opkg install tc-full' 'is needed: opkg install kmod-nft-offload' -- check || return 1
+	stub apk <<<'#!/bin/true'
+	says 1 'apk add nftables, and run' 'without tc: apk add tc-full' 'is needed: apk add kmod-nft-offload' -- check && hides opkg check
+}
