@@ -149,7 +149,8 @@ t_why_behind_a_macvlan() {
 # One port of a bridge is not hidden.
 t_why_a_bond_in_a_bridge() {
 	tcp '100 ESTABLISHED' '[ASSURED]'
-	device br-lan bridge bond0
-	device bond0 bond lan3
+	device br-lan bridge a-bond z-bond
+	device a-bond bond lan3
+	device z-bond bond lan4
 	hides 'hides the port' why 192.0.2.9
 }
