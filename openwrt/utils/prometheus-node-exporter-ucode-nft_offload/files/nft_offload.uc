@@ -21,8 +21,45 @@ function add(name, labels, value) {
 	push(samples[name], { labels: labels, value: +value });
 }
 
+// What the file status has, under the names of nft-offload stats --prometheus.
+const STATUS = {
+	nft_offload_engine_up: "1 if the engine is running, 0 if it stopped answering.",
+	nft_offload_paused: "1 if new flows are kept in software.",
+	nft_offload_entries: "Entries that the engine has.",
+	nft_offload_bound: "Entries that forward a flow.",
+	nft_offload_occupancy_percent: "Bound entries in percent of all."
+};
+
 function is_gauge(key) {
-	return match(key, /_(now|max)$/) != null;
+	return STATUS[key] || match(key, /_(now|max)$/) != null;
+}
+
+function help(name) {
+	if (STATUS[name])
+		return STATUS[name];
+	if (name == "nft_offload_reject_reasons_total")
+		return "Flows that the module refused, by the reason.";
+	return "A counter of the module's file stats.";
+}
+
+function add_status(labels, lines) {
+	const values = {};
+
+	for (let n = 0; n < length(lines); n++) {
+		const words = split(lines[n], ": ");
+
+		if (length(words) == 2)
+			values[words[0]] = words[1];
+	}
+	if (!values.engine)
+		return;
+	add("nft_offload_engine_up", labels, values.engine == "running" ? 1 : 0);
+	add("nft_offload_paused", labels, values.paused);
+	add("nft_offload_entries", labels, values.entries);
+	add("nft_offload_bound", labels, values.bound);
+	// Integers divide to an integer.
+	if (+values.entries > 0)
+		add("nft_offload_occupancy_percent", labels, 100.0 * +values.bound / +values.entries);
 }
 
 for (let i = 0; i < length(engines); i++) {
@@ -42,6 +79,8 @@ for (let i = 0; i < length(engines); i++) {
 		}
 	}
 
+	add_status({ engine: engine }, split(fs.readfile(folder + "status") || "", "\n"));
+
 	// "reason count …", then a line "flow …" for each of the last refused flows.
 	for (let n = 0; n < length(rejects); n++) {
 		const words = split(rejects[n], " ");
@@ -55,7 +94,7 @@ const names = keys(samples);
 
 for (let i = 0; i < length(names); i++) {
 	const name = names[i];
-	const metric = is_gauge(name) ? gauge(name) : counter(name);
+	const metric = is_gauge(name) ? gauge(name, help(name)) : counter(name, help(name));
 
 	for (let n = 0; n < length(samples[name]); n++)
 		metric(samples[name][n].labels, samples[name][n].value);
