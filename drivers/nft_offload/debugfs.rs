@@ -25,7 +25,7 @@ use core::fmt::{
 };
 
 /// The module's version, as `modinfo` shows it, too.
-const VERSION: &str = "0.1.0";
+pub(crate) const VERSION: &str = "0.1.0";
 
 /// The files of an engine.
 pub(crate) const FILES: &[File<Device>] = &[

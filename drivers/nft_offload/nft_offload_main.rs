@@ -45,6 +45,30 @@ mod trace;
 mod translate;
 mod works;
 
+/// The field `version` of the module's file, for which the macro `module!` has no key.
+#[link_section = ".modinfo"]
+#[used]
+static MODINFO_VERSION: [u8; MODINFO_VERSION_LEN] = modinfo_version();
+
+const MODINFO_VERSION_KEY: &str = "version=";
+const MODINFO_VERSION_LEN: usize = MODINFO_VERSION_KEY.len() + debugfs::VERSION.len() + 1;
+
+/// "version=", [`debugfs::VERSION`] and a zero.
+const fn modinfo_version() -> [u8; MODINFO_VERSION_LEN] {
+    let (key, value) = (MODINFO_VERSION_KEY.as_bytes(), debugfs::VERSION.as_bytes());
+    let mut text = [0; MODINFO_VERSION_LEN];
+    let mut i = 0;
+    while i < MODINFO_VERSION_LEN - 1 {
+        text[i] = if i < key.len() {
+            key[i]
+        } else {
+            value[i - key.len()]
+        };
+        i += 1;
+    }
+    text
+}
+
 #[pin_data]
 struct NftOffload {
     // Dropped in this order: no engine is left when their directory goes and nobody tells of
