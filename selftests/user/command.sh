@@ -5,7 +5,7 @@
 # The test watches the flow for longer than the usual timeout.
 # shellcheck disable=SC2034 # used by begin
 FLOWTABLE_TIMEOUT=$((30 * SLOW))
-begin 35
+begin 38
 
 cli() { busybox ash /usr/bin/nft-offload "$@"; }
 
@@ -153,17 +153,6 @@ to_come()
 		says 0 '^warn  flowtable inet:fw4:ft names wan.10, which no device is called: .*Operation not permitted' -- check
 }
 check "check: a device that the flowtable's name keeps away" to_come
-
-macvlan()
-{
-	nft delete table inet fw4 && ruleset hardware && ip link add mv0 link wan type macvlan mode bridge && ip link set mv0 up &&
-		ip route replace "$WAN_HOST4" dev mv0 src "$WAN_ROUTER4" && opened j udp lan "$WAN_HOST4" 5205 &&
-		says 1 'NOT in hardware' "$WAN_HOST4 is reached by mv0: a macvlan hides the port below it" 'do: let the port itself' -- why "$WAN_HOST4:5205"
-}
-modprobe macvlan
-check "why: a macvlan above the port" macvlan
-peer close j >/dev/null
-ip link del mv0
 
 without_module()
 {
