@@ -5,11 +5,11 @@
 use crate::{
     ppe::{
         flow_rule::{
+            parser::RuleParser,
             Action,
             AddrType,
             MangleHeader,
             Match,
-            RuleParser,
             VlanKey, //
         }, //
         l2,

@@ -3,6 +3,7 @@
 #
 # A switch behind the lan, whose ports are devices of the router (DSA), and hosts behind these
 # ports. For dsa.sh and dsa_ports.sh, which read lib.sh.
+# shellcheck disable=SC2154 # lib.sh has set it
 . "$here/software.sh"
 
 SWITCH=/root/nft_offload_switch.ko

@@ -43,7 +43,7 @@ use nft_offload::{
 use ppe::{
     chip,
     flow::Flow,
-    flow_rule::RuleParser,
+    flow_rule::parser::RuleParser,
     mapped::MappedHw,
     platform::{
         Clock,

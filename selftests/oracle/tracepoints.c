@@ -7,12 +7,19 @@
 
 #include "../../rust/tracepoints.h"
 
-#define DEFINE_TRACEPOINT(name, type, arg)				\
-	DEFINE_TRACE(name, TP_PROTO(const struct type *arg), TP_ARGS(arg)); \
-	__DEFINE_RUST_DO_TRACE(name, TP_PROTO(const struct type *arg), TP_ARGS(arg))
+#define PROTO(type)	TP_PROTO(const struct nft_offload_trace_##type *it)
 
-DEFINE_TRACEPOINT(nft_offload_bind, nft_offload_trace_flow, flow)
-DEFINE_TRACEPOINT(nft_offload_unbind, nft_offload_trace_flow, flow)
-DEFINE_TRACEPOINT(nft_offload_evict, nft_offload_trace_flow, flow)
-DEFINE_TRACEPOINT(nft_offload_reject, nft_offload_trace_reject, reject)
-DEFINE_TRACEPOINT(nft_offload_quarantine, nft_offload_trace_quarantine, engine)
+DEFINE_TRACE(nft_offload_bind, PROTO(flow), TP_ARGS(it));
+__DEFINE_RUST_DO_TRACE(nft_offload_bind, PROTO(flow), TP_ARGS(it))
+
+DEFINE_TRACE(nft_offload_unbind, PROTO(flow), TP_ARGS(it));
+__DEFINE_RUST_DO_TRACE(nft_offload_unbind, PROTO(flow), TP_ARGS(it))
+
+DEFINE_TRACE(nft_offload_evict, PROTO(flow), TP_ARGS(it));
+__DEFINE_RUST_DO_TRACE(nft_offload_evict, PROTO(flow), TP_ARGS(it))
+
+DEFINE_TRACE(nft_offload_reject, PROTO(reject), TP_ARGS(it));
+__DEFINE_RUST_DO_TRACE(nft_offload_reject, PROTO(reject), TP_ARGS(it))
+
+DEFINE_TRACE(nft_offload_quarantine, PROTO(quarantine), TP_ARGS(it));
+__DEFINE_RUST_DO_TRACE(nft_offload_quarantine, PROTO(quarantine), TP_ARGS(it))

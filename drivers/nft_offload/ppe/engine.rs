@@ -19,7 +19,7 @@ use super::{
     },
     count::inc,
     flow::Flow,
-    flow_rule::RuleParser,
+    flow_rule::parser::RuleParser,
     health::Health,
     hw::Lifecycle,
     l2::filters::{

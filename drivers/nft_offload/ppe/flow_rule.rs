@@ -1,9 +1,9 @@
 // SPDX-License-Identifier: GPL-2.0-only
 
-//! From the kernel's flow rules to a [`Flow`].
+//! From the kernel's flow rules to a [`Flow`](super::flow::Flow).
 //!
 //! The caller hands over the keys a rule matches and then its actions one by one, as the
-//! kernel's `struct flow_rule` holds them; [`RuleParser::finish`] says whether they add up
+//! kernel's `struct flow_rule` holds them; [`RuleParser::finish`](parser::RuleParser::finish) says whether they add up
 //! to a flow. Keys may come in any order, actions in the rule's.
 
 use super::{
@@ -12,10 +12,8 @@ use super::{
     reject::Reject, //
 };
 
-mod parser;
+pub mod parser;
 mod seen;
-
-pub use parser::RuleParser;
 
 /// EtherType of IPv4.
 pub(super) const ETH_P_IP: u16 = 0x0800;
@@ -197,7 +195,7 @@ pub enum MangleHeader {
 pub enum Action {
     /// `FLOW_ACTION_MANGLE`: 32 bits of a header are changed. `mask` and `val` are the
     /// `u32` as the kernel holds them; their bytes in memory are the header's, but for
-    /// [`MangleHeader::Eth`] (see [`RuleParser`]).
+    /// [`MangleHeader::Eth`] (see [`RuleParser`](parser::RuleParser)).
     Mangle {
         /// The header.
         header: MangleHeader,

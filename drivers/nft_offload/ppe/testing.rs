@@ -61,7 +61,7 @@ pub const fn device_at(at: Option<Endpoint>) -> (i32, NetId) {
         Some(Endpoint {
             port,
             dsa: Some(dsa),
-        }) => port.0 as i32 | (dsa.number as i32 + 1) << 8,
+        }) => port.0 as i32 | ((dsa.number as i32 + 1) << 8),
         Some(Endpoint { port, dsa: None }) => port.0 as i32,
         None => 0,
     };

@@ -5,7 +5,7 @@
 use nft_offload_ppe::{
     caps::admit,
     flow::{Flow, Tuple},
-    flow_rule::{Action, Match, RuleParser},
+    flow_rule::{parser::RuleParser, Action, Match},
     format::{Kind, State},
 };
 

@@ -24,9 +24,9 @@ use nft_offload_ppe::{
         L4, //
     },
     flow_rule::{
+        parser::RuleParser,
         Action,
-        Match,
-        RuleParser, //
+        Match, //
     },
     format::netsys::NETSYS_V2,
     reject::Reject,

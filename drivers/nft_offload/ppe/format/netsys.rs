@@ -5,7 +5,7 @@
 //!
 //! All generations share the places of key, translation and layer-2 fields; they differ
 //! in length and ways, and in the bits of the two information blocks IB1 (word 0) and
-//! IB2. [`Layout`] holds what differs, so that a generation is a constant.
+//! IB2. `Layout` holds what differs, so that a generation is a constant.
 //!
 //! | word, IPv4 | word, IPv6 | bits 31:16 | bits 15:0 |
 //! |---|---|---|---|

@@ -60,7 +60,10 @@ use super::{
     count::*,
     engine::*,
     flow::*,
-    flow_rule::*,
+    flow_rule::{
+        parser::*,
+        *, //
+    },
     format::{
         netsys::*,
         *, //
