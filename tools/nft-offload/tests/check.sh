@@ -171,6 +171,7 @@ t_check_vlans_of_a_port() {
 		says 0 '^ok    port 2 .* share wan .*stay in software \(policy refuse_vlans 1\)$' -- check && hides 'share lan' check
 }
 t_check_vlans_of_a_bridge() {
+	needs_stand_ins
 	device wan.7 vlan
 	device br-lan bridge
 	device br-lan.20 vlan br-lan
