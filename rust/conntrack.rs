@@ -8,7 +8,10 @@ use super::{
     bindings,
     netdev::Net, //
 };
-use core::ptr::NonNull;
+use core::{
+    marker::PhantomData,
+    ptr::NonNull, //
+};
 
 /// The addresses of one direction of a connection, in network byte order.
 #[derive(Clone, Copy)]
@@ -78,6 +81,22 @@ pub enum Direction {
     Reply,
 }
 
+/// A zone of connection tracking. Connections in different zones may have the same tuple.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub struct Zone(u32);
+
+impl Zone {
+    /// The zone as a number, to be stored where this type is not known.
+    pub fn to_u32(self) -> u32 {
+        self.0
+    }
+
+    /// The zone of such a number. Of any other number, a zone in which nothing is.
+    pub fn from_u32(number: u32) -> Self {
+        Self(number)
+    }
+}
+
 /// Tells directions of connections apart while they exist. Not a reference: it keeps nothing
 /// alive.
 ///
@@ -106,6 +125,74 @@ impl DirectionId {
     }
 }
 
+/// One direction of a tracked connection, which lives for `'a`.
+///
+/// # Invariants
+///
+/// `ct` points to a connection that lives for `'a`; `direction` is 0 (`IP_CT_DIR_ORIGINAL`) or 1.
+#[derive(Clone, Copy)]
+pub struct DirectionRef<'a> {
+    ct: NonNull<bindings::nf_conn>,
+    direction: u8,
+    lives: PhantomData<&'a bindings::nf_conn>,
+}
+
+impl DirectionRef<'_> {
+    /// # Safety
+    ///
+    /// `ct` must point to a connection that lives for `'a`.
+    pub(super) unsafe fn from_raw<'a>(
+        ct: NonNull<bindings::nf_conn>,
+        direction: u8,
+    ) -> DirectionRef<'a> {
+        // INVARIANT: By the requirement of this function.
+        DirectionRef {
+            ct,
+            direction: direction & 1,
+            lives: PhantomData,
+        }
+    }
+
+    /// The id of this direction.
+    pub fn id(self) -> DirectionId {
+        // INVARIANT: By the type invariant.
+        DirectionId(self.ct.as_ptr() as u64 | u64::from(self.direction))
+    }
+
+    /// The zone of the connection.
+    #[inline]
+    pub fn zone(self) -> Zone {
+        // SAFETY: By the type invariant.
+        Zone(unsafe { bindings::nft_offload_helper_ct_zone(self.ct.as_ptr()) })
+    }
+
+    /// Adds to the counters of this direction, and does nothing where the connection has none.
+    #[inline]
+    pub fn account(self, mut packets: u64, mut bytes: u64) {
+        // The C function takes 32 bits of each.
+        while packets != 0 || bytes != 0 {
+            let p = u32::try_from(packets).unwrap_or(u32::MAX);
+            let b = u32::try_from(bytes).unwrap_or(u32::MAX);
+            // SAFETY: By the type invariant.
+            unsafe { bindings::nf_ct_acct_add(self.ct.as_ptr(), self.direction.into(), p, b) };
+            packets = packets.saturating_sub(p.into());
+            bytes = bytes.saturating_sub(b.into());
+        }
+    }
+
+    /// Says that packets passed in this direction, one or `several`, which only hardware saw, and
+    /// when the last of them did, as a value of the 64-bit jiffies counter.
+    ///
+    /// The connection then has seen a reply, and is assured, as if software had seen them.
+    #[inline]
+    pub fn seen(self, several: bool, last: u64) {
+        // SAFETY: By the type invariant.
+        unsafe {
+            bindings::nft_offload_helper_ct_seen(self.ct.as_ptr(), self.direction, several, last)
+        };
+    }
+}
+
 /// A reference to one direction of a tracked connection.
 ///
 /// # Invariants
@@ -117,15 +204,14 @@ pub struct Connection {
 }
 
 impl Connection {
-    /// Finds the connection that `tuple` is a direction of, in the default zone of `net`.
-    ///
-    /// A rule does not say in which zone its connection is, so those in others are not found.
-    pub fn find(net: &Net, tuple: Tuple) -> Option<Self> {
+    /// Finds the connection that `tuple` is a direction of, in a zone of `net`.
+    pub fn find(net: &Net, zone: Zone, tuple: Tuple) -> Option<Self> {
         let raw = tuple.to_raw();
         let mut direction = 0u8;
         // SAFETY: `net` lives for the call, and the tuple and the direction are ours.
-        let ct =
-            unsafe { bindings::nft_offload_helper_ct_find(net.as_raw(), &raw, &mut direction) };
+        let ct = unsafe {
+            bindings::nft_offload_helper_ct_find(net.as_raw(), zone.0, &raw, &mut direction)
+        };
         // INVARIANT: The reference taken by the call is handed over.
         Some(Self {
             ct: NonNull::new(ct)?,
@@ -133,29 +219,10 @@ impl Connection {
         })
     }
 
-    /// The id of this direction.
-    pub fn id(&self) -> DirectionId {
-        // INVARIANT: A direction is 0 (`IP_CT_DIR_ORIGINAL`) or 1.
-        DirectionId(self.ct.as_ptr() as u64 | u64::from(self.direction & 1))
-    }
-
-    /// Whether a flowtable has the connection (`IPS_OFFLOAD`).
-    pub fn is_offloaded(&self) -> bool {
+    /// The direction that was found.
+    pub fn direction(&self) -> DirectionRef<'_> {
         // SAFETY: By the type invariant.
-        unsafe { bindings::nft_offload_helper_ct_offloaded(self.ct.as_ptr()) }
-    }
-
-    /// Adds to the counters of this direction, and does nothing where the connection has none.
-    pub fn account(&self, mut packets: u64, mut bytes: u64) {
-        // The C function takes 32 bits of each.
-        while packets != 0 || bytes != 0 {
-            let p = u32::try_from(packets).unwrap_or(u32::MAX);
-            let b = u32::try_from(bytes).unwrap_or(u32::MAX);
-            // SAFETY: By the type invariant.
-            unsafe { bindings::nf_ct_acct_add(self.ct.as_ptr(), self.direction.into(), p, b) };
-            packets = packets.saturating_sub(p.into());
-            bytes = bytes.saturating_sub(b.into());
-        }
+        unsafe { DirectionRef::from_raw(self.ct, self.direction) }
     }
 }
 

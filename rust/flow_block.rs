@@ -9,6 +9,7 @@ use super::{
     flow_offload::{
         not_supported,
         BlockOps,
+        Context,
         Filter,
         Stats, //
     },
@@ -16,10 +17,10 @@ use super::{
     flowtable::{
         Cookie,
         Direction,
-        FlowTable, //
+        FlowTable,
+        LiveFlow, //
     },
     netdev::{
-        Net,
         NetDevice,
         NetDeviceRef, //
     }, //
@@ -77,11 +78,13 @@ impl Source {
     /// # Safety
     ///
     /// If it is a flowtable, it must live for `'a`.
-    unsafe fn net<'a>(self, dev: &'a NetDevice) -> &'a Net {
+    unsafe fn context<'a>(self, dev: &'a NetDevice) -> Context<'a> {
         match self {
-            // SAFETY: By the requirement of this function.
-            Self::FlowTable(table) => unsafe { FlowTable::from_raw(table.as_ptr()) }.net(),
-            Self::Ingress(_) => dev.net(),
+            Self::FlowTable(table) => {
+                // SAFETY: By the requirement of this function.
+                Context::flowtable(unsafe { FlowTable::from_raw(table.as_ptr()) })
+            }
+            Self::Ingress(_) => Context::ingress(dev),
         }
     }
 }
@@ -380,8 +383,8 @@ impl<T: BlockOps> Registration<T> {
             // SAFETY: The core did not take the pointer, so it is still ours alone.
             let bound = unsafe { KBox::from_raw(bound.as_ptr()) };
             // SAFETY: By the requirement of this function.
-            let net = unsafe { source.net(&bound.dev) };
-            driver.unbind(&bound.binding, net);
+            let context = unsafe { source.context(&bound.dev) };
+            driver.unbind(&bound.binding, context);
         })?;
         // SAFETY: Both are valid; the core takes the block_cb from the request under
         // `flow_block_lock` or `cb_lock` when this call has returned.
@@ -456,8 +459,8 @@ impl<T: BlockOps> Registration<T> {
         // the value that `bind()` leaked has this one owner left.
         let bound = unsafe { KBox::from_raw(entry.bound.as_ptr()) };
         // SAFETY: By the requirements of this function.
-        let net = unsafe { FlowTable::from_raw(table.as_ptr()) }.net();
-        bound.driver.unbind(&bound.binding, net);
+        let context = Context::flowtable(unsafe { FlowTable::from_raw(table.as_ptr()) });
+        bound.driver.unbind(&bound.binding, context);
         bound.dev.ifindex()
     }
 
@@ -513,9 +516,14 @@ impl<T: BlockOps> Registration<T> {
             // SAFETY: The type says what the data is, and it is ours for the call.
             let cls = unsafe { &mut *type_data.cast::<bindings::flow_cls_offload>() };
             // SAFETY: The lock that is held is part of the flowtable.
-            let net = unsafe { bound.source.net(&bound.dev) };
+            let context = unsafe { bound.source.context(&bound.dev) };
             // CAST: `c_ulong` is at most 64 bits wide.
             let cookie = Cookie(cls.cookie as u64);
+            let flow = match bound.source {
+                // SAFETY: The command is one of nf_flowtable's, and runs until this returns.
+                Source::FlowTable(_) => Some(unsafe { LiveFlow::from_cookie(cls.cookie) }),
+                Source::Ingress(_) => None,
+            };
 
             match cls.command {
                 bindings::FLOW_CLS_REPLACE => {
@@ -524,10 +532,10 @@ impl<T: BlockOps> Registration<T> {
                     }
                     // SAFETY: A REPLACE carries the rule that the core built for this call.
                     let rule = unsafe { FlowRule::from_raw(cls.rule) };
-                    let Source::Ingress(_) = bound.source else {
-                        bound.driver.replace(&bound.binding, net, cookie, rule)?;
+                    if let Some(flow) = flow {
+                        bound.driver.replace(&bound.binding, context, flow, rule)?;
                         return Ok(0);
-                    };
+                    }
                     let filter = Filter {
                         cookie,
                         rule,
@@ -547,13 +555,13 @@ impl<T: BlockOps> Registration<T> {
                     })?;
                 }
                 bindings::FLOW_CLS_DESTROY => {
-                    bound.driver.destroy(&bound.binding, net, cookie)?;
+                    bound.driver.destroy(&bound.binding, context, cookie)?;
                 }
                 bindings::FLOW_CLS_STATS if T::HAS_STATS => {
                     let mut stats = Stats::new(&mut cls.stats);
                     bound
                         .driver
-                        .stats(&bound.binding, net, cookie, &mut stats)?;
+                        .stats(&bound.binding, context, cookie, flow, &mut stats)?;
                 }
                 _ => return Err(not_supported()),
             }
@@ -571,7 +579,8 @@ impl<T: BlockOps> Registration<T> {
         let bound = unsafe { KBox::from_raw(cb_priv.cast::<Bound<T>>()) };
         let dev = NonNull::from(&*bound.dev).cast();
         let _ = bound.devices.list.lock().take(bound.source, dev);
-        bound.driver.unbind(&bound.binding, bound.dev.net());
+        let context = Context::ingress(&bound.dev);
+        bound.driver.unbind(&bound.binding, context);
     }
 }
 

@@ -16,7 +16,8 @@ use super::{
     flow_rule::FlowRule,
     flowtable::{
         Cookie,
-        FlowTable, //
+        FlowTable,
+        LiveFlow, //
     },
     netdev::{
         Net,
@@ -68,6 +69,33 @@ pub struct Refused {
     pub message: &'static CStr,
 }
 
+/// What a command or a binding is of: a flowtable, or rules of tc at a device.
+#[derive(Clone, Copy)]
+pub struct Context<'a> {
+    /// The namespace it is in.
+    pub net: &'a Net,
+    /// Whether it is a flowtable that counts in conntrack now, see [`FlowTable::has_counter`].
+    pub counter: bool,
+}
+
+impl<'a> Context<'a> {
+    #[inline]
+    pub(super) fn flowtable(table: &'a FlowTable) -> Self {
+        Self {
+            net: table.net(),
+            counter: table.has_counter(),
+        }
+    }
+
+    #[inline]
+    pub(super) fn ingress(dev: &'a NetDevice) -> Self {
+        Self {
+            net: dev.net(),
+            counter: false,
+        }
+    }
+}
+
 /// A driver that takes flows.
 ///
 /// All functions are called in process context and may sleep. `replace`, `destroy` and `stats` of
@@ -96,14 +124,14 @@ pub trait BlockOps: Sized + Send + Sync + 'static {
     /// No other call with this binding is running or will come. The core has sent a `destroy` for
     /// each rule of tc, but sends none for the flows that a flowtable still has. Flowtable and
     /// namespace still exist.
-    fn unbind(&self, binding: &Self::Binding, net: &Net);
+    fn unbind(&self, binding: &Self::Binding, context: Context<'_>);
 
     /// A rule, new or offered before.
     fn replace(
         &self,
         binding: &Self::Binding,
-        net: &Net,
-        cookie: Cookie,
+        context: Context<'_>,
+        flow: &LiveFlow,
         rule: &FlowRule,
     ) -> Result;
 
@@ -116,15 +144,16 @@ pub trait BlockOps: Sized + Send + Sync + 'static {
     ) -> Result<(), Refused>;
 
     /// The flow or rule ends.
-    fn destroy(&self, binding: &Self::Binding, net: &Net, cookie: Cookie) -> Result;
+    fn destroy(&self, binding: &Self::Binding, context: Context<'_>, cookie: Cookie) -> Result;
 
     /// What did the flow carry since the last call, and when was it last used? Without it the
-    /// flow expires in software.
+    /// flow expires in software. There is a `flow` if it is no rule of tc.
     fn stats(
         &self,
         _binding: &Self::Binding,
-        _net: &Net,
+        _context: Context<'_>,
         _cookie: Cookie,
+        _flow: Option<&LiveFlow>,
         _stats: &mut Stats<'_>,
     ) -> Result {
         kernel::build_error!(kernel::error::VTABLE_DEFAULT_ERROR)

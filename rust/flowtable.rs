@@ -6,10 +6,14 @@
 
 use super::{
     bindings,
+    conntrack::DirectionRef,
     fwd_events::ip_addr,
     netdev::Net, //
 };
-use core::net::IpAddr;
+use core::{
+    net::IpAddr,
+    ptr::NonNull, //
+};
 use kernel::{
     prelude::*,
     types::Opaque, //
@@ -113,7 +117,8 @@ impl FlowTable {
         FlowTableId(self.0.get() as usize)
     }
 
-    /// Whether the ruleset asks for counters (`counter`, `NF_FLOWTABLE_COUNTER`).
+    /// Whether the ruleset asks for counters now (`counter`, `NF_FLOWTABLE_COUNTER`). A later
+    /// ruleset may change that.
     pub fn has_counter(&self) -> bool {
         // SAFETY: By the type invariant.
         unsafe { bindings::nft_offload_helper_flowtable_counter(self.0.get()) }
@@ -171,4 +176,40 @@ impl FlowTable {
 pub fn end_flows(net: &Net, ifindex: i32) {
     // SAFETY: `net` lives for the call.
     unsafe { bindings::nft_offload_helper_flowtable_cleanup(net.as_raw(), ifindex) };
+}
+
+/// One direction of a flow that a flowtable has, while a command for it runs.
+///
+/// # Invariants
+///
+/// It is the tuple of a flow that lives as long as the reference.
+#[repr(transparent)]
+pub struct LiveFlow(Opaque<bindings::flow_offload_tuple>);
+
+impl LiveFlow {
+    /// # Safety
+    ///
+    /// `cookie` must be the cookie of a command of nf_flowtable, which is the address of one of
+    /// the tuples of a flow, and the command must run for `'a`: the core does not end a flow with
+    /// a command that is pending.
+    pub(super) unsafe fn from_cookie<'a>(cookie: c_ulong) -> &'a Self {
+        // CAST: It is an address.
+        // SAFETY: By the requirement of this function; `Self` is transparent over the C type.
+        unsafe { &*(cookie as *const Self) }
+    }
+
+    /// The name of its rule.
+    pub fn cookie(&self) -> Cookie {
+        Cookie(self.0.get() as u64)
+    }
+
+    /// The direction of a connection that it is.
+    #[inline]
+    pub fn connection(&self) -> Option<DirectionRef<'_>> {
+        let mut direction = 0u8;
+        // SAFETY: By the type invariant.
+        let ct = unsafe { bindings::nft_offload_helper_flow_ct(self.0.get(), &mut direction) };
+        // SAFETY: A flow has a reference to its connection.
+        Some(unsafe { DirectionRef::from_raw(NonNull::new(ct)?, direction) })
+    }
 }

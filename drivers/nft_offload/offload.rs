@@ -4,6 +4,11 @@
 
 use crate::{
     device::Device,
+    platform::{
+        connection_id,
+        jiffies_of,
+        Kernel, //
+    },
     ppe::{
         block::{
             Binding,
@@ -11,8 +16,10 @@ use crate::{
         },
         engine::{
             filters::FilterRule,
-            BindError, //
+            BindError,
+            Context, //
         },
+        platform::ConnectionId,
         reject::{
             ErrnoClass,
             Reject, //
@@ -29,13 +36,10 @@ use crate::{
         flow_rule::FlowRule,
         flowtable::{
             Cookie,
-            FlowTable, //
+            FlowTable,
+            LiveFlow, //
         },
-        netdev::{
-            Net,
-            NetDevice, //
-        },
-        time, //
+        netdev::NetDevice, //
     },
     translate::{
         self,
@@ -57,6 +61,14 @@ fn bind_errno(error: BindError) -> Error {
     match error {
         BindError::Foreign => flow_offload::not_supported(),
         BindError::Full => ENOSPC,
+    }
+}
+
+/// What the kernel says of a flowtable, as the core has it.
+fn context(of: flow_offload::Context<'_>) -> Context<'_, Kernel> {
+    Context {
+        net: of.net,
+        counter: of.counter,
     }
 }
 
@@ -86,15 +98,22 @@ impl BlockOps for Device {
         bound.map_err(bind_errno)
     }
 
-    fn unbind(&self, binding: &Binding, net: &Net) {
-        self.lock().engine.unbind(binding, net);
+    fn unbind(&self, binding: &Binding, of: flow_offload::Context<'_>) {
+        self.lock().engine.unbind(binding, &context(of));
     }
 
-    fn replace(&self, binding: &Binding, net: &Net, cookie: Cookie, rule: &FlowRule) -> Result {
+    fn replace(
+        &self,
+        binding: &Binding,
+        of: flow_offload::Context<'_>,
+        flow: &LiveFlow,
+        rule: &FlowRule,
+    ) -> Result {
+        let net = of.net;
         let replaced = self.lock().engine.replace(
             binding,
-            net,
-            cookie.0,
+            flow.cookie().0,
+            flow.connection().map_or(ConnectionId::NONE, connection_id),
             |parser| translate::feed(parser, rule, net_id(net)),
             &|ifindex, id| translate::name_of(net, ifindex, id),
         );
@@ -133,22 +152,29 @@ impl BlockOps for Device {
         })
     }
 
-    fn destroy(&self, binding: &Binding, net: &Net, cookie: Cookie) -> Result {
-        let destroyed = self.lock().engine.destroy(binding, net, cookie.0);
+    fn destroy(&self, binding: &Binding, of: flow_offload::Context<'_>, cookie: Cookie) -> Result {
+        let destroyed = self.lock().engine.destroy(binding, &context(of), cookie.0);
         destroyed.ok_or(ENOENT)
     }
 
     fn stats(
         &self,
         binding: &Binding,
-        _net: &Net,
+        of: flow_offload::Context<'_>,
         cookie: Cookie,
+        flow: Option<&LiveFlow>,
         stats: &mut flow_offload::Stats<'_>,
     ) -> Result {
-        let found = self.lock().engine.stats(binding, cookie.0);
-        if let Some(flow) = found.ok_or(ENOENT)? {
-            let ago = time::now_ms().saturating_sub(flow.last_used_ms);
-            stats.update(flow.delta.packets, flow.delta.bytes, time::jiffies_ago(ago));
+        let found = self.lock().engine.stats(binding, &context(of), cookie.0);
+        let Some(found) = found.ok_or(ENOENT)? else {
+            return Ok(());
+        };
+        let (delta, last_used) = (found.delta, jiffies_of(found.last_used_ms));
+        stats.update(delta.packets, delta.bytes, last_used);
+        if let Some(flow) = flow.filter(|_| found.hit) {
+            if let Some(connection) = flow.connection() {
+                connection.seen(delta.packets > 1, last_used);
+            }
         }
         Ok(())
     }

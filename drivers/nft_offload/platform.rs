@@ -5,7 +5,6 @@
 use crate::{
     ppe::{
         block,
-        count::Count,
         engine::{
             self,
             teardown,
@@ -19,8 +18,10 @@ use crate::{
         netdev::NetId,
         platform::{
             Clock,
+            ConnectionId,
             Conntrack,
             HwError,
+            Passed,
             Regs,
             Storage,
             Words, //
@@ -39,7 +40,9 @@ use crate::{
             self,
             Addresses,
             Connection,
-            DirectionId, //
+            DirectionId,
+            DirectionRef,
+            Zone, //
         },
         dma::{
             self,
@@ -154,11 +157,24 @@ impl Platform for Kernel {
 /// The core of an engine.
 pub(crate) type Engine = engine::Engine<Kernel>;
 
+/// The value that the 64-bit jiffies counter had at a time.
+pub(crate) fn jiffies_of(ms: u64) -> u64 {
+    time::jiffies_ago(time::now_ms().saturating_sub(ms))
+}
+
 /// The kernel's conntrack.
 pub(crate) struct Connections;
 
+/// The name of a direction of a connection.
+pub(crate) fn connection_id(direction: DirectionRef<'_>) -> ConnectionId {
+    ConnectionId {
+        id: direction.id().to_u64(),
+        zone: direction.zone().to_u32(),
+    }
+}
+
 /// Finds the connection of which `flow` is a direction.
-fn connection(net: &netdev::Net, flow: &Flow) -> Option<Connection> {
+fn connection(net: &netdev::Net, zone: u32, flow: &Flow) -> Option<Connection> {
     let (sport, dport) = flow.tuple.ports();
     let tuple = conntrack::Tuple {
         addrs: match flow.tuple {
@@ -169,27 +185,31 @@ fn connection(net: &netdev::Net, flow: &Flow) -> Option<Connection> {
         sport,
         dport,
     };
-    Connection::find(net, tuple)
+    Connection::find(net, Zone::from_u32(zone), tuple)
 }
 
 impl Conntrack for Connections {
     type Net = netdev::Net;
 
-    fn offloaded(&self, net: &netdev::Net, flow: &Flow) -> Option<u64> {
-        let ct = connection(net, flow).filter(Connection::is_offloaded)?;
-        Some(ct.id().to_u64())
+    fn find(&self, net: &netdev::Net, zone: u32, flow: &Flow) -> Option<u64> {
+        Some(connection(net, zone, flow)?.direction().id().to_u64())
     }
 
-    fn find(&self, net: &netdev::Net, flow: &Flow) -> Option<u64> {
-        Some(connection(net, flow)?.id().to_u64())
-    }
-
-    fn account(&self, net: &netdev::Net, flow: &Flow, id: u64, count: Count) -> bool {
-        let ct = connection(net, flow).filter(|ct| ct.id().to_u64() == id);
-        if let Some(ct) = &ct {
-            ct.account(count.packets, count.bytes);
-        }
-        ct.is_some()
+    fn account(
+        &self,
+        net: &netdev::Net,
+        flow: &Flow,
+        ConnectionId { id, zone }: ConnectionId,
+        passed: &Passed,
+    ) -> bool {
+        let found = connection(net, zone, flow);
+        let direction = found.as_ref().map(Connection::direction);
+        let Some(direction) = direction.filter(|it| it.id().to_u64() == id) else {
+            return false;
+        };
+        direction.account(passed.uncounted.packets, passed.uncounted.bytes);
+        direction.seen(passed.several, jiffies_of(passed.last_used_ms));
+        true
     }
 
     fn is_reply(id: u64) -> bool {
@@ -208,6 +228,11 @@ impl teardown::FlowTable for FlowTable {
     fn net(&self) -> (&netdev::Net, NetId) {
         let net = self.net();
         (net, net_id(net))
+    }
+
+    #[inline]
+    fn has_counter(&self) -> bool {
+        self.has_counter()
     }
 
     fn end_flows(&self, mut pred: impl FnMut([&Direction; 2]) -> bool) {

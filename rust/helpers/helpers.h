@@ -17,6 +17,7 @@ struct seq_operations;
 struct delayed_work;
 struct flow_block_cb;
 struct flow_block_offload;
+struct flow_offload_tuple;
 struct flow_stats;
 struct list_head;
 struct lock_class_key;
@@ -132,10 +133,15 @@ void nft_offload_helper_stats_update(struct flow_stats *stats, u64 bytes,
 				     u64 packets, u64 lastused);
 
 struct nf_conn *
-nft_offload_helper_ct_find(struct net *net,
+nft_offload_helper_flow_ct(const struct flow_offload_tuple *tuple, u8 *dir);
+
+u32 nft_offload_helper_ct_zone(const struct nf_conn *ct);
+struct nf_conn *
+nft_offload_helper_ct_find(struct net *net, u32 zone_number,
 			   const struct nf_conntrack_tuple *tuple, u8 *dir);
 void nft_offload_helper_ct_put(struct nf_conn *ct);
-bool nft_offload_helper_ct_offloaded(const struct nf_conn *ct);
+void nft_offload_helper_ct_seen(struct nf_conn *ct, u8 dir, bool several,
+				u64 last);
 
 /* What a frame looks like that has just been received. */
 struct nft_offload_frame {

@@ -279,8 +279,9 @@ agreed()
 # --- ruleset -----------------------------------------------------------------------------
 
 # ruleset none|software|hardware: a ruleset like that of OpenWrt's fw4. The environment of the call
-# may have DEVICES, MASQ=1, SNAT and DNAT (rules), RULES (more rules of forward), EXCEPT (which
-# flows the flowtable gets), TABLE (its name) and IN (a command that leads to another namespace).
+# may have DEVICES, COUNTER= (no counter), MASQ=1, SNAT and DNAT (rules), RULES (more rules of
+# forward), EXCEPT (which flows the flowtable gets), TABLE (its name) and IN (a command that leads to
+# another namespace).
 ruleset()
 {
 	local flowtable='' offload='' flags='' srcnat='' dstnat='' table="inet ${TABLE-fw4}"
@@ -289,7 +290,7 @@ ruleset()
 		flowtable="flowtable ft {
 			hook ingress priority 0;
 			devices = { ${DEVICES-\"lan\", \"wan\"} };
-			counter;
+			${COUNTER-counter;}
 			$flags
 		}"
 		offload="meta l4proto { tcp, udp } ${EXCEPT-} flow offload @ft;"

@@ -7,7 +7,7 @@ It is one process with sockets in both network namespaces. So a test can say "se
 and tell me whether it arrived", and no two programs have to find each other. It reads one
 command a line, and answers with one line: `ok` and key=value words, or `fail` and why.
 
-  open FLOW udp|tcp FROM DST DPORT [to=HOST] [at=ADDR] [port=P] [sport=S]
+  open FLOW udp|tcp FROM DST DPORT [to=HOST] [at=ADDR] [port=P] [sport=S] [answer=no]
        from host FROM to DST:DPORT; the other host (or HOST) listens at ADDR:P,
        which differs from DST:DPORT where the router translates
   send FLOW up|down|both COUNT SIZE [gap=MS]   and wait until all has arrived
@@ -252,7 +252,7 @@ def matches(frame: dict[str, Any], key: str, value: str) -> bool:
 
 class Flow:
     def __init__(self, hosts: dict[str, Netns], proto: str, source: str, other: str, dst: str, dport: int,
-                 at: str, port: int, sport: int) -> None:
+                 at: str, port: int, sport: int, answer: bool) -> None:
         family = socket.AF_INET6 if ":" in dst else socket.AF_INET
         kind = socket.SOCK_DGRAM if proto == "udp" else socket.SOCK_STREAM
         self.proto, self.stop = proto, threading.Event()
@@ -285,8 +285,9 @@ class Flow:
                 self.client.send(b"hello")
                 _, self.peer = listener.recvfrom(64)
                 listener.connect(self.peer)
-                listener.send(b"hello")
-                self.client.recv(64)
+                if answer:
+                    listener.send(b"hello")
+                    self.client.recv(64)
         except OSError as e:
             listener.close()
             self.client.close()
@@ -484,7 +485,7 @@ class Program:
         opt = options(words)
         self.flows[name] = flow = Flow(
             self.hosts, proto, source, opt.get("to") or ("wan" if source == "lan" else "lan"), dst, int(dport),
-            opt.get("at", dst), int(opt.get("port", dport)), int(opt.get("sport", "0")))
+            opt.get("at", dst), int(opt.get("port", dport)), int(opt.get("sport", "0")), opt.get("answer") != "no")
         return {"sport": flow.client.getsockname()[1], "peer": flow.peer[0], "peerport": flow.peer[1]}
 
     def do_send(self, name: str, direction: str, count: str, size: str, *words: str) -> None:

@@ -10,6 +10,9 @@
 #include <linux/slab.h>
 #include <net/flow_offload.h>
 #include <net/net_namespace.h>
+#include <net/netfilter/nf_conntrack.h>
+#include <net/netfilter/nf_conntrack_core.h>
+#include <net/netfilter/nf_conntrack_zones.h>
 #include <net/netfilter/nf_flow_table.h>
 
 #include "generate.h"
@@ -30,6 +33,44 @@ static struct nf_flowtable_type type = {
 	.family = NFPROTO_INET,
 	.owner = THIS_MODULE,
 };
+
+/*
+ * The flows that the flowtable would have: a cookie of a flowtable is the
+ * address of a tuple, and a driver may follow it to the connection.
+ */
+static struct flow_offload *flows;
+
+static bool make_flows(void)
+{
+	struct nf_conn *ct;
+	int i;
+
+	flows = kvcalloc(STORM_COOKIES, sizeof(*flows), GFP_KERNEL);
+	if (!flows)
+		return false;
+	ct = nf_ct_tmpl_alloc(&init_net, &nf_ct_zone_dflt, GFP_KERNEL);
+	if (!ct) {
+		kvfree(flows);
+		return false;
+	}
+	for (i = 0; i < STORM_COOKIES; i++) {
+		flows[i].ct = ct;
+		flows[i].tuplehash[FLOW_OFFLOAD_DIR_REPLY].tuple.dir = FLOW_OFFLOAD_DIR_REPLY;
+	}
+	return true;
+}
+
+static void free_flows(void)
+{
+	nf_ct_tmpl_free(flows->ct);
+	kvfree(flows);
+}
+
+/* Flow @n's cookie, from 1 on; every other one is of the replies. */
+static unsigned long cookie_of(unsigned int n)
+{
+	return (unsigned long)&flows[n - 1].tuplehash[n & 1].tuple;
+}
 
 enum answer { REPLACED, REFUSED, DESTROYED, STATS, ABSENT, REBINDS, OTHER, ANSWERS };
 
@@ -98,10 +139,10 @@ static int ask_as_tc(enum tc_setup_type setup, struct flow_cls_offload *cls)
 	return err;
 }
 
-/* The rule that the kernel makes for the flow of @cookie: each time the same. */
-static void make_valid(struct worker *w, unsigned long cookie)
+/* The rule that the kernel makes for flow @n: each time the same. */
+static void make_valid(struct worker *w, unsigned int n)
 {
-	u64 state = w->seed ^ (u64)cookie << 32, bits = oracle_random(&state);
+	u64 state = w->seed ^ (u64)n << 32, bits = oracle_random(&state);
 	struct oracle_kind kind = {
 		.v6 = bits & 1,
 		.udp = bits & 2,
@@ -114,8 +155,9 @@ static void make_valid(struct worker *w, unsigned long cookie)
 	oracle_generate_kind(&w->rule, &standin, &kind, &state);
 }
 
-/* Makes the next command, and returns how it is counted if it is done. */
-static enum answer next_command(struct worker *w, bool as_tc, struct flow_cls_offload *cls)
+/* Makes the next command for flow or filter @n, and returns how it is counted if it is done. */
+static enum answer next_command(struct worker *w, bool as_tc, unsigned int n,
+				struct flow_cls_offload *cls)
 {
 	switch (oracle_below(&w->state, w->storm ? 3 : 8)) {
 	case 0:
@@ -136,7 +178,7 @@ static enum answer next_command(struct worker *w, bool as_tc, struct flow_cls_of
 		break;
 	}
 	if (w->storm)
-		make_valid(w, cls->cookie);
+		make_valid(w, n);
 	else if (as_tc)
 		oracle_bridge_generate(&w->rule, &standin, &w->state);
 	else
@@ -149,15 +191,16 @@ static enum answer next_command(struct worker *w, bool as_tc, struct flow_cls_of
 
 static void try(struct worker *w, bool as_tc)
 {
+	unsigned int n = 1 + oracle_below(&w->state, w->storm ? STORM_COOKIES : COOKIES);
 	enum tc_setup_type setup = TC_SETUP_CLSFLOWER;
 	struct netlink_ext_ack extack = {};
 	struct flow_cls_offload cls = {
 		/* Not in network byte order, as the kernel's flowtable has it. */
 		.common.protocol = (__force __be16)ETH_P_ALL,
 		.common.extack = &extack,
-		.cookie = 1 + oracle_below(&w->state, w->storm ? STORM_COOKIES : COOKIES),
+		.cookie = as_tc ? n : cookie_of(n),
 	};
-	enum answer answer = next_command(w, as_tc, &cls);
+	enum answer answer = next_command(w, as_tc, n, &cls);
 	int err;
 
 	if (as_tc) {
@@ -330,9 +373,12 @@ static int run(struct nf_flowtable *table, u64 seed, unsigned int count, unsigne
 static void end_all(struct nf_flowtable *table)
 {
 	struct flow_cls_offload cls = { .command = FLOW_CLS_DESTROY };
+	unsigned int n;
 
-	for (cls.cookie = 1; cls.cookie <= STORM_COOKIES; cls.cookie++)
+	for (n = 1; n <= STORM_COOKIES; n++) {
+		cls.cookie = cookie_of(n);
 		ask_as_table(table, &cls);
+	}
 }
 
 static int bind(struct nf_flowtable *table, const char *port)
@@ -369,9 +415,13 @@ int oracle_hostile(char *const *ports, int num_ports, u64 seed, unsigned int cou
 	int err, i;
 
 	INIT_LIST_HEAD(&block.cb_list);
-	table = kzalloc_obj(*table);
-	if (!table)
+	if (!make_flows())
 		return -ENOMEM;
+	table = kzalloc_obj(*table);
+	if (!table) {
+		free_flows();
+		return -ENOMEM;
+	}
 	table->type = &type;
 	table->flags = NF_FLOWTABLE_HW_OFFLOAD | NF_FLOWTABLE_COUNTER;
 	write_pnet(&table->net, &init_net);
@@ -399,5 +449,6 @@ int oracle_hostile(char *const *ports, int num_ports, u64 seed, unsigned int cou
 	oracle_print("odd_binds %d\n", atomic_read(&odd_binds));
 free:
 	kfree(table);
+	free_flows();
 	return err;
 }

@@ -47,6 +47,7 @@ use ppe::{
     mapped::MappedHw,
     platform::{
         Clock,
+        ConnectionId,
         Storage, //
     },
     reject::Reject,
@@ -235,7 +236,10 @@ unsafe extern "C" fn nft_oracle_replace(
         return false;
     }
     let flow = bench.parser.flow();
-    bench.table.replace(OWNER, cookie, 0, flow).is_ok()
+    bench
+        .table
+        .replace(OWNER, cookie, ConnectionId::NONE, flow)
+        .is_ok()
 }
 
 /// # Safety

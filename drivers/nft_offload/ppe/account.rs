@@ -7,7 +7,10 @@ use super::{
         inc,
         Count, //
     },
-    platform::Conntrack,
+    platform::{
+        Conntrack,
+        Passed, //
+    },
     table::Record, //
 };
 
@@ -49,22 +52,29 @@ impl Counters {
     }
 
     /// Hands what the kernel will not ask for any more to conntrack. `net` is the namespace of the
-    /// flow, where there is one.
+    /// flow, where there is one, and `counter` says whether its flowtable counts.
     pub fn account_residual<C: Conntrack>(
         &mut self,
         conntrack: &C,
         net: Option<&C::Net>,
+        counter: bool,
         removed: &Record,
     ) {
         let residual = removed.unreported;
         self.forward(residual);
-        // Flows of flowtables without `counter` have no connection.
-        if removed.ct_id == 0 || residual.packets == 0 {
+        if removed.connection.id == 0 || !removed.hit {
             return;
         }
-        if net.is_some_and(|net| conntrack.account(net, &removed.flow, removed.ct_id, residual)) {
-            self.residual = self.residual.plus(residual);
-        } else {
+        let uncounted = if counter { residual } else { Count::ZERO };
+        let passed = Passed {
+            uncounted,
+            several: residual.packets > 1,
+            last_used_ms: removed.last_used_ms,
+        };
+        if net.is_some_and(|net| conntrack.account(net, &removed.flow, removed.connection, &passed))
+        {
+            self.residual = self.residual.plus(uncounted);
+        } else if uncounted != Count::ZERO {
             inc(&mut self.residual_lost);
         }
     }

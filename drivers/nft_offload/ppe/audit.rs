@@ -28,6 +28,7 @@ use super::{
     },
     flow::L4,
     platform::{
+        ConnectionId,
         Conntrack,
         Storage, //
     },
@@ -203,11 +204,11 @@ impl Audit {
         let (net, _) = flowtable.net();
         for at in from..to {
             let record = engine.table.get(at);
-            let Some(record) = record.filter(|record| record.ct_id != 0 && record.owner == owner)
-            else {
+            let Some(record) = record.filter(|record| record.owner == owner) else {
                 continue;
             };
-            if engine.conntrack.find(net, &record.flow) != Some(record.ct_id) {
+            let ConnectionId { id, zone } = record.connection;
+            if id != 0 && engine.conntrack.find(net, zone, &record.flow) != Some(id) {
                 self.stale.show(at, Some(record), f)?;
             }
         }

@@ -35,10 +35,7 @@ pub struct Binding {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum BoundTo {
     /// A flowtable.
-    FlowTable {
-        /// Whether the ruleset asks for counters.
-        counter: bool,
-    },
+    FlowTable,
     /// The rules of tc at its ingress.
     Ingress,
 }
@@ -50,6 +47,8 @@ struct Member {
     owner: BlockId,
     id: u64,
     port: PsePort,
+    /// Whether the ruleset asked for counters when it was last looked at.
+    counter: bool,
 }
 
 impl Member {
@@ -58,6 +57,7 @@ impl Member {
         owner: BlockId(0),
         id: 0,
         port: PsePort(0),
+        counter: false,
     };
 }
 
@@ -101,12 +101,13 @@ impl<S: Storage> Blocks<S> {
             owner,
             id: id.into(),
             port,
+            counter,
         };
         self.members.push(member)?;
         Ok(Binding {
             owner,
             port,
-            to: BoundTo::FlowTable { counter },
+            to: BoundTo::FlowTable,
             id: member.id,
         })
     }
@@ -122,14 +123,18 @@ impl<S: Storage> Blocks<S> {
         })
     }
 
-    /// Ends a binding to a flowtable. Returns whether that was the last of its flowtable; `None` if
-    /// it is not known.
-    pub fn unbind(&mut self, binding: &Binding) -> Option<bool> {
-        if !self.has(binding.owner) {
-            return None;
-        }
+    /// Whether a binding to a flowtable is the only one of its flowtable; `None` if it is not
+    /// known.
+    pub fn is_last(&self, binding: &Binding) -> Option<bool> {
+        let members = self.members.as_slice().iter();
+        let mut of_table = members.filter(|member| member.owner == binding.owner);
+        of_table.clone().find(|member| member.id == binding.id)?;
+        Some(of_table.all(|member| member.id == binding.id))
+    }
+
+    /// Ends a binding to a flowtable.
+    pub fn unbind(&mut self, binding: &Binding) {
         self.members.retain(|member| member.id != binding.id);
-        Some(!self.has(binding.owner))
     }
 
     /// Whether `binding` is the one that handles the rules of its flowtable.
@@ -138,6 +143,22 @@ impl<S: Storage> Blocks<S> {
         let mut members = self.members.as_slice().iter();
         let first = members.find(|member| member.owner == binding.owner);
         first.is_some_and(|member| member.id == binding.id)
+    }
+
+    /// A ruleset may change whether a flowtable counts: it does now, or does not.
+    #[inline]
+    pub fn set_counter(&mut self, owner: BlockId, counter: bool) {
+        let members = self.members.as_mut_slice().iter_mut();
+        for member in members.filter(|member| member.owner == owner) {
+            member.counter = counter;
+        }
+    }
+
+    /// Whether the flowtable of an owner counts, as far as is known.
+    pub fn has_counter(&self, owner: BlockId) -> bool {
+        let mut members = self.members.as_slice().iter();
+        let first = members.find(|member| member.owner == owner);
+        first.is_some_and(|member| member.counter)
     }
 
     /// Whether this is the owner of a flowtable's flows.

@@ -34,7 +34,10 @@ use super::{
         Name,
         NetId, //
     },
-    platform::Conntrack,
+    platform::{
+        ConnectionId,
+        Conntrack, //
+    },
     policy::Policy,
     ports::{
         Port,
@@ -107,6 +110,14 @@ pub struct Wakes {
 
 /// A namespace as the platform has it.
 pub type Net<P> = <<P as Platform>::Conntrack as Conntrack>::Net;
+
+/// What a command is of, as far as that may change: a flowtable, or rules of tc at a device.
+pub struct Context<'a, P: Platform> {
+    /// The namespace it is in.
+    pub net: &'a Net<P>,
+    /// Whether it is a flowtable whose ruleset asks for counters.
+    pub counter: bool,
+}
 
 /// Why a device is not taken.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -243,7 +254,7 @@ impl<P: Platform> Engine<P> {
 
     /// Ends a binding, and takes out what is of the device: all of the flowtable with its last
     /// one.
-    pub fn unbind(&mut self, binding: &Binding, net: &Net<P>) {
+    pub fn unbind(&mut self, binding: &Binding, context: &Context<'_, P>) {
         let (owner, port) = (binding.owner, binding.port);
         match binding.to {
             BoundTo::Ingress => {
@@ -251,13 +262,15 @@ impl<P: Platform> Engine<P> {
                 let counted = self.filters.remove_owner(&mut self.table, owner);
                 self.counters.forward(counted);
             }
-            BoundTo::FlowTable { .. } => {
-                let Some(last) = self.blocks.unbind(binding) else {
+            BoundTo::FlowTable => {
+                let Some(last) = self.blocks.is_last(binding) else {
                     return;
                 };
-                self.flush(net, |record| {
+                self.blocks.set_counter(owner, context.counter);
+                self.flush(context.net, |record| {
                     record.owner == owner && (last || record.flow.uses(port))
                 });
+                self.blocks.unbind(binding);
             }
         }
     }
@@ -270,8 +283,8 @@ impl<P: Platform> Engine<P> {
     pub fn replace(
         &mut self,
         binding: &Binding,
-        net: &Net<P>,
         cookie: u64,
+        connection: ConnectionId,
         feed: impl FnOnce(&mut RuleParser),
         name_of: &dyn Fn(i32, NetId) -> Option<Name>,
     ) -> Option<Result<Replaced, Reject>> {
@@ -281,7 +294,7 @@ impl<P: Platform> Engine<P> {
         inc(&mut self.counters.offered);
         self.parser.begin();
         feed(&mut self.parser);
-        let replaced = self.offer(binding, net, cookie);
+        let replaced = self.offer(binding.owner, cookie, connection);
         if let Err(reject) = replaced {
             let rule = RejectedRule::new(reject, &self.parser.outline(), name_of);
             self.rejects.add(&rule, self.table.host.now_ms());
@@ -291,8 +304,12 @@ impl<P: Platform> Engine<P> {
     }
 
     /// The way of the rule that the parser was given into the hardware.
-    fn offer(&mut self, binding: &Binding, net: &Net<P>, cookie: u64) -> Result<Replaced, Reject> {
-        let owner = binding.owner;
+    fn offer(
+        &mut self,
+        owner: BlockId,
+        cookie: u64,
+        connection: ConnectionId,
+    ) -> Result<Replaced, Reject> {
         if self.cancelled.take(owner, cookie) {
             return Err(Reject::Ended);
         }
@@ -321,15 +338,16 @@ impl<P: Platform> Engine<P> {
         };
         admission.admit(flow)?;
 
-        let id = match binding.to {
-            BoundTo::FlowTable { counter: true } => self.conntrack.offloaded(net, flow),
-            _ => None,
-        };
-        self.table.replace(owner, cookie, id.unwrap_or(0), flow)
+        self.table.replace(owner, cookie, connection, flow)
     }
 
     /// A flow ends. `None` if it is not known.
-    pub fn destroy(&mut self, binding: &Binding, net: &Net<P>, cookie: u64) -> Option<()> {
+    pub fn destroy(
+        &mut self,
+        binding: &Binding,
+        context: &Context<'_, P>,
+        cookie: u64,
+    ) -> Option<()> {
         if binding.to == BoundTo::Ingress {
             return self.remove_filter(binding, cookie);
         }
@@ -338,14 +356,23 @@ impl<P: Platform> Engine<P> {
         // none that comes later would take the flow out.
         let removed = self.table.destroy(binding.owner, cookie)?;
         inc(&mut self.counters.destroyed);
-        self.counters
-            .account_residual(&self.conntrack, Some(net), removed);
+        self.counters.account_residual(
+            &self.conntrack,
+            Some(context.net),
+            context.counter,
+            removed,
+        );
         Some(())
     }
 
     /// What a flow or rule has carried since it was last asked for, and when it was last used.
     /// `None` if it is not known, and nothing if another device of its flowtable is asked, too.
-    pub fn stats(&mut self, binding: &Binding, cookie: u64) -> Option<Option<Stats>> {
+    pub fn stats(
+        &mut self,
+        binding: &Binding,
+        context: &Context<'_, P>,
+        cookie: u64,
+    ) -> Option<Option<Stats>> {
         if binding.to == BoundTo::Ingress {
             let (stats, counted) = self.filters.stats(&mut self.table, binding.owner, cookie)?;
             self.counters.forward(counted);
@@ -354,6 +381,7 @@ impl<P: Platform> Engine<P> {
         if !self.blocks.is_first(binding) {
             return Some(None);
         }
+        self.blocks.set_counter(binding.owner, context.counter);
         let stats = self.table.stats(binding.owner, cookie)?;
         self.counters.forward(stats.delta);
         Some(Some(stats))
@@ -388,7 +416,8 @@ impl<P: Platform> Engine<P> {
             |record| {
                 removed = removed.saturating_add(1);
                 inc(&mut counters.flushed);
-                counters.account_residual(conntrack, net, record);
+                let counter = blocks.has_counter(record.owner);
+                counters.account_residual(conntrack, net, counter, record);
                 filters.forget(record);
             },
         );

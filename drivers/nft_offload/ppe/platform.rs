@@ -68,21 +68,50 @@ pub trait Storage {
     fn filled<T: Clone>(item: T, len: usize) -> Option<Self::Vec<T>>;
 }
 
-/// The connections that the kernel tracks.
+/// Names one direction of a connection, and keeps nothing alive.
 ///
-/// A direction of a connection has an *id*: a number other than 0 that no other one has while it
-/// exists. A flow of a flowtable holds its connection, so between REPLACE and DESTROY no other one
-/// can have the id of the flow's.
+/// A flow of a flowtable holds its connection, so between REPLACE and DESTROY no other one can have
+/// the id of the flow's.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct ConnectionId {
+    /// A number that no other direction has while the connection exists; 0 if there is none.
+    pub id: u64,
+    /// The zone in which the connection is found, as the kernel has it.
+    pub zone: u32,
+}
+
+impl ConnectionId {
+    /// No connection.
+    pub const NONE: Self = Self { id: 0, zone: 0 };
+}
+
+/// What passed in one direction of a connection that only the engine saw.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Passed {
+    /// What the counters of the direction do not have yet.
+    pub uncounted: Count,
+    /// Whether there was more than one packet.
+    pub several: bool,
+    /// Time of the last packet.
+    pub last_used_ms: u64,
+}
+
+/// The connections that the kernel tracks.
 pub trait Conntrack {
     /// A network namespace.
     type Net: ?Sized;
 
-    /// The id of the direction that `flow` is, if a flowtable has the connection.
-    fn offloaded(&self, net: &Self::Net, flow: &Flow) -> Option<u64>;
-    /// The id of the direction that `flow` is.
-    fn find(&self, net: &Self::Net, flow: &Flow) -> Option<u64>;
-    /// Adds to the counters of the direction that `flow` is. Returns whether it has this id.
-    fn account(&self, net: &Self::Net, flow: &Flow, id: u64, count: Count) -> bool;
+    /// The id of the direction that `flow` is in a zone.
+    fn find(&self, net: &Self::Net, zone: u32, flow: &Flow) -> Option<u64>;
+    /// Adds to the counters of the direction that `flow` is, and to what is known of its
+    /// connection. Returns whether there is one of this name.
+    fn account(
+        &self,
+        net: &Self::Net,
+        flow: &Flow,
+        connection: ConnectionId,
+        passed: &Passed,
+    ) -> bool;
     /// Whether the direction with this id is that of the replies.
     fn is_reply(id: u64) -> bool;
 }

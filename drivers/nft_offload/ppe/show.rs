@@ -291,7 +291,7 @@ impl<P: Platform> Engine<P> {
             let state = if record.bound { "bound" } else { "aged" };
             write!(f, "slot={at:05x} state={state}")?;
         }
-        let dir = match record.ct_id {
+        let dir = match record.connection.id {
             0 => "-",
             id if P::Conntrack::is_reply(id) => "reply",
             _ => "original",

@@ -15,6 +15,7 @@ use super::{
     hw::Hw,
     platform::{
         Clock,
+        ConnectionId,
         HwError,
         Storage, //
     },
@@ -95,9 +96,8 @@ pub struct BlockId(pub u32);
 pub struct Record {
     /// Name of the flow, unique per owner.
     pub cookie: u64,
-    /// The id of the direction of a connection that it is, see
-    /// [`Conntrack`](super::platform::Conntrack); 0 if it is not counted there.
-    pub ct_id: u64,
+    /// The direction of a connection that it is.
+    pub connection: ConnectionId,
     /// Who brought it.
     pub owner: BlockId,
     /// The flow.
@@ -106,6 +106,8 @@ pub struct Record {
     pub bound: bool,
     /// Counted and not yet reported, layer-3 bytes.
     pub unreported: Count,
+    /// Whether packets were seen and not yet reported.
+    pub hit: bool,
     /// All that was counted, layer-3 bytes.
     pub total: Count,
     /// Time at which it was bound first.
@@ -131,11 +133,12 @@ impl Record {
     /// No flow.
     pub const EMPTY: Self = Self {
         cookie: 0,
-        ct_id: 0,
+        connection: ConnectionId::NONE,
         owner: BlockId(0),
         flow: Flow::NONE,
         bound: false,
         unreported: Count::ZERO,
+        hit: false,
         total: Count::ZERO,
         since_ms: 0,
         last_used_ms: 0,
@@ -152,6 +155,7 @@ impl Record {
         self.unreported = self.unreported.plus(delta);
         self.total = self.total.plus(delta);
         if delta.packets > 0 {
+            self.hit = true;
             self.last_used_ms = self.last_used_ms.max(self.polled_ms);
         }
     }
@@ -175,6 +179,8 @@ pub enum Replaced {
 pub struct Stats {
     /// Counted since last reported, layer-3 bytes.
     pub delta: Count,
+    /// Whether there were packets since last reported.
+    pub hit: bool,
     /// Time of the last packet, see [`Clock::now_ms`].
     pub last_used_ms: u64,
     /// Whether the engine forwards it.

@@ -9,7 +9,7 @@ use nft_offload_ppe::{
     flow::{Encap, Flow, PsePort},
     format::{Entry, MAX_WORDS},
     hw::Hw,
-    platform::{Clock, HwError, Storage},
+    platform::{Clock, ConnectionId, HwError, Storage},
     table::{index_len, BlockId, Event, Host, Record, Removal, Replaced, Table},
 };
 
@@ -268,7 +268,10 @@ pub fn run(data: &[u8]) {
         match table.hw.bytes.below(12) {
             0..=3 => {
                 let flow = flow(&mut table.hw.bytes);
-                if table.replace(BlockId(owner), cookie, 0, &flow).is_ok() {
+                if table
+                    .replace(BlockId(owner), cookie, ConnectionId::NONE, &flow)
+                    .is_ok()
+                {
                     assert!(table.host.bound.contains_key(&id), "taken and not bound");
                     known.insert(id, flow);
                 }

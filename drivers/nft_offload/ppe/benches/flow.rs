@@ -29,6 +29,7 @@ use nft_offload_ppe::{
         Match, //
     },
     format::netsys::NETSYS_V2,
+    platform::ConnectionId,
     reject::Reject,
     spec::Spec,
     table::{
@@ -129,7 +130,9 @@ impl Bench {
     }
 
     fn replace(&mut self, cookie: u64, flow: &Flow) -> bool {
-        self.table.replace(OWNER, cookie, 0, flow).is_ok()
+        self.table
+            .replace(OWNER, cookie, ConnectionId::NONE, flow)
+            .is_ok()
     }
 
     fn destroy(&mut self, cookie: u64) -> bool {

@@ -48,6 +48,8 @@ pub trait FlowTable {
     fn id(&self) -> FlowTableId;
     /// The namespace it is in.
     fn net(&self) -> (&Self::Net, NetId);
+    /// Whether the ruleset asks for counters.
+    fn has_counter(&self) -> bool;
     /// Ends the connections for which `pred` holds, which gets both directions.
     fn end_flows(&self, pred: impl FnMut([&Self::Direction; 2]) -> bool);
 }
@@ -94,6 +96,7 @@ impl<P: Platform> Engine<P> {
         pred: impl Fn(&Record) -> bool,
     ) {
         if let Some(owner) = self.owner_of(flowtable.id()) {
+            self.blocks.set_counter(owner, flowtable.has_counter());
             self.flush(flowtable.net().0, |record| {
                 record.owner == owner && pred(record)
             });
@@ -143,6 +146,7 @@ impl<P: Platform> Engine<P> {
         holds: &dyn Fn(&Record) -> bool,
         invalid: Option<&dyn Fn(&FlowPath) -> bool>,
     ) -> usize {
+        self.blocks.set_counter(owner, flowtable.has_counter());
         let (net, net_id) = flowtable.net();
         let (table, ports, cancelled) = (&self.table, &self.ports, &mut self.cancelled);
         let is_meant = |direction: &F::Direction| {

@@ -34,6 +34,7 @@ use nft_offload_ppe::{
         netsys,
         Format, //
     },
+    platform::ConnectionId,
     spec::Spec,
     table::BlockId,
     testing::table_in_memory, //
@@ -187,7 +188,10 @@ fn main() {
             for kind in 0..KINDS.len() {
                 let flows = flows(kind, start);
                 let mut table = table_in_memory(spec).expect("the lengths fit");
-                let replace = |(cookie, flow)| table.replace(BlockId(0), cookie, 0, flow).is_ok();
+                let replace = |(cookie, flow)| {
+                    let replaced = table.replace(BlockId(0), cookie, ConnectionId::NONE, flow);
+                    replaced.is_ok()
+                };
                 ours[kind].add((0..).zip(&flows).map(replace));
 
                 let mut taken = vec![vec![false; SLOTS]; spec.caps.ppes()];

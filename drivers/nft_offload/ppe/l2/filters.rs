@@ -9,6 +9,7 @@ use super::{
             Count, //
         },
         flow::Flow,
+        platform::ConnectionId,
         reject::Reject,
         table::{
             BlockId,
@@ -342,7 +343,7 @@ impl<P: Host> Filters<P> {
             .filter(|record| record.owner == flows)
             .map(|record| record.cookie);
         if let Some(cookie) = known {
-            return table.replace(flows, cookie, 0, &flow);
+            return table.replace(flows, cookie, ConnectionId::NONE, &flow);
         }
         let subflow = self.free;
         let next = self
@@ -350,7 +351,7 @@ impl<P: Host> Filters<P> {
             .get(usize::from(subflow))
             .ok_or(Reject::TableFull)?
             .next;
-        let replaced = table.replace(flows, subflow.into(), 0, &flow)?;
+        let replaced = table.replace(flows, subflow.into(), ConnectionId::NONE, &flow)?;
         self.free = next;
         self.link(at, subflow);
         inc(&mut self.stats.bound);
@@ -484,6 +485,7 @@ impl<P: Host> Filters<P> {
         let record = self.rule_mut(at)?;
         let stats = Stats {
             delta: core::mem::take(&mut record.unreported),
+            hit: false,
             last_used_ms: record.last_used_ms,
             bound: record.first != NIL,
         };

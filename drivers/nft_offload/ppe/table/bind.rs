@@ -15,7 +15,10 @@ use super::{
             State, //
         },
         hw::Hw,
-        platform::HwError,
+        platform::{
+            ConnectionId,
+            HwError, //
+        },
         reject::Reject, //
     },
     BlockId,
@@ -39,14 +42,14 @@ impl<P: Host> Table<P> {
         &mut self,
         owner: BlockId,
         cookie: u64,
-        ct_id: u64,
+        connection: ConnectionId,
         flow: &Flow,
     ) -> Result<Replaced, Reject> {
         let chain = self.chain(owner, cookie);
         let own = self.find_in(chain, owner, cookie);
         let replaced = match own {
             None => Replaced::Bound,
-            Some(at) => self.offer_again(at, ct_id, flow)?,
+            Some(at) => self.offer_again(at, connection, flow)?,
         };
         if replaced == Replaced::Refreshed {
             return Ok(replaced);
@@ -66,12 +69,12 @@ impl<P: Host> Table<P> {
         if let Some(record) = self.records.get_mut(usize::from(slot)) {
             // One by one: each is written where it stays.
             record.cookie = cookie;
-            record.ct_id = ct_id;
+            record.connection = connection;
             record.owner = owner;
             record.flow.assign(flow);
             record.bound = true;
-            (record.unreported, record.total, record.since_ms) =
-                counted.unwrap_or((Count::ZERO, Count::ZERO, now_ms));
+            (record.unreported, record.hit, record.total, record.since_ms) =
+                counted.unwrap_or((Count::ZERO, false, Count::ZERO, now_ms));
             record.last_used_ms = now_ms;
             record.polled_ms = now_ms;
             record.seen = seen;
@@ -93,7 +96,12 @@ impl<P: Host> Table<P> {
 
     /// The flow at `at` is offered again. Unless it is bound and as it was its entry is taken out.
     #[inline]
-    fn offer_again(&mut self, at: u16, ct_id: u64, flow: &Flow) -> Result<Replaced, Reject> {
+    fn offer_again(
+        &mut self,
+        at: u16,
+        connection: ConnectionId,
+        flow: &Flow,
+    ) -> Result<Replaced, Reject> {
         let same = self.get(at).is_some_and(|record| record.flow == *flow);
         if self.is_slot(at) {
             let word0 = self.hw.read_word0(at);
@@ -101,7 +109,7 @@ impl<P: Host> Table<P> {
             let bound = self.is_bound(word0);
             let record = self.record(at).ok_or(Reject::EngineDead)?;
             if same && record.bound && bound {
-                record.ct_id = ct_id;
+                record.connection = connection;
                 inc(&mut self.stats.refreshed);
                 return Ok(Replaced::Refreshed);
             }
@@ -156,14 +164,14 @@ impl<P: Host> Table<P> {
     /// Frees the place that a flow had, `own`, unless that is `slot`. Returns what it has counted,
     /// and since when it is bound.
     #[inline(always)]
-    fn free_old(&mut self, own: Option<u16>, slot: u16) -> Option<(Count, Count, u64)> {
+    fn free_old(&mut self, own: Option<u16>, slot: u16) -> Option<(Count, bool, Count, u64)> {
         let own = own?;
         let old = if own == slot {
             self.get(own)
         } else {
             self.clear(own)
         };
-        old.map(|old| (old.unreported, old.total, old.since_ms))
+        old.map(|old| (old.unreported, old.hit, old.total, old.since_ms))
     }
 
     /// Removes a flow: makes its entry invalid, clears the engine's cache, and reads the

@@ -42,8 +42,10 @@ impl<P: Host> Table<P> {
         let answered = self.poll(slot).is_ok();
         let record = self.record(slot)?;
         let delta = core::mem::take(&mut record.unreported);
+        let hit = core::mem::take(&mut record.hit);
         Some(Stats {
             delta,
+            hit,
             last_used_ms: record.last_used_ms,
             bound: record.bound && answered,
         })
@@ -110,6 +112,7 @@ impl<P: Host> Table<P> {
         });
         let mut age = None;
         if hit && bound {
+            record.hit = true;
             let seen = self.spec.format.timestamp(word0);
             age = Some(self.hw.timestamp().wrapping_sub(seen) & self.tick_mask);
         }

@@ -25,7 +25,7 @@ impl Bench {
     }
 
     fn bind(&mut self, cookie: u64, flow: &Flow) -> u16 {
-        let replaced = self.table.replace(A, cookie, 0, flow);
+        let replaced = self.table.replace(A, cookie, ConnectionId::NONE, flow);
         replaced.unwrap();
         self.table.find(A, cookie).unwrap()
     }
@@ -227,7 +227,9 @@ fn why_a_direction_is_alone() {
     assert_eq!(b.audit(), [(slot, Finding::OneDirection)]);
     assert_eq!(b.opposite(slot), Opposite::Unknown);
     // That of another owner is of another flowtable.
-    b.table.replace(B, 9, 0, &back(&first)).unwrap();
+    b.table
+        .replace(B, 9, ConnectionId::NONE, &back(&first))
+        .unwrap();
     let other = b.table.find(B, 9).unwrap();
     let mut alone = [slot, other].map(|slot| (slot, Finding::OneDirection));
     alone.sort_by_key(|(slot, _)| *slot);
@@ -240,7 +242,9 @@ fn why_a_direction_is_alone() {
     for (owner, opposite) in [(A, Opposite::Parked), (B, Opposite::Unknown)] {
         let mut b = Bench::new();
         let slot = b.bind(1, &first);
-        b.table.replace(owner, 2, 0, &back(&first)).unwrap();
+        b.table
+            .replace(owner, 2, ConnectionId::NONE, &back(&first))
+            .unwrap();
         b.table.host.wait(EVICT_IDLE_MS);
         let bucket = b.table.hw.bucket(&back(&first)).start;
         let others = (1000..)

@@ -66,9 +66,24 @@ const POLICY: Policy = Policy {
     reserve: 0,
 };
 
+/// The zone of all connections.
+const ZONE: u32 = 7;
+
+const COUNTING: Context<'_, TestHost> = Context {
+    net: &TestNet,
+    counter: true,
+};
+
+const QUIET: Context<'_, TestHost> = Context {
+    counter: false,
+    ..COUNTING
+};
+
 struct Bench {
     engine: Engine<TestHost>,
     conntrack: Connections,
+    /// The connection of the rules that are offered.
+    connection: ConnectionId,
     lan: Binding,
     wan: Binding,
 }
@@ -109,6 +124,7 @@ impl Bench {
         Self {
             engine,
             conntrack,
+            connection: ConnectionId { id: 0, zone: ZONE },
             lan,
             wan,
         }
@@ -118,8 +134,8 @@ impl Bench {
     fn offer(&mut self, by: Binding, cookie: u64, flow: &Flow) -> Option<Result<Replaced, Reject>> {
         self.engine.replace(
             &by,
-            &TestNet,
             cookie,
+            self.connection,
             |parser| feed(parser, flow),
             &|_, _| None,
         )
@@ -132,8 +148,8 @@ impl Bench {
     /// Flow `n` is a direction of a connection with the id `n + 100`, and is bound.
     fn bound(&mut self, n: u16) -> Flow {
         let flow = rule(n);
-        let id = (u64::from(n) + 100, Count::ZERO);
-        self.conntrack.0.borrow_mut().insert(flow.key(), id);
+        self.connection.id = u64::from(n) + 100;
+        self.conntrack.add(ZONE, &flow, self.connection.id);
         assert_eq!(self.replace(n.into(), &flow), Ok(Replaced::Bound));
         flow
     }
@@ -205,19 +221,40 @@ fn a_flow_comes_and_goes() {
     for _ in 0..3 {
         assert!(b.frame(&flow));
     }
-    let stats = b.engine.stats(&b.lan, 1).unwrap().unwrap();
+    let stats = b.engine.stats(&b.lan, &COUNTING, 1).unwrap().unwrap();
     assert_eq!(stats.delta.packets, 3);
-    assert_eq!(b.engine.stats(&b.wan, 1), Some(None));
-    assert_eq!(b.engine.stats(&b.lan, 2), None);
+    assert_eq!(b.engine.stats(&b.wan, &COUNTING, 1), Some(None));
+    assert_eq!(b.engine.stats(&b.lan, &COUNTING, 2), None);
     assert!(b.frame(&flow));
     // It ends by whichever device.
-    assert_eq!(b.engine.destroy(&b.wan, &TestNet, 1), Some(()));
-    assert_eq!(b.engine.destroy(&b.wan, &TestNet, 1), None);
+    assert_eq!(b.engine.destroy(&b.wan, &COUNTING, 1), Some(()));
+    assert_eq!(b.engine.destroy(&b.wan, &COUNTING, 1), None);
     assert!(!b.frame(&flow));
-    let (_, residual) = b.conntrack.0.borrow()[&flow.key()];
-    assert_eq!(residual.packets, 1);
+    assert_eq!(b.conntrack.get(ZONE, &flow).counted.packets, 1);
     let all = ["packets", "acct_tail_packets", "destroyed", "bound_now"].map(|name| b.stat(name));
     assert_eq!(all, [4, 1, 1, 0]);
+}
+
+#[test]
+fn a_flowtable_begins_to_count() {
+    let mut b = Bench::new();
+    let flows = [1, 2, 3, 4].map(|n| b.bound(n));
+    let counted = |b: &Bench, n: usize| b.conntrack.get(ZONE, &flows[n]).counted.packets;
+    for flow in &flows {
+        assert!(b.frame(flow));
+    }
+    // What it says when the flow ends is what counts.
+    b.engine.destroy(&b.lan, &QUIET, 1).unwrap();
+    b.engine.destroy(&b.lan, &COUNTING, 2).unwrap();
+    assert_eq!([0, 1].map(|n| counted(&b, n)), [0, 1]);
+    // Where it is not asked, what it said last.
+    b.engine.stats(&b.lan, &QUIET, 3).unwrap();
+    assert!(b.frame(&flows[2]));
+    b.engine.flush(&TestNet, |record| record.cookie == 3);
+    assert_eq!(counted(&b, 2), 0);
+    b.engine.unbind(&b.wan, &COUNTING);
+    assert_eq!(counted(&b, 3), 1);
+    assert_eq!(b.stat("acct_tail_packets"), 2);
 }
 
 #[test]
@@ -230,10 +267,10 @@ fn the_last_device_takes_the_flows_along() {
         ..rule(2)
     };
     let _ = b.replace(2, &own);
-    b.engine.unbind(&b.wan, &TestNet);
+    b.engine.unbind(&b.wan, &COUNTING);
     assert!(!b.frame(&out));
     let again = b.bound(3);
-    b.engine.unbind(&b.lan, &TestNet);
+    b.engine.unbind(&b.lan, &COUNTING);
     assert!(!b.frame(&again));
     assert_eq!((b.engine.owner_of(FT), b.stat("flows_now")), (None, 0));
     assert_eq!(b.offer(b.lan, 4, &rule(4)), None);
@@ -340,7 +377,15 @@ fn files_say_what_there_is() {
     assert!(line.contains(" in=eth2 out=eth1 "), "{line}");
     assert!(line.contains(" packets=1 bytes=86 owner=1"), "{line}");
     // Nothing was taken from the kernel's report.
-    assert_eq!(b.engine.stats(&b.lan, 1).unwrap().unwrap().delta.packets, 1);
+    assert_eq!(
+        b.engine
+            .stats(&b.lan, &COUNTING, 1)
+            .unwrap()
+            .unwrap()
+            .delta
+            .packets,
+        1
+    );
     let shown = b.lines(
         |engine, from| engine.next_slot(from, |state| state == super::super::format::State::Bound),
         |engine, at, f| engine.show_slot(at, |_| true, f),
@@ -389,7 +434,7 @@ fn an_audit_finds_what_is_wrong() {
         clean.contains("half_bound 1\n") && clean.contains("opposite=unknown"),
         "{clean}"
     );
-    b.conntrack.0.borrow_mut().remove(&flow.key());
+    b.conntrack.remove(ZONE, &flow);
     let slot = b.engine.table.find(b.lan.owner, 1).unwrap();
     b.engine.table.hw.words[usize::from(slot)][3] ^= 1;
     let faults = run(&mut b);
@@ -410,12 +455,12 @@ fn flowtables_differ() {
     let no_counter = b.engine.bind(LAN.0.into(), NET, FlowTableId(2), false);
     let no_counter = no_counter.unwrap();
     let flow = rule(1);
-    let id = (101, Count::ZERO);
-    b.conntrack.0.borrow_mut().insert(flow.key(), id);
+    b.conntrack.add(ZONE, &flow, 101);
+    b.connection.id = 101;
     assert_eq!(b.offer(no_counter, 1, &flow), Some(Ok(Replaced::Bound)));
     assert!(b.frame(&flow));
-    b.engine.destroy(&no_counter, &TestNet, 1);
-    assert_eq!(b.conntrack.0.borrow()[&flow.key()], id);
+    b.engine.destroy(&no_counter, &QUIET, 1);
+    assert_eq!(b.conntrack.get(ZONE, &flow).counted, Count::ZERO);
     // A reserve is one from the start.
     let reserve = SLOTS as u32 - 1;
     let mut b = Bench::with(Policy { reserve, ..POLICY });
@@ -433,7 +478,7 @@ fn an_802_1ad_tag_ends_the_opposite_direction() {
         feed(parser, &back);
     };
     let name_of = |_, _| None;
-    let replaced = b.engine.replace(&b.lan, &TestNet, 2, tagged, &name_of);
+    let replaced = b.engine.replace(&b.lan, 2, b.connection, tagged, &name_of);
     assert_eq!(replaced, Some(Err(Reject::Vlan8021ad)));
     assert!(!b.frame(&flow));
     assert_eq!(b.replace(1, &flow), Err(Reject::Vlan8021ad));

@@ -314,27 +314,59 @@ impl Platform for TestHost {
 /// The namespace in which all flows are.
 pub struct TestNet;
 
-/// Connections, each direction by its key, with its id and what was added to its counters.
+/// One direction of a connection.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Tracked {
+    pub id: u64,
+    /// What was added to its counters.
+    pub counted: Count,
+    /// Whether several packets passed, each time that was told.
+    pub seen: Vec<bool>,
+}
+
+/// Connections, each direction by its zone and key.
 #[derive(Clone, Default)]
-pub struct Connections(pub Rc<RefCell<HashMap<Key, (u64, Count)>>>);
+pub struct Connections(Rc<RefCell<HashMap<(u32, Key), Tracked>>>);
+
+impl Connections {
+    pub fn add(&self, zone: u32, flow: &Flow, id: u64) {
+        let connection = Tracked {
+            id,
+            ..Tracked::default()
+        };
+        self.0.borrow_mut().insert((zone, flow.key()), connection);
+    }
+
+    pub fn remove(&self, zone: u32, flow: &Flow) {
+        self.0.borrow_mut().remove(&(zone, flow.key()));
+    }
+
+    pub fn get(&self, zone: u32, flow: &Flow) -> Tracked {
+        self.0.borrow()[&(zone, flow.key())].clone()
+    }
+}
 
 impl Conntrack for Connections {
     type Net = TestNet;
 
-    fn offloaded(&self, net: &TestNet, flow: &Flow) -> Option<u64> {
-        self.find(net, flow)
+    fn find(&self, _: &TestNet, zone: u32, flow: &Flow) -> Option<u64> {
+        Some(self.0.borrow().get(&(zone, flow.key()))?.id)
     }
 
-    fn find(&self, _: &TestNet, flow: &Flow) -> Option<u64> {
-        Some(self.0.borrow().get(&flow.key())?.0)
-    }
-
-    fn account(&self, _: &TestNet, flow: &Flow, id: u64, count: Count) -> bool {
+    fn account(
+        &self,
+        _: &TestNet,
+        flow: &Flow,
+        ConnectionId { id, zone }: ConnectionId,
+        passed: &Passed,
+    ) -> bool {
         let mut all = self.0.borrow_mut();
-        let Some((_, counted)) = all.get_mut(&flow.key()).filter(|(own, _)| *own == id) else {
+        let found = all.get_mut(&(zone, flow.key()));
+        let Some(found) = found.filter(|found| found.id == id) else {
             return false;
         };
-        *counted = counted.plus(count);
+        found.counted = found.counted.plus(passed.uncounted);
+        found.seen.push(passed.several);
         true
     }
 

@@ -166,7 +166,7 @@ impl Run {
                 let flow = flow(n);
                 let expected = self.expected(id, &flow);
                 let (owner, cookie) = (BlockId(id.0), id.1);
-                let got = self.table.replace(owner, cookie, 0, &flow);
+                let got = self.table.replace(owner, cookie, ConnectionId::NONE, &flow);
                 if got == Err(Reject::EngineDead) {
                     prop_assert!(self.table.hw.dies_in == Some(0));
                     return Ok(());

@@ -14,6 +14,10 @@ const B: BlockId = BlockId(2);
 /// The same chip without counters.
 const BLIND: Caps = Caps { mib: None, ..CAPS };
 
+fn connection(id: u64) -> ConnectionId {
+    ConnectionId { id, zone: 7 }
+}
+
 struct Bench {
     table: TestTable,
 }
@@ -34,8 +38,8 @@ impl Bench {
     }
 
     fn replace(&mut self, owner: BlockId, cookie: u64, flow: &Flow) -> Result<Replaced, Reject> {
-        let tag = cookie + 1000;
-        self.table.replace(owner, cookie, tag, flow)
+        self.table
+            .replace(owner, cookie, connection(cookie + 1000), flow)
     }
 
     fn destroy(&mut self, owner: BlockId, cookie: u64) -> Option<Record> {
@@ -256,7 +260,10 @@ fn a_flow_is_bound_and_removed() {
     assert_eq!(b.ops(), [Op::Commit(slot)]);
     assert_eq!(b.table.hw.look_up(&f), Some((slot, true)));
     let record = b.table.get(slot).unwrap();
-    assert_eq!((record.cookie, record.ct_id, record.owner), (7, 1007, A));
+    assert_eq!(
+        (record.cookie, record.connection.id, record.owner),
+        (7, 1007, A)
+    );
     assert!(record.bound);
     assert_eq!(b.table.find(B, 7), None);
     assert_eq!(b.table.find(A, 8), None);
@@ -268,7 +275,12 @@ fn a_flow_is_bound_and_removed() {
     let removed = b.destroy(A, 7).unwrap();
     assert_eq!(b.ops(), taken_out(slot));
     assert_eq!(
-        (removed.cookie, removed.ct_id, removed.owner, removed.flow),
+        (
+            removed.cookie,
+            removed.connection.id,
+            removed.owner,
+            removed.flow
+        ),
         (7, 1007, A, f)
     );
     assert_eq!((removed.unreported, removed.total), (count(3), count(3)));
@@ -295,10 +307,10 @@ fn offered_again_unchanged() {
 fn offered_again_with_another_tag() {
     let (mut b, f, _) = bound(7);
     for tag in [5, 6] {
-        let replaced = b.table.replace(A, 7, tag, &f);
+        let replaced = b.table.replace(A, 7, connection(tag), &f);
         assert_eq!(replaced, Ok(Replaced::Refreshed));
     }
-    assert_eq!(b.destroy(A, 7).unwrap().ct_id, 6);
+    assert_eq!(b.destroy(A, 7).unwrap().connection.id, 6);
 }
 
 #[test]
@@ -416,7 +428,7 @@ fn slots_that_cannot_be_used() {
     let mut bound = Vec::new();
     for n in 0..2000 {
         let f = routed(n);
-        let answer = b.table.replace(A, n.into(), 0, &f);
+        let answer = b.table.replace(A, n.into(), ConnectionId::NONE, &f);
         if answer.is_ok() {
             bound.push(b.at(n.into()));
         } else {
@@ -523,7 +535,7 @@ fn a_whole_table() {
         }
         f.new = f.tuple;
         let cookie = 0xffff_8880_0000_0000 + 0x140 * n;
-        match table.replace(A, cookie, 0, &f) {
+        match table.replace(A, cookie, ConnectionId::NONE, &f) {
             Ok(Replaced::Bound) => bound.push(cookie),
             other => assert_eq!(other, Err(Reject::BucketFull)),
         }

@@ -84,7 +84,7 @@ fn rules_of_tc_are_refused_with_a_reason() {
     assert_eq!(b.filter(&ingress, &RULE, tunnel), Err(Reject::Tunnel));
     let counts = b.counts(["offered", "rejected", "rules_now"]);
     assert_eq!(counts, [2, 2, 0]);
-    assert_eq!(b.engine.destroy(&ingress, &TestNet, 1), None);
+    assert_eq!(b.engine.destroy(&ingress, &COUNTING, 1), None);
     assert!(!b.engine.age_subflows());
     b.engine.table.hw.dead = true;
     assert_eq!(b.filter(&ingress, &RULE, tunnel), Err(Reject::EngineDead));
@@ -94,8 +94,8 @@ fn rules_of_tc_are_refused_with_a_reason() {
 fn rules_of_tc_bring_subflows_that_are_counted() {
     let mut b = Bench::new();
     let ingress = b.ingress();
-    b.engine.unbind(&b.lan, &TestNet);
-    b.engine.unbind(&b.wan, &TestNet);
+    b.engine.unbind(&b.lan, &COUNTING);
+    b.engine.unbind(&b.wan, &COUNTING);
     assert!(!b.engine.has_work() && b.engine.begin_scan().is_none());
     let demands_counters = true;
     let counted = FilterRule {
@@ -107,7 +107,7 @@ fn rules_of_tc_bring_subflows_that_are_counted() {
     let flow = b.seen(1);
     let names = ["subflows_now", "packets"];
     assert!(b.frame(&flow) && b.frame(&flow));
-    let stats = b.engine.stats(&ingress, 1).unwrap().unwrap();
+    let stats = b.engine.stats(&ingress, &COUNTING, 1).unwrap().unwrap();
     assert_eq!((stats.delta.packets, b.counts(names)), (2, [1, 2]));
     // Looked at, not more often than so.
     assert!(b.engine.age_subflows() && b.frame(&flow));
@@ -129,11 +129,11 @@ fn rules_of_tc_bring_subflows_that_are_counted() {
     assert_eq!(b.counts(names), [0, 4]);
     b.seen(1);
     assert!(b.frame(&flow));
-    assert_eq!(b.engine.destroy(&ingress, &TestNet, 2), Some(()));
+    assert_eq!(b.engine.destroy(&ingress, &COUNTING, 2), Some(()));
     assert_eq!(b.counts(names), [0, 5]);
     b.seen(1);
     assert!(b.frame(&flow));
-    b.engine.unbind(&ingress, &TestNet);
+    b.engine.unbind(&ingress, &COUNTING);
     assert_eq!(b.counts(names), [0, 6]);
     assert!(!b.engine.has_work());
 }
@@ -150,7 +150,7 @@ fn subflows_are_flushed_alone() {
     assert!(!b.frame(&bridged) && b.frame(&routed));
     assert_eq!(b.stat("subflows_now"), 0);
     // What had a flow meanwhile is said of the rule.
-    let stats = b.engine.stats(&ingress, 1).unwrap().unwrap();
+    let stats = b.engine.stats(&ingress, &COUNTING, 1).unwrap().unwrap();
     assert_eq!(stats.delta.packets, 1);
 }
 

@@ -59,6 +59,10 @@ impl FlowTable for Table {
         (&TestNet, NET)
     }
 
+    fn has_counter(&self) -> bool {
+        true
+    }
+
     fn end_flows(&self, mut pred: impl FnMut([&Half; 2]) -> bool) {
         for half in &self.0 {
             let opposite = Half {
@@ -181,8 +185,8 @@ fn a_flowtable_is_flushed_alone() {
     assert!(!b.frame(&flow) && b.frame(&rule(2)));
     // Nor does it take others along as it goes.
     b.bound(1);
-    b.engine.unbind(&b.lan, &TestNet);
-    b.engine.unbind(&b.wan, &TestNet);
+    b.engine.unbind(&b.lan, &COUNTING);
+    b.engine.unbind(&b.wan, &COUNTING);
     assert!(!b.frame(&flow) && b.frame(&rule(2)));
 }
 
@@ -195,6 +199,6 @@ fn a_flow_that_has_ended_is_not_waited_for() {
     pending.push(NET, FwdEvent::NextHopObject);
     b.engine.take_pending(&mut pending, &mut changes);
     b.engine.revalidate(&table, &changes);
-    assert_eq!(b.engine.destroy(&b.lan, &TestNet, 2), None);
+    assert_eq!(b.engine.destroy(&b.lan, &COUNTING, 2), None);
     assert_eq!(b.replace(2, &rule(2)), Ok(Replaced::Bound));
 }

@@ -19,6 +19,7 @@ use super::{
     },
     Bench,
     TestNet,
+    COUNTING,
     FT,
     LAN,
     NET,
@@ -47,7 +48,7 @@ fn a_scan_is_due_while_there_is_something_to_offload() {
     b.engine.on_device_event(&TestNet, &up);
     assert_eq!(b.engine.take_wakes(), SCAN);
     for binding in [b.lan, b.wan] {
-        b.engine.unbind(&binding, &TestNet);
+        b.engine.unbind(&binding, &COUNTING);
     }
     b.engine.on_device_event(&TestNet, &up);
     assert_eq!(b.engine.take_wakes(), NONE);
@@ -59,7 +60,7 @@ fn a_scan_is_due_while_there_is_something_to_offload() {
 fn each_change_of_the_filters_is_told() {
     let mut b = Bench::new();
     for binding in [b.lan, b.wan] {
-        b.engine.unbind(&binding, &TestNet);
+        b.engine.unbind(&binding, &COUNTING);
     }
     b.engine.take_wakes();
     let ingress = b.engine.bind_ingress(LAN.0.into(), NET).unwrap();
@@ -83,10 +84,10 @@ fn each_change_of_the_filters_is_told() {
     };
     assert_eq!(offer(1, bridged), (Ok(()), both));
     assert_eq!(offer(2, bridged), (Ok(()), both));
-    assert_eq!(b.engine.destroy(&ingress, &TestNet, 3), None);
+    assert_eq!(b.engine.destroy(&ingress, &COUNTING, 3), None);
     assert_eq!(b.engine.take_wakes(), NONE);
-    assert_eq!(b.engine.destroy(&ingress, &TestNet, 1), Some(()));
+    assert_eq!(b.engine.destroy(&ingress, &COUNTING, 1), Some(()));
     assert_eq!(b.engine.take_wakes(), FILTERS);
-    b.engine.unbind(&ingress, &TestNet);
+    b.engine.unbind(&ingress, &COUNTING);
     assert_eq!(b.engine.take_wakes(), FILTERS);
 }

@@ -167,7 +167,9 @@ fn what_others_take_out_of_the_table_is_forgotten() {
         assert!(b.frame(&tuple(n)));
     }
     let other = flow(L4::Tcp, v4(9, 9, 9, 9));
-    b.table.replace(PORT, 0, 0, &other).unwrap();
+    b.table
+        .replace(PORT, 0, ConnectionId::NONE, &other)
+        .unwrap();
     let rules = &mut b.rules;
     b.table
         .remove_where(|_| true, |removed| rules.forget(removed));
@@ -324,14 +326,16 @@ fn a_flow_of_others_is_not_bound_twice() {
     let mut b = Bench::new(4, 16);
     b.insert(1, 1, &rule()).unwrap();
     let routed = flow(L4::Udp, tuple(0));
-    b.table.replace(PORT, 5, 0, &routed).unwrap();
+    b.table
+        .replace(PORT, 5, ConnectionId::NONE, &routed)
+        .unwrap();
     assert_eq!(b.bind(&tuple(0)), Err(Reject::KeyInUse));
     assert_eq!(b.rules.rules_stats().subflows, 0);
     assert_eq!(b.table.hw.forwarding().len(), 1);
     // And the other way round.
     b.bind(&tuple(1)).unwrap();
     let routed = flow(L4::Udp, tuple(1));
-    let replaced = b.table.replace(PORT, 6, 0, &routed);
+    let replaced = b.table.replace(PORT, 6, ConnectionId::NONE, &routed);
     assert_eq!(replaced, Err(Reject::KeyInUse));
 }
 

@@ -126,6 +126,22 @@ fn a_chip_that_counts_layer_3() {
     assert_eq!(b.stats(A, 1).delta.bytes, 100);
 }
 
+#[test]
+fn packets_are_told_once() {
+    for caps in [CAPS, BLIND] {
+        let mut b = Bench::of(&caps, 0);
+        let f = routed(0);
+        b.bind(&[f]);
+        assert!(!b.stats(A, 0).hit);
+        b.wait(2_000);
+        b.frame(&f);
+        // Whoever looks in between takes nothing away.
+        b.table.refresh(b.at(0));
+        assert!(b.stats(A, 0).hit);
+        assert!(!b.stats(A, 0).hit);
+    }
+}
+
 /// What happens to a flow that was bound at time 0.
 #[derive(Clone, Copy)]
 enum Step {

@@ -141,7 +141,10 @@ fn an_owner_is_flushed() {
     b.table.remove_where(|r| r.owner == A, |r| removed.push(*r));
     assert_eq!(removed.len(), 5);
     for r in removed {
-        assert_eq!((r.owner, r.total, r.ct_id), (A, count(1), r.cookie + 1000));
+        assert_eq!(
+            (r.owner, r.total, r.connection.id),
+            (A, count(1), r.cookie + 1000)
+        );
         assert_eq!(b.frame(&r.flow), None);
         assert_eq!(b.table.find(A, r.cookie), None);
     }
