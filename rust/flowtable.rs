@@ -212,4 +212,12 @@ impl LiveFlow {
         // SAFETY: A flow has a reference to its connection.
         Some(unsafe { DirectionRef::from_raw(NonNull::new(ct)?, direction) })
     }
+
+    /// Says that hardware has sent packets of it: the kernel then keeps the neighbour to which
+    /// they go, and asks whether it is still there, as if software had sent them.
+    #[inline]
+    pub fn use_neighbour(&self) {
+        // SAFETY: By the type invariant.
+        unsafe { bindings::nft_offload_helper_flow_use_neigh(self.0.get()) };
+    }
 }

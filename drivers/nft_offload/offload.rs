@@ -175,6 +175,9 @@ impl BlockOps for Device {
             if let Some(connection) = flow.connection() {
                 connection.seen(delta.packets > 1, last_used);
             }
+            if found.neighbour {
+                flow.use_neighbour();
+            }
         }
         Ok(())
     }

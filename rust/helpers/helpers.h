@@ -134,6 +134,7 @@ void nft_offload_helper_stats_update(struct flow_stats *stats, u64 bytes,
 
 struct nf_conn *
 nft_offload_helper_flow_ct(const struct flow_offload_tuple *tuple, u8 *dir);
+void nft_offload_helper_flow_use_neigh(const struct flow_offload_tuple *tuple);
 
 u32 nft_offload_helper_ct_zone(const struct nf_conn *ct);
 struct nf_conn *

@@ -118,6 +118,8 @@ pub struct Record {
     polled_ms: u64,
     /// The entry's timestamp at the last look.
     seen: u16,
+    /// When its neighbour was last used, see [`Table::stats`].
+    neigh_turn: u16,
     /// Next record in the chain of the index, or of those that are free.
     next: u16,
     /// Whether there is a flow.
@@ -144,6 +146,7 @@ impl Record {
         last_used_ms: 0,
         polled_ms: 0,
         seen: 0,
+        neigh_turn: 0,
         next: NIL,
         used: false,
         leaving: false,
@@ -181,6 +184,8 @@ pub struct Stats {
     pub delta: Count,
     /// Whether there were packets since last reported.
     pub hit: bool,
+    /// Whether the kernel has to be told that the flow's neighbour is in use.
+    pub neighbour: bool,
     /// Time of the last packet, see [`Clock::now_ms`].
     pub last_used_ms: u64,
     /// Whether the engine forwards it.

@@ -486,6 +486,7 @@ impl<P: Host> Filters<P> {
         let stats = Stats {
             delta: core::mem::take(&mut record.unreported),
             hit: false,
+            neighbour: false,
             last_used_ms: record.last_used_ms,
             bound: record.first != NIL,
         };

@@ -46,6 +46,7 @@ impl<P: Host> Table<P> {
         Some(Stats {
             delta,
             hit,
+            neighbour: hit && record.take_neigh_turn(slot),
             last_used_ms: record.last_used_ms,
             bound: record.bound && answered,
         })
@@ -123,5 +124,21 @@ impl<P: Host> Table<P> {
         }
         record.polled_ms = now_ms;
         Ok(record.bound && !bound)
+    }
+}
+
+/// Flows tell of their neighbours once in 2^12 ms: that is often enough to find out about a stale
+/// one as soon as software does, which waits 5 s (`delay_first_probe_time`) before it asks.
+const NEIGH_TURN_BITS: u32 = 12;
+
+impl Record {
+    /// Whether it is time to tell that the flow's neighbour is in use. `slot` spreads the flows
+    /// over time.
+    fn take_neigh_turn(&mut self, slot: u16) -> bool {
+        let at = self.polled_ms.wrapping_add(slot.into());
+        // What is lost is three days.
+        let turn = (at >> NEIGH_TURN_BITS) & u64::from(u16::MAX);
+        let turn = u16::try_from(turn).unwrap_or_default();
+        core::mem::replace(&mut self.neigh_turn, turn) != turn
     }
 }

@@ -142,6 +142,27 @@ fn packets_are_told_once() {
     }
 }
 
+#[test]
+fn the_neighbour_of_packets_is_told_now_and_then() {
+    let mut b = Bench::new();
+    let f = routed(0);
+    b.bind(&[f]);
+    let mut told = |frames| {
+        let mut told = 0;
+        for _ in 0..41 {
+            b.wait(1_000);
+            for _ in 0..frames {
+                b.frame(&f);
+            }
+            told += u32::from(b.stats(A, 0).neighbour);
+        }
+        told
+    };
+    assert_eq!(told(0), 0);
+    assert!((9..=11).contains(&told(3)));
+    assert_eq!(told(0), 0);
+}
+
 /// What happens to a flow that was bound at time 0.
 #[derive(Clone, Copy)]
 enum Step {
