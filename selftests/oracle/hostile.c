@@ -14,6 +14,7 @@
 #include <net/netfilter/nf_conntrack_core.h>
 #include <net/netfilter/nf_conntrack_zones.h>
 #include <net/netfilter/nf_flow_table.h>
+#include <net/sch_generic.h>
 
 #include "generate.h"
 #include "modes.h"
@@ -254,7 +255,7 @@ static bool bind_tc(struct net_device *dev, enum flow_block_command what)
 	bool any;
 
 	down_write(&block_lock);
-	flow_indr_dev_setup_offload(dev, NULL, TC_SETUP_BLOCK, &block, &bo, forget);
+	flow_indr_dev_setup_offload(dev, &noop_qdisc, TC_SETUP_BLOCK, &block, &bo, forget);
 	any = !list_empty(&bo.cb_list);
 	if (what == FLOW_BLOCK_BIND) {
 		list_splice(&bo.cb_list, &block.cb_list);
@@ -284,11 +285,11 @@ static void bind_oddly(struct net_device *dev, u64 *state)
 		bo.block = &block;
 		bo.binder_type += 1 + oracle_below(state, 4);
 	}
-	flow_indr_dev_setup_offload(dev, NULL, TC_SETUP_BLOCK, &other_block, &bo, forget);
+	flow_indr_dev_setup_offload(dev, &noop_qdisc, TC_SETUP_BLOCK, &other_block, &bo, forget);
 	if (!list_empty(&bo.cb_list))
 		atomic_inc(&odd_binds);
 	bo.command = FLOW_BLOCK_UNBIND;
-	flow_indr_dev_setup_offload(dev, NULL, TC_SETUP_BLOCK, &other_block, &bo, forget);
+	flow_indr_dev_setup_offload(dev, &noop_qdisc, TC_SETUP_BLOCK, &other_block, &bo, forget);
 }
 
 static void rebind_tc(struct net_device *dev, u64 *state)
