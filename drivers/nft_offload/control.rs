@@ -48,17 +48,18 @@ impl Device {
 
     /// Changes the policy as `text` says.
     pub(crate) fn set_policy(&self, text: &str) -> Result {
-        self.change_policy(|engine| engine.set_policy(text))
+        self.change_policy(&|engine| engine.set_policy(text))
     }
 
     /// Changes the value of one key of the policy.
     pub(crate) fn set_policy_value(&self, key: &str, value: &str) -> Result {
-        self.change_policy(|engine| engine.set_policy_value(key, value))
+        self.change_policy(&|engine| engine.set_policy_value(key, value))
     }
 
     fn change_policy(
         &self,
-        change: impl FnOnce(&mut Engine) -> core::result::Result<Policy, Invalid>,
+        // One copy of this is enough.
+        change: &dyn Fn(&mut Engine) -> core::result::Result<Policy, Invalid>,
     ) -> Result {
         let policy = {
             let mut state = self.lock();
@@ -66,7 +67,7 @@ impl Device {
             qdisc_scan::scan(&mut state.engine, &self.dev);
             policy
         };
-        self.take_out(|record| policy.admit(&record.flow).is_err());
+        self.take_out(&|record| policy.admit(&record.flow).is_err());
         Ok(())
     }
 }

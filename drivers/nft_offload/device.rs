@@ -163,12 +163,12 @@ impl Device {
     }
 
     /// Removes the flows for which `pred` holds from the hardware. They go on in software.
-    pub(crate) fn take_out(&self, pred: impl Fn(&Record) -> bool) {
+    pub(crate) fn take_out(&self, pred: &dyn Fn(&Record) -> bool) {
         self.devices.for_each_flowtable(|flowtable| {
-            self.lock().engine.flush_table(flowtable, &pred);
+            self.lock().engine.flush_table(flowtable, pred);
         });
         // nf_flowtable does not know the flows of tc's rules.
-        self.lock().engine.flush_subflows(&pred);
+        self.lock().engine.flush_subflows(pred);
     }
 
     /// Ends the flows of `net` that leave in a PPPoE session, after a PPP link there went down.

@@ -85,7 +85,7 @@ impl Task for HealthWork {
             (engine.look_after(), engine.spec().name)
         };
         if verdict == Verdict::Restarted {
-            self.0.take_out(|_| true);
+            self.0.take_out(&|_| true);
             dev_notice!(
                 self.0.dev,
                 "the {chip} engine had lost its state and was started again: its flows come back\n"
