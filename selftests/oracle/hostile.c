@@ -280,16 +280,25 @@ static void bind_oddly(struct net_device *dev, u64 *state)
 		.net = dev_net(dev),
 		.cb_list = LIST_HEAD_INIT(bo.cb_list),
 	};
+	struct Qdisc *sch = &noop_qdisc;
 
-	if (oracle_below(state, 2)) {
+	switch (oracle_below(state, 3)) {
+	case 0:
+		break;
+	case 1:
 		bo.block = &block;
 		bo.binder_type += 1 + oracle_below(state, 4);
+		break;
+	default:
+		/* A chain of nf_tables has no qdisc. */
+		bo.block = &block;
+		sch = NULL;
 	}
-	flow_indr_dev_setup_offload(dev, &noop_qdisc, TC_SETUP_BLOCK, &other_block, &bo, forget);
+	flow_indr_dev_setup_offload(dev, sch, TC_SETUP_BLOCK, &other_block, &bo, forget);
 	if (!list_empty(&bo.cb_list))
 		atomic_inc(&odd_binds);
 	bo.command = FLOW_BLOCK_UNBIND;
-	flow_indr_dev_setup_offload(dev, &noop_qdisc, TC_SETUP_BLOCK, &other_block, &bo, forget);
+	flow_indr_dev_setup_offload(dev, sch, TC_SETUP_BLOCK, &other_block, &bo, forget);
 }
 
 static void rebind_tc(struct net_device *dev, u64 *state)
