@@ -121,31 +121,32 @@ impl fmt::Display for L4 {
 ///
 /// Displayed as `192.0.2.1:1234->198.51.100.1:80`, with IPv6 addresses in brackets.
 // Addresses stand at multiples of 4: a kernel may want each access aligned, as that of
-// arm64 does, and then they would be read in pieces.
+// arm64 does, and then they would be read in pieces. Ports come first, so that they are at the
+// same place in both families.
 #[repr(C, align(4))]
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Tuple {
     /// IPv4.
     V4 {
+        /// Source port.
+        sport: u16,
+        /// Destination port.
+        dport: u16,
         /// Source address.
         src: [u8; 4],
         /// Destination address.
         dst: [u8; 4],
+    },
+    /// IPv6.
+    V6 {
         /// Source port.
         sport: u16,
         /// Destination port.
         dport: u16,
-    },
-    /// IPv6.
-    V6 {
         /// Source address.
         src: [u8; 16],
         /// Destination address.
         dst: [u8; 16],
-        /// Source port.
-        sport: u16,
-        /// Destination port.
-        dport: u16,
     },
 }
 
@@ -420,6 +421,13 @@ impl Flow {
     /// Whether the engine cannot tell the two flows apart.
     #[inline]
     pub fn same_key(&self, other: &Self) -> bool {
+        // Nearly all pairs of flows differ in their ports, and the rest is not looked at.
+        self.tuple.ports() == other.tuple.ports() && self.same_key_but_ports(other)
+    }
+
+    /// The part of [`Flow::same_key`] that is needed when ports are equal.
+    #[inline(never)]
+    fn same_key_but_ports(&self, other: &Self) -> bool {
         self.l4 == other.l4 && self.tuple == other.tuple
     }
 
