@@ -39,11 +39,12 @@ impl Entry {
         }
     }
 
-    /// The first `len` of `words`; those behind them have to be zero.
+    /// Cuts an entry of all words down to `len`. Gives all words nevertheless, as one whose place is
+    /// known when this is compiled then needs no check; those from `len` on have to stay zero.
     #[inline(always)]
-    pub const fn from_words(words: [u32; MAX_WORDS], len: usize) -> Self {
-        let len = if len < MAX_WORDS { len } else { MAX_WORDS };
-        Self { words, len }
+    fn cut(&mut self, len: usize) -> &mut [u32; MAX_WORDS] {
+        self.len = len.min(MAX_WORDS);
+        &mut self.words
     }
 
     /// All words.
@@ -278,17 +279,20 @@ pub trait Format: Sync {
 
     /// The words of a bound entry for `flow`, bound at engine time `timestamp`.
     fn encode(&self, flow: &Flow, timestamp: u16) -> Result<Entry, Reject> {
-        let (entry, _) = self.encode_in(flow, timestamp, 0)?;
+        let mut entry = Entry::new(MAX_WORDS);
+        self.encode_in(flow, timestamp, 0, &mut entry)?;
         Ok(entry)
     }
 
-    /// As [`Format::encode`], with [`Format::slots`]: both are about the key.
+    /// As [`Format::encode`], into an `entry` of [`MAX_WORDS`] words, all zero, which is cut down,
+    /// with [`Format::slots`]: both are about the key.
     fn encode_in(
         &self,
         flow: &Flow,
         timestamp: u16,
         capacity: u32,
-    ) -> Result<(Entry, Slots), Reject>;
+        entry: &mut Entry,
+    ) -> Result<Slots, Reject>;
 
     /// What `words` say. Missing words count as zero.
     fn decode(&self, words: &[u32]) -> Decoded;

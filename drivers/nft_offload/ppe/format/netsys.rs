@@ -379,7 +379,8 @@ impl Format for Netsys {
         flow: &Flow,
         timestamp: u16,
         capacity: u32,
-    ) -> Result<(Entry, Slots), Reject> {
+        entry: &mut Entry,
+    ) -> Result<Slots, Reject> {
         let Layout { ib1, ib2, .. } = &self.layout;
 
         let [outer, inner] = flow.out_encap.vlan;
@@ -425,26 +426,20 @@ impl Format for Netsys {
             | ib1.pppoe.put(flow.out_encap.pppoe.is_some().into())
             | ib1.timestamp.put(timestamp.into());
 
-        let mut words = [0; MAX_WORDS];
+        let words = entry.cut(self.layout.words);
         let hash = match (&flow.tuple, &flow.new) {
             (Tuple::V4 { .. }, Tuple::V4 { .. }) => {
                 let (orig, _) = key(&flow.tuple);
                 let [src, dst, ports, ..] = orig;
-                put(&mut words, SRC, src);
-                put(&mut words, V4_DST, dst);
-                put(&mut words, V4.ports, ports);
+                put(words, SRC, src);
+                put(words, V4_DST, dst);
+                put(words, V4.ports, ports);
                 let ([src, dst, ports, ..], _) = key(&flow.new);
                 let [new_src, new_dst, new_ports] = V4_NEW;
-                put(&mut words, new_src, src);
-                put(&mut words, new_dst, dst);
-                put(&mut words, new_ports, ports);
-                put_rest(
-                    &mut words,
-                    &V4,
-                    info1 | ib1.kind.put(TYPE_IPV4_HNAPT),
-                    info2,
-                    l2,
-                );
+                put(words, new_src, src);
+                put(words, new_dst, dst);
+                put(words, new_ports, ports);
+                put_rest(words, &V4, info1 | ib1.kind.put(TYPE_IPV4_HNAPT), info2, l2);
                 hash(false, orig)
             }
             (Tuple::V6 { .. }, Tuple::V6 { .. }) => {
@@ -454,29 +449,22 @@ impl Format for Netsys {
                 let (orig, _) = key(&flow.tuple);
                 let [s0, s1, s2, s3, d0, d1, d2, d3, ports] = orig;
                 let [src0, src1, src2, src3] = V6_SRC;
-                put(&mut words, src0, s0);
-                put(&mut words, src1, s1);
-                put(&mut words, src2, s2);
-                put(&mut words, src3, s3);
+                put(words, src0, s0);
+                put(words, src1, s1);
+                put(words, src2, s2);
+                put(words, src3, s3);
                 let [dst0, dst1, dst2, dst3] = V6_DSTS;
-                put(&mut words, dst0, d0);
-                put(&mut words, dst1, d1);
-                put(&mut words, dst2, d2);
-                put(&mut words, dst3, d3);
-                put(&mut words, V6.ports, ports);
-                put_rest(
-                    &mut words,
-                    &V6,
-                    info1 | ib1.kind.put(TYPE_IPV6_5T),
-                    info2,
-                    l2,
-                );
+                put(words, dst0, d0);
+                put(words, dst1, d1);
+                put(words, dst2, d2);
+                put(words, dst3, d3);
+                put(words, V6.ports, ports);
+                put_rest(words, &V6, info1 | ib1.kind.put(TYPE_IPV6_5T), info2, l2);
                 hash(true, orig)
             }
             _ => return Err(Reject::MixedFamily),
         };
-        let slots = self.slots_of(self.bucket_of(hash, capacity), capacity);
-        Ok((Entry::from_words(words, self.layout.words), slots))
+        Ok(self.slots_of(self.bucket_of(hash, capacity), capacity))
     }
 
     fn decode(&self, words: &[u32]) -> Decoded {

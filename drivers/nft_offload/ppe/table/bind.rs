@@ -12,7 +12,8 @@ use super::{
         flow::Flow,
         format::{
             Entry,
-            State, //
+            State,
+            MAX_WORDS, //
         },
         hw::Hw,
         platform::{
@@ -56,13 +57,12 @@ impl<P: Host> Table<P> {
         }
         self.admit(owner, own, flow)?;
         let timestamp = self.hw.timestamp();
-        // Not moved out of the result, as that would be a copy.
-        let capacity = self.spec.entries.into();
-        let encoded = self.spec.format.encode_in(flow, timestamp, capacity);
-        let (entry, slots) = encoded.as_ref().map_err(|reject| *reject)?;
-        let slots = self.slots_at(*slots, self.spec.caps.ppe_of(flow.ingress.port));
+        let (format, capacity) = (self.spec.format, self.spec.entries.into());
+        let mut entry = Entry::new(MAX_WORDS);
+        let slots = format.encode_in(flow, timestamp, capacity, &mut entry)?;
+        let slots = self.slots_at(slots, self.spec.caps.ppe_of(flow.ingress.port));
         let (slot, word0) = self.place(owner, flow, own, slots)?;
-        self.commit(slot, word0, own != Some(slot), entry)?;
+        self.commit(slot, word0, own != Some(slot), &entry)?;
 
         let counted = self.free_old(own, slot);
         let (now_ms, seen) = (self.host.now_ms(), timestamp & self.tick_mask);
@@ -73,8 +73,15 @@ impl<P: Host> Table<P> {
             record.owner = owner;
             record.flow.assign(flow);
             record.bound = true;
-            (record.unreported, record.hit, record.total, record.since_ms) =
-                counted.unwrap_or((Count::ZERO, false, Count::ZERO, now_ms));
+            // No one expression for both: it would be put together elsewhere first.
+            if let Some(counted) = counted {
+                (record.unreported, record.hit, record.total, record.since_ms) = counted;
+            } else {
+                record.unreported = Count::ZERO;
+                record.hit = false;
+                record.total = Count::ZERO;
+                record.since_ms = now_ms;
+            }
             record.last_used_ms = now_ms;
             record.polled_ms = now_ms;
             record.seen = seen;
