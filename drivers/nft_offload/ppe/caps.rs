@@ -151,20 +151,20 @@ pub fn admit(flow: &Flow, caps: &Caps) -> Result<(), Reject> {
     if !family {
         return Err(Reject::Family);
     }
-    if flow.is_nat() && !nat {
+    if !nat && flow.is_nat() {
         return Err(no_nat);
     }
     if !flow.routed && !caps.bridge {
         return Err(Reject::Layer2);
     }
-    if flow.ingress.port == flow.egress.port && !caps.hairpin {
+    if !caps.hairpin && flow.ingress.port == flow.egress.port {
         return Err(Reject::Hairpin);
     }
     let tags = flow.in_encap.tags().max(flow.out_encap.tags());
     if tags > 0 && caps.vlan_tags == 0 {
         return Err(Reject::Vlan);
     }
-    if (flow.in_encap.pppoe.is_some() || flow.out_encap.pppoe.is_some()) && !caps.pppoe {
+    if !caps.pppoe && (flow.in_encap.pppoe.is_some() || flow.out_encap.pppoe.is_some()) {
         return Err(Reject::Pppoe);
     }
     if let Some(dsa) = flow.ingress.dsa {

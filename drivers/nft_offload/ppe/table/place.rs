@@ -107,7 +107,24 @@ impl<P: Host> Table<P> {
         own: Option<u16>,
         slots: Slots,
     ) -> Result<(u16, u32), Reject> {
-        let mut found = self.look(flow, own, slots)?;
+        let found = self.look(flow, own, slots)?;
+        if found.same_key != NIL || found.free == NIL {
+            return self.place_instead(owner, flow, own, slots, found);
+        }
+        self.place_in(flow, own, &found)
+    }
+
+    /// As [`Table::place`], if another flow has to make room: one of the same key, or any in a
+    /// bucket that is full.
+    #[cold]
+    fn place_instead(
+        &mut self,
+        owner: BlockId,
+        flow: &Flow,
+        own: Option<u16>,
+        slots: Slots,
+        mut found: Bucket,
+    ) -> Result<(u16, u32), Reject> {
         if found.same_key != NIL {
             self.displace(owner, found.same_key, own)?;
             found = self.look(flow, own, slots)?;
@@ -116,18 +133,28 @@ impl<P: Host> Table<P> {
             self.make_room(flow, own)?;
             found = self.look(flow, own, slots)?;
         }
-        let (free, word0) = (found.free, found.word0);
-        if free == NIL {
+        if found.free == NIL {
             inc(&mut self.stats.bucket_full);
             return Err(Reject::BucketFull);
         }
-        if found.collision && own != Some(free) {
+        self.place_in(flow, own, &found)
+    }
+
+    /// As [`Table::place`], in a bucket that has room.
+    #[inline]
+    fn place_in(
+        &mut self,
+        flow: &Flow,
+        own: Option<u16>,
+        found: &Bucket,
+    ) -> Result<(u16, u32), Reject> {
+        if found.collision && own != Some(found.free) {
             inc(&mut self.stats.collisions);
         }
         if found.unknown.ways != 0 {
-            return self.place_over(flow, own, &found);
+            return self.place_over(flow, own, found);
         }
-        Ok((free, word0))
+        Ok((found.free, found.word0))
     }
 
     /// As [`Table::place`], with entries in the bucket that are not those of the flows there.
