@@ -12,6 +12,7 @@ use super::{
     bindings,
     netdev::NetDevice, //
 };
+use core::hint;
 use kernel::types::Opaque;
 
 /// A flow rule (`struct flow_rule`): what to match, and what to do.
@@ -113,20 +114,26 @@ pub enum MangleBase {
     Udp,
 }
 
-/// One action of a rule.
+/// One action of a rule. Most are mangles.
+#[derive(Clone, Copy)]
+pub struct ActionEntry<'a>(&'a bindings::flow_action_entry);
+
+/// `FLOW_ACTION_MANGLE`: overwrite a word of a header.
+#[derive(Clone, Copy)]
+pub struct Mangle {
+    /// Which header.
+    pub base: MangleBase,
+    /// Byte offset of the word in that header.
+    pub offset: u32,
+    /// Bits that are kept.
+    pub mask: u32,
+    /// Bits that are set.
+    pub val: u32,
+}
+
+/// An action that is not a [`Mangle`].
 #[derive(Clone, Copy)]
 pub enum Action<'a> {
-    /// `FLOW_ACTION_MANGLE`: overwrite a word of a header.
-    Mangle {
-        /// Which header.
-        base: MangleBase,
-        /// Byte offset of the word in that header.
-        offset: u32,
-        /// Bits that are kept.
-        mask: u32,
-        /// Bits that are set.
-        val: u32,
-    },
     /// `FLOW_ACTION_VLAN_PUSH`.
     VlanPush {
         /// VLAN id.
@@ -191,23 +198,30 @@ const TUNNEL: u64 = {
     ])
 };
 
-/// Keys that there is a function for.
-const KNOWN: u64 = {
+/// Keys that rules of a flowtable seldom have.
+const RARE: u64 = {
     use bindings::*;
     TUNNEL
         | bits(&[
-            FLOW_DISSECTOR_KEY_CONTROL,
-            FLOW_DISSECTOR_KEY_BASIC,
-            FLOW_DISSECTOR_KEY_IPV4_ADDRS,
-            FLOW_DISSECTOR_KEY_IPV6_ADDRS,
-            FLOW_DISSECTOR_KEY_PORTS,
             FLOW_DISSECTOR_KEY_ETH_ADDRS,
             FLOW_DISSECTOR_KEY_VLAN,
             FLOW_DISSECTOR_KEY_CVLAN,
-            FLOW_DISSECTOR_KEY_TCP,
             FLOW_DISSECTOR_KEY_IP,
-            FLOW_DISSECTOR_KEY_META,
         ])
+};
+
+/// Keys that there is a function for.
+const KNOWN: u64 = {
+    use bindings::*;
+    RARE | bits(&[
+        FLOW_DISSECTOR_KEY_CONTROL,
+        FLOW_DISSECTOR_KEY_BASIC,
+        FLOW_DISSECTOR_KEY_IPV4_ADDRS,
+        FLOW_DISSECTOR_KEY_IPV6_ADDRS,
+        FLOW_DISSECTOR_KEY_PORTS,
+        FLOW_DISSECTOR_KEY_TCP,
+        FLOW_DISSECTOR_KEY_META,
+    ])
 };
 
 impl VlanKey {
@@ -271,14 +285,13 @@ impl FlowRule {
         };
         // CAST: Numbers of keys are small.
         let offset = usize::from(dissector.offset[ID as usize]);
-        // SAFETY: By the type invariant, as the dissector names the key; its type is right by the
-        // requirement of this function.
-        Some(unsafe {
-            (
-                &*rule.key.byte_add(offset).cast::<K>(),
-                &*rule.mask.byte_add(offset).cast::<K>(),
-            )
-        })
+        // SAFETY: By the type invariant, as the dissector names the key.
+        let (key, mask) = unsafe { (rule.key.byte_add(offset), rule.mask.byte_add(offset)) };
+        // Else whoever asks for the key tests it once more.
+        // SAFETY: It points into the rule.
+        unsafe { hint::assert_unchecked(!key.is_null()) };
+        // SAFETY: By the type invariant; the type is right by the requirement of this function.
+        Some(unsafe { (&*key.cast::<K>(), &*mask.cast::<K>()) })
     }
 
     /// `FLOW_DISSECTOR_KEY_META`.
@@ -432,6 +445,13 @@ impl FlowRule {
         }))
     }
 
+    /// Whether there may be anything but `None` from [`FlowRule::vlan`], [`FlowRule::cvlan`],
+    /// [`FlowRule::ip`], [`FlowRule::eth_addrs`] and [`FlowRule::is_tunnelled`].
+    #[inline]
+    pub fn has_rare_keys(&self) -> bool {
+        self.used_keys() & RARE != 0
+    }
+
     /// One of `FLOW_DISSECTOR_KEY_ENC_*`: whether the packet comes out of a tunnel.
     #[inline]
     pub fn is_tunnelled(&self) -> bool {
@@ -466,35 +486,46 @@ impl FlowRule {
     }
 
     /// The actions, in order.
-    pub fn actions(&self) -> impl Iterator<Item = Action<'_>> {
-        self.entries().iter().map(Self::action_of)
+    pub fn actions(&self) -> impl Iterator<Item = ActionEntry<'_>> {
+        self.entries().iter().map(ActionEntry)
     }
+}
 
+impl<'a> ActionEntry<'a> {
+    /// What it overwrites, if that is what it does.
     #[inline(always)]
-    fn action_of(entry: &bindings::flow_action_entry) -> Action<'_> {
+    pub fn mangle(self) -> Option<Mangle> {
         use bindings::*;
 
-        let u = &entry.__bindgen_anon_1;
-        match entry.id {
+        if self.0.id != FLOW_ACTION_MANGLE {
+            return None;
+        }
+        // SAFETY: `id` says which member of the union is in use.
+        let m = unsafe { &self.0.__bindgen_anon_1.mangle };
+        let base = match m.htype {
+            FLOW_ACT_MANGLE_HDR_TYPE_ETH => MangleBase::Eth,
+            FLOW_ACT_MANGLE_HDR_TYPE_IP4 => MangleBase::Ip4,
+            FLOW_ACT_MANGLE_HDR_TYPE_IP6 => MangleBase::Ip6,
+            FLOW_ACT_MANGLE_HDR_TYPE_TCP => MangleBase::Tcp,
+            FLOW_ACT_MANGLE_HDR_TYPE_UDP => MangleBase::Udp,
+            _ => MangleBase::Unspec,
+        };
+        Some(Mangle {
+            base,
+            offset: m.offset,
+            mask: m.mask,
+            val: m.val,
+        })
+    }
+
+    /// The action, if it is not a [`Mangle`].
+    #[inline(always)]
+    pub fn other(self) -> Action<'a> {
+        use bindings::*;
+
+        let u = &self.0.__bindgen_anon_1;
+        match self.0.id {
             FLOW_ACTION_ACCEPT => Action::Accept,
-            FLOW_ACTION_MANGLE => {
-                // SAFETY: `id` says which member of the union is in use.
-                let m = unsafe { &u.mangle };
-                let base = match m.htype {
-                    FLOW_ACT_MANGLE_HDR_TYPE_ETH => MangleBase::Eth,
-                    FLOW_ACT_MANGLE_HDR_TYPE_IP4 => MangleBase::Ip4,
-                    FLOW_ACT_MANGLE_HDR_TYPE_IP6 => MangleBase::Ip6,
-                    FLOW_ACT_MANGLE_HDR_TYPE_TCP => MangleBase::Tcp,
-                    FLOW_ACT_MANGLE_HDR_TYPE_UDP => MangleBase::Udp,
-                    _ => MangleBase::Unspec,
-                };
-                Action::Mangle {
-                    base,
-                    offset: m.offset,
-                    mask: m.mask,
-                    val: m.val,
-                }
-            }
             FLOW_ACTION_VLAN_PUSH => {
                 // SAFETY: `id` says which member of the union is in use.
                 let v = unsafe { &u.vlan };

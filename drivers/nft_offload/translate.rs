@@ -84,8 +84,17 @@ impl Parser for l2::filter::FilterParser {
 pub(crate) fn feed(parser: &mut impl Parser, rule: &FlowRule, net: NetId) {
     feed_keys(parser, rule, net);
     for action in rule.actions() {
-        parser.on_action(to_action(action));
+        match action.mangle() {
+            Some(mangle) => parser.on_action(to_mangle(mangle)),
+            None => feed_other(parser, action),
+        }
     }
+}
+
+// Not within the loop, where a mangle would be compared with the numbers of all actions.
+#[inline(never)]
+fn feed_other(parser: &mut impl Parser, action: flow_rule::ActionEntry<'_>) {
+    parser.on_action(to_action(action.other()));
 }
 
 #[inline(always)]
@@ -134,6 +143,27 @@ fn feed_keys(parser: &mut impl Parser, rule: &FlowRule, net: NetId) {
             dport_mask: mask.dst,
         });
     }
+    if rule.has_rare_keys() {
+        feed_rare_keys(parser, rule);
+    }
+    if let Some(Masked { key, mask }) = rule.tcp_flags() {
+        parser.on_match(Match::Tcp { flags: key, mask });
+    }
+    if let Some(meta) = rule.meta() {
+        parser.on_match(Match::Meta {
+            ingress: (meta.ifindex.key, net),
+            mask: u32::from_ne_bytes(meta.ifindex.mask.to_ne_bytes()),
+            other_masks: u32::from(meta.iftype_mask) << 8 | u32::from(meta.l2_miss_mask),
+        });
+    }
+    if let Some(key) = rule.other_key() {
+        parser.on_match(Match::Other { key });
+    }
+}
+
+/// The keys that rules of a flowtable seldom have.
+#[inline(never)]
+fn feed_rare_keys(parser: &mut impl Parser, rule: &FlowRule) {
     if let Some(Masked { key, mask }) = rule.eth_addrs() {
         parser.on_match(Match::EthAddrs {
             src: key.src,
@@ -148,9 +178,6 @@ fn feed_keys(parser: &mut impl Parser, rule: &FlowRule, net: NetId) {
     if rule.is_tunnelled() {
         parser.on_match(Match::Tunnel);
     }
-    if let Some(Masked { key, mask }) = rule.tcp_flags() {
-        parser.on_match(Match::Tcp { flags: key, mask });
-    }
     if let Some(flow_rule::Ip { tos, ttl }) = rule.ip() {
         parser.on_match(Match::Ip {
             tos: tos.key,
@@ -161,16 +188,6 @@ fn feed_keys(parser: &mut impl Parser, rule: &FlowRule, net: NetId) {
     }
     if let Some(tag) = rule.cvlan() {
         parser.on_match(Match::Cvlan(to_vlan(tag)));
-    }
-    if let Some(meta) = rule.meta() {
-        parser.on_match(Match::Meta {
-            ingress: (meta.ifindex.key, net),
-            mask: u32::from_ne_bytes(meta.ifindex.mask.to_ne_bytes()),
-            other_masks: u32::from(meta.iftype_mask) << 8 | u32::from(meta.l2_miss_mask),
-        });
-    }
-    if let Some(key) = rule.other_key() {
-        parser.on_match(Match::Other { key });
     }
 }
 
@@ -187,30 +204,29 @@ fn to_vlan(tag: Masked<flow_rule::VlanKey>) -> VlanKey {
     }
 }
 
+#[inline(always)]
+fn to_mangle(mangle: flow_rule::Mangle) -> Action {
+    Action::Mangle {
+        header: match mangle.base {
+            MangleBase::Eth => MangleHeader::Eth,
+            MangleBase::Ip4 => MangleHeader::Ip4,
+            MangleBase::Ip6 => MangleHeader::Ip6,
+            MangleBase::Tcp => MangleHeader::Tcp,
+            MangleBase::Udp => MangleHeader::Udp,
+            MangleBase::Unspec => MangleHeader::Unspec,
+        },
+        offset: mangle.offset,
+        mask: mangle.mask,
+        val: mangle.val,
+    }
+}
+
 // For each parser by itself: an action then is taken from the rule without being put together.
 #[inline(always)]
 fn to_action(action: flow_rule::Action<'_>) -> Action {
     use flow_rule::Action as A;
 
     match action {
-        A::Mangle {
-            base,
-            offset,
-            mask,
-            val,
-        } => Action::Mangle {
-            header: match base {
-                MangleBase::Eth => MangleHeader::Eth,
-                MangleBase::Ip4 => MangleHeader::Ip4,
-                MangleBase::Ip6 => MangleHeader::Ip6,
-                MangleBase::Tcp => MangleHeader::Tcp,
-                MangleBase::Udp => MangleHeader::Udp,
-                MangleBase::Unspec => MangleHeader::Unspec,
-            },
-            offset,
-            mask,
-            val,
-        },
         A::VlanPush { vid, proto, prio } => Action::VlanPush { vid, proto, prio },
         A::VlanPop => Action::VlanPop,
         A::PppoePush { sid } => Action::PppoePush { sid },
