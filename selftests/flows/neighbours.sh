@@ -11,6 +11,9 @@ for family in ipv4 ipv6; do
 			net.$family.neigh.$dev.delay_first_probe_time=1 net.$family.neigh.$dev.retrans_time_ms=500
 	done
 done
+# A neighbour that an earlier test has confirmed would stay reachable for the time of then.
+ip neigh flush dev lan
+ip neigh flush dev wan
 
 state_of()
 {
