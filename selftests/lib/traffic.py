@@ -584,8 +584,7 @@ class Program:
 
     def run(self) -> None:
         for line in sys.stdin:
-            words = shlex.split(line)
-            if not words:
+            if not (words := shlex.split(line)):
                 continue
             action: Callable[..., dict[str, Any] | None] | None = getattr(self, f"do_{words[0]}", None)
             try:
