@@ -17,6 +17,7 @@ use kernel::{
         Bound,
         Device, //
     },
+    devres::Devres,
     error::{
         from_err_ptr,
         from_result, //
@@ -50,25 +51,43 @@ struct Open<T: 'static> {
     target: Arc<T>,
 }
 
-/// A directory of attributes of a `T`. Nobody uses the files any more when this has been dropped.
+/// A directory of attributes of a `T`, for a device that is bound. Nobody uses the files any more
+/// when this has been dropped, or the driver has left the device.
+pub struct Group<T: Send + Sync + 'static> {
+    _files: Devres<Files<T>>,
+}
+
+impl<T: Send + Sync + 'static> Group<T> {
+    /// Makes the directory `name` with `attrs` of `target` in the directory of `dev`.
+    pub fn new(
+        dev: &Device<Bound>,
+        name: &'static CStr,
+        target: &Arc<T>,
+        attrs: &'static [Attr<T>],
+    ) -> Result<Self> {
+        let files = Devres::new(dev, Files::new(dev, name, target, attrs)?)?;
+        Ok(Self { _files: files })
+    }
+}
+
+/// The directory of a [`Group`]. It must be dropped before the device leaves sysfs.
 ///
 /// # Invariants
 ///
 /// `group` is what `nft_offload_helper_attrs_add()` returned for `dev` and `_open`.
-pub struct Group<T: Send + Sync + 'static> {
+struct Files<T: Send + Sync + 'static> {
     dev: ARef<Device>,
     group: *mut bindings::nft_offload_attrs,
     _open: KVec<KBox<Open<T>>>,
 }
 
 // SAFETY: Nothing changes `group` or what it points to until the drop; `T` is `Send + Sync`.
-unsafe impl<T: Send + Sync + 'static> Send for Group<T> {}
+unsafe impl<T: Send + Sync + 'static> Send for Files<T> {}
 // SAFETY: As above.
-unsafe impl<T: Send + Sync + 'static> Sync for Group<T> {}
+unsafe impl<T: Send + Sync + 'static> Sync for Files<T> {}
 
-impl<T: Send + Sync + 'static> Group<T> {
-    /// Makes the directory `name` with `attrs` of `target` in the directory of `dev`.
-    pub fn new(
+impl<T: Send + Sync + 'static> Files<T> {
+    fn new(
         dev: &Device<Bound>,
         name: &'static CStr,
         target: &Arc<T>,
@@ -160,9 +179,10 @@ impl<T: Send + Sync + 'static> Group<T> {
     }
 }
 
-impl<T: Send + Sync + 'static> Drop for Group<T> {
+impl<T: Send + Sync + 'static> Drop for Files<T> {
     fn drop(&mut self) {
-        // SAFETY: By the type invariant; `group` is not used again.
+        // SAFETY: By the type invariant; `group` is not used again. `Devres` drops this before the
+        // driver core takes the device out of sysfs.
         unsafe { bindings::nft_offload_helper_attrs_remove(raw(&self.dev), self.group) };
     }
 }
