@@ -47,6 +47,12 @@ pub struct Flow {
     pub why: &'static str,
 }
 
+/// What a [`Flow`] can be made of.
+pub trait Describe {
+    /// Makes it, if somebody listens.
+    fn describe(&self) -> Flow;
+}
+
 /// What was refused.
 pub struct Rejected<D> {
     /// The reason's name.
@@ -63,26 +69,24 @@ pub struct Rejected<D> {
     pub egress: Option<D>,
 }
 
-/// Text of a field, with its end. What does not fit is left out.
-struct Text<const N: usize> {
-    bytes: [u8; N],
+/// Text of a field.
+struct Text<'a> {
+    bytes: &'a mut [u8],
     len: usize,
 }
 
-impl<const N: usize> Text<N> {
-    fn of(what: impl fmt::Display) -> [u8; N] {
-        let mut text = Self {
-            bytes: [0; N],
-            len: 0,
-        };
-        let _ = write!(text, "{what}");
-        text.bytes
-    }
+/// Writes what is shown to a field, which is zero. What does not fit before its last
+/// byte is left out.
+#[cold]
+#[inline(never)]
+fn text(bytes: &mut [u8], what: &dyn fmt::Display) {
+    let _ = write!(Text { bytes, len: 0 }, "{what}");
 }
 
-impl<const N: usize> Write for Text<N> {
+impl Write for Text<'_> {
     fn write_str(&mut self, s: &str) -> fmt::Result {
-        let room = self.bytes.iter_mut().take(N - 1).skip(self.len);
+        let room = self.bytes.len().saturating_sub(1);
+        let room = self.bytes.iter_mut().take(room).skip(self.len);
         for (to, from) in room.zip(s.bytes()) {
             *to = from;
             self.len += 1;
@@ -105,17 +109,13 @@ fn address(addr: IpAddr) -> (u16, [u8; 16]) {
     }
 }
 
-fn tuple(protocol: u8, (src, dst): Pair) -> bindings::nft_offload_trace_tuple {
-    let (family, saddr) = address(src.ip());
-    bindings::nft_offload_trace_tuple {
-        text: Text::of(format_args!("{src}->{dst}")),
-        saddr,
-        daddr: address(dst.ip()).1,
-        family,
-        sport: src.port(),
-        dport: dst.port(),
-        protocol,
-    }
+#[cold]
+#[inline(never)]
+fn tuple(to: &mut bindings::nft_offload_trace_tuple, (src, dst): &Pair) {
+    text(&mut to.text, &format_args!("{src}->{dst}"));
+    (to.family, to.saddr) = address(src.ip());
+    (_, to.daddr) = address(dst.ip());
+    (to.sport, to.dport) = (src.port(), dst.port());
 }
 
 /// Whether somebody listens to a tracepoint.
@@ -132,6 +132,13 @@ macro_rules! enabled {
     };
 }
 
+/// A tracepoint of flows.
+enum Point {
+    Bind,
+    Unbind,
+    Evict,
+}
+
 /// An engine that has something to say.
 pub struct Source {
     device: [u8; bindings::NFT_OFFLOAD_TRACE_NAME as usize],
@@ -140,41 +147,34 @@ pub struct Source {
 impl Source {
     /// The engine that was found on `device`.
     pub fn new(device: &CStr) -> Self {
-        Self {
-            device: Text::of(device.to_str().unwrap_or("?")),
-        }
+        let mut source = Self {
+            device: Default::default(),
+        };
+        text(&mut source.device, &device.to_str().unwrap_or("?"));
+        source
     }
 
     /// A flow was bound.
     #[inline(always)]
-    pub fn bind(&self, flow: impl FnOnce() -> Flow) {
+    pub fn bind(&self, flow: &impl Describe) {
         if enabled!(__tracepoint_nft_offload_bind) {
-            // SAFETY: The call only reads what it is given.
-            self.flow(flow, |flow| unsafe {
-                bindings::rust_do_trace_nft_offload_bind(flow)
-            });
+            self.flow(flow, Point::Bind);
         }
     }
 
     /// A flow is no longer bound.
     #[inline(always)]
-    pub fn unbind(&self, flow: impl FnOnce() -> Flow) {
+    pub fn unbind(&self, flow: &impl Describe) {
         if enabled!(__tracepoint_nft_offload_unbind) {
-            // SAFETY: The call only reads what it is given.
-            self.flow(flow, |flow| unsafe {
-                bindings::rust_do_trace_nft_offload_unbind(flow)
-            });
+            self.flow(flow, Point::Unbind);
         }
     }
 
     /// A flow had to make room for another one.
     #[inline(always)]
-    pub fn evict(&self, flow: impl FnOnce() -> Flow) {
+    pub fn evict(&self, flow: &impl Describe) {
         if enabled!(__tracepoint_nft_offload_evict) {
-            // SAFETY: The call only reads what it is given.
-            self.flow(flow, |flow| unsafe {
-                bindings::rust_do_trace_nft_offload_evict(flow)
-            });
+            self.flow(flow, Point::Evict);
         }
     }
 
@@ -194,19 +194,13 @@ impl Source {
         }
     }
 
+    // One copy of this is enough.
     #[cold]
     #[inline(never)]
-    fn flow(
-        &self,
-        flow: impl FnOnce() -> Flow,
-        tell: impl FnOnce(&bindings::nft_offload_trace_flow),
-    ) {
-        let flow = flow();
-        tell(&bindings::nft_offload_trace_flow {
+    fn flow(&self, flow: &dyn Describe, point: Point) {
+        let flow = flow.describe();
+        let mut report = bindings::nft_offload_trace_flow {
             device: self.device,
-            why: Text::of(flow.why),
-            orig: tuple(flow.protocol, flow.orig),
-            new: tuple(flow.protocol, flow.new),
             packets: flow.packets,
             bytes: flow.bytes,
             idle_ms: flow.idle_ms,
@@ -214,45 +208,60 @@ impl Source {
             owner: flow.owner,
             in_port: flow.in_port,
             out_port: flow.out_port,
-        });
+            ..Default::default()
+        };
+        text(&mut report.why, &flow.why);
+        for (to, pair) in [(&mut report.orig, &flow.orig), (&mut report.new, &flow.new)] {
+            to.protocol = flow.protocol;
+            tuple(to, pair);
+        }
+        // SAFETY: The calls only read what they are given.
+        unsafe {
+            match point {
+                Point::Bind => bindings::rust_do_trace_nft_offload_bind(&report),
+                Point::Unbind => bindings::rust_do_trace_nft_offload_unbind(&report),
+                Point::Evict => bindings::rust_do_trace_nft_offload_evict(&report),
+            }
+        }
     }
 
     #[cold]
     #[inline(never)]
     fn rejected<D: fmt::Display>(&self, rejected: impl FnOnce() -> Rejected<D>) {
         let rejected = rejected();
-        let orig = match rejected.orig {
-            Some(pair) => tuple(rejected.protocol, pair),
-            None => bindings::nft_offload_trace_tuple {
-                text: Text::of("-"),
-                protocol: rejected.protocol,
-                ..Default::default()
-            },
-        };
-        let name = |name: Option<D>| match name {
-            Some(name) => Text::of(name),
-            None => Text::of("-"),
-        };
-        let rejected = bindings::nft_offload_trace_reject {
+        let mut report = bindings::nft_offload_trace_reject {
             device: self.device,
-            reason: Text::of(rejected.reason),
-            in_dev: name(rejected.ingress),
-            out_dev: name(rejected.egress),
-            orig,
             owner: rejected.owner,
+            ..Default::default()
         };
+        text(&mut report.reason, &rejected.reason);
+        report.orig.protocol = rejected.protocol;
+        match &rejected.orig {
+            Some(pair) => tuple(&mut report.orig, pair),
+            None => text(&mut report.orig.text, &"-"),
+        }
+        for (to, name) in [
+            (&mut report.in_dev, &rejected.ingress),
+            (&mut report.out_dev, &rejected.egress),
+        ] {
+            match name {
+                Some(name) => text(to, name),
+                None => text(to, &"-"),
+            }
+        }
         // SAFETY: The call only reads what it is given.
-        unsafe { bindings::rust_do_trace_nft_offload_reject(&rejected) };
+        unsafe { bindings::rust_do_trace_nft_offload_reject(&report) };
     }
 
     #[cold]
     #[inline(never)]
     fn quarantined(&self, chip: &str) {
-        let engine = bindings::nft_offload_trace_quarantine {
+        let mut report = bindings::nft_offload_trace_quarantine {
             device: self.device,
-            chip: Text::of(chip),
+            ..Default::default()
         };
+        text(&mut report.chip, &chip);
         // SAFETY: The call only reads what it is given.
-        unsafe { bindings::rust_do_trace_nft_offload_quarantine(&engine) };
+        unsafe { bindings::rust_do_trace_nft_offload_quarantine(&report) };
     }
 }

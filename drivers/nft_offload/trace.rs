@@ -17,6 +17,7 @@ use crate::{
     rust::{
         time,
         trace::{
+            Describe,
             Flow,
             Pair,
             Rejected,
@@ -38,10 +39,15 @@ impl Trace {
     /// The table bound or unbound a flow, see [`Host::event`](crate::ppe::table::Host::event).
     #[inline(always)]
     pub(crate) fn table(&self, event: Event, slot: u16, record: &Record) {
+        let flow = What {
+            event,
+            slot,
+            record,
+        };
         match event {
-            Event::Bound(how) => self.0.bind(|| flow(bound(how), slot, record)),
-            Event::Unbound(why) => self.0.unbind(|| flow(unbound(why), slot, record)),
-            Event::Evicted => self.0.evict(|| flow("bucket-full", slot, record)),
+            Event::Bound(_) => self.0.bind(&flow),
+            Event::Unbound(_) => self.0.unbind(&flow),
+            Event::Evicted => self.0.evict(&flow),
         }
     }
 
@@ -85,20 +91,35 @@ fn unbound(why: Unbound) -> &'static str {
     }
 }
 
-fn flow(why: &'static str, slot: u16, record: &Record) -> Flow {
-    let flow = &record.flow;
-    Flow {
-        slot: slot.into(),
-        owner: record.owner.0,
-        protocol: flow.l4.ip_proto(),
-        orig: pair(flow.tuple),
-        new: pair(flow.new),
-        in_port: flow.ingress.port.0,
-        out_port: flow.egress.port.0,
-        packets: record.total.packets,
-        bytes: record.total.bytes,
-        idle_ms: time::now_ms().saturating_sub(record.last_used_ms),
-        why,
+/// What happened to a flow.
+struct What<'a> {
+    event: Event,
+    slot: u16,
+    record: &'a Record,
+}
+
+impl Describe for What<'_> {
+    #[cold]
+    fn describe(&self) -> Flow {
+        let record = self.record;
+        let flow = &record.flow;
+        Flow {
+            slot: self.slot.into(),
+            owner: record.owner.0,
+            protocol: flow.l4.ip_proto(),
+            orig: pair(flow.tuple),
+            new: pair(flow.new),
+            in_port: flow.ingress.port.0,
+            out_port: flow.egress.port.0,
+            packets: record.total.packets,
+            bytes: record.total.bytes,
+            idle_ms: time::now_ms().saturating_sub(record.last_used_ms),
+            why: match self.event {
+                Event::Bound(how) => bound(how),
+                Event::Unbound(why) => unbound(why),
+                Event::Evicted => "bucket-full",
+            },
+        }
     }
 }
 
