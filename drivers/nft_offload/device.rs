@@ -155,6 +155,7 @@ impl Device {
     }
 
     /// Locks the state.
+    #[inline(never)]
     pub(crate) fn lock(&self) -> Locked<'_> {
         Locked {
             state: self.state.lock(),
