@@ -75,6 +75,7 @@ impl Kind {
     }
 
     /// Counts one, and shows it unless there were enough.
+    #[inline(never)]
     fn show(&mut self, at: u16, record: Option<&Record>, f: &mut Formatter<'_>) -> Result {
         if self.add() {
             self.line(at, record, f)?;
