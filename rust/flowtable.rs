@@ -30,8 +30,8 @@ pub struct Cookie(pub u64);
 #[repr(transparent)]
 pub struct Direction(bindings::nft_offload_direction);
 
-/// The way that a flowtable has found for one direction of a connection.
-pub struct Way {
+/// The path that a flowtable has found for one direction of a connection.
+pub struct Path {
     /// Source address of packets that arrive.
     pub src: IpAddr,
     /// Destination address of packets that arrive.
@@ -65,14 +65,14 @@ impl Direction {
         self.0.pending
     }
 
-    /// Its way, where the flowtable does not ask the neighbour table for each packet.
-    pub fn way(&self) -> Option<Way> {
+    /// Its path, where the flowtable does not ask the neighbour table for each packet.
+    pub fn path(&self) -> Option<Path> {
         let Self(raw) = self;
-        if !raw.has_way {
+        if !raw.has_path {
             return None;
         }
         let addr = |bytes: &[u8; 16]| ip_addr(raw.v6, bytes);
-        Some(Way {
+        Some(Path {
             src: addr(&raw.src)?,
             dst: addr(&raw.dst)?,
             new_src: addr(&raw.new_src)?,

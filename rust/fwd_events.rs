@@ -32,7 +32,7 @@ pub enum Change {
         mac: [u8; 6],
     },
     /// A bridge saw frames from `mac` come by its port `ifindex`.
-    Station {
+    FdbEntry {
         /// The interface; the real one below, if it is a VLAN device.
         ifindex: i32,
         /// The Ethernet address.
@@ -76,7 +76,7 @@ impl Move {
                 addr,
                 mac: raw.mac,
             },
-            bindings::NFT_OFFLOAD_FWD_FDB => Change::Station {
+            bindings::NFT_OFFLOAD_FWD_FDB => Change::FdbEntry {
                 ifindex: raw.ifindex,
                 mac: raw.mac,
             },

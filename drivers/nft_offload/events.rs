@@ -101,7 +101,7 @@ impl Watch for Revalidation {
     fn moved(&self, what: &Move) {
         let event = match what.change {
             Change::Neighbour { ifindex, addr, mac } => FwdEvent::Neighbour { ifindex, addr, mac },
-            Change::Station { ifindex, mac } => FwdEvent::FdbEntry { ifindex, mac },
+            Change::FdbEntry { ifindex, mac } => FwdEvent::FdbEntry { ifindex, mac },
             Change::Route { addr, len } => FwdEvent::Route { addr, len },
             Change::NextHop => FwdEvent::NextHopObject,
         };

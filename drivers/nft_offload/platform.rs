@@ -250,16 +250,16 @@ impl teardown::Direction for Direction {
     }
 
     fn path(&self) -> Option<(FlowPath, i32)> {
-        let way = self.way()?;
-        let path = FlowPath {
-            src: way.src,
-            dst: way.dst,
-            new_src: way.new_src,
-            new_dst: way.new_dst,
-            dmac: way.dmac,
-            pppoe: way.pppoe,
+        let path = self.path()?;
+        let flow_path = FlowPath {
+            src: path.src,
+            dst: path.dst,
+            new_src: path.new_src,
+            new_dst: path.new_dst,
+            dmac: path.dmac,
+            pppoe: path.pppoe,
             egress: None,
         };
-        Some((path, way.ifindex))
+        Some((flow_path, path.ifindex))
     }
 }

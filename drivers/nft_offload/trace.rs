@@ -83,7 +83,7 @@ fn unbound(why: Unbound) -> &'static str {
     match why {
         Unbound::Ended => "ended",
         Unbound::Flushed => "flushed",
-        Unbound::Moved => "moved",
+        Unbound::Revalidated => "moved",
         Unbound::Aged => "aged",
         Unbound::Changed => "changed",
         Unbound::Evicted => "evicted",

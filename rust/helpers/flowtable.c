@@ -97,13 +97,13 @@ direction_of(const struct flow_offload *flow, enum flow_offload_tuple_dir dir)
 		.cookie = (unsigned long)to,
 		.iif = to->iifidx,
 		.pending = test_bit(NF_FLOW_PENDING, &flow->flags),
-		.has_way = to->xmit_type == FLOW_OFFLOAD_XMIT_DIRECT,
+		.has_path = to->xmit_type == FLOW_OFFLOAD_XMIT_DIRECT,
 		.v6 = to->l3proto == AF_INET6,
 	};
 	size_t len = direction.v6 ? sizeof(to->src_v6) : sizeof(to->src_v4);
 	int i;
 
-	if (!direction.has_way)
+	if (!direction.has_path)
 		return direction;
 
 	direction.ifindex = to->out.ifidx;

@@ -96,7 +96,7 @@ void nft_offload_helper_flowtable_cleanup(struct net *net, int ifindex);
  * @cookie: what the drivers know it by
  * @iif: interface index of the device at which packets arrive
  * @pending: whether a command for the flow is on its way to the drivers
- * @has_way: whether the flowtable has looked for the way once and keeps it;
+ * @has_path: whether the flowtable has looked for the path once and keeps it;
  *	     what follows is valid only then
  * @v6: whether it is IPv6
  * @pppoe: whether packets leave in a session of PPPoE
@@ -112,7 +112,7 @@ struct nft_offload_direction {
 	unsigned long cookie;
 	int iif;
 	bool pending;
-	bool has_way;
+	bool has_path;
 	bool v6;
 	bool pppoe;
 	u8 dmac[6];

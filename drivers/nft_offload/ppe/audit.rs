@@ -41,7 +41,7 @@ use super::{
     table::{
         audit::{
             Finding,
-            Opposite, //
+            Reverse, //
         },
         Record, //
     }, //
@@ -184,7 +184,7 @@ impl Audit {
                 let known = refused_with(&engine.rejects, record);
                 self.half_bound.line(at, Some(record), f)?;
                 let age = Age::of(engine.table.host.now_ms(), record.since_ms);
-                show_half(age, engine.table.opposite(record), known, f)
+                show_half(age, engine.table.reverse(record), known, f)
             }
             (Finding::OneDirection | Finding::Unread, _) => Ok(()),
         }
@@ -256,9 +256,9 @@ impl Audit {
     }
 }
 
-/// Why the opposite direction of a flow was refused when that was offered, or later.
+/// Why the reverse direction of a flow was refused when that was offered, or later.
 fn refused_with<S: Storage>(rejects: &RejectLog<S>, record: &Record) -> Option<Reject> {
-    let key = record.flow.opposite();
+    let key = record.flow.reverse();
     let mut last = rejects.last().iter().flatten();
     let found = last.find(|last| {
         last.rule.tuple == Some(key.tuple)
@@ -268,20 +268,15 @@ fn refused_with<S: Storage>(rejects: &RejectLog<S>, record: &Record) -> Option<R
     Some(found?.rule.reject)
 }
 
-/// Ends the line of a flow whose opposite direction is not bound.
-fn show_half(
-    age: Age,
-    opposite: Opposite,
-    refused: Option<Reject>,
-    f: &mut Formatter<'_>,
-) -> Result {
+/// Ends the line of a flow whose reverse direction is not bound.
+fn show_half(age: Age, reverse: Reverse, refused: Option<Reject>, f: &mut Formatter<'_>) -> Result {
     write!(f, " age={age} opposite=")?;
-    match (opposite, refused) {
-        (Opposite::Bound, _) => writeln!(f, "bound"),
-        (Opposite::Parked, _) => writeln!(f, "parked"),
+    match (reverse, refused) {
+        (Reverse::Bound, _) => writeln!(f, "bound"),
+        (Reverse::Parked, _) => writeln!(f, "parked"),
         (_, Some(reject)) => writeln!(f, "refused:{}", reject.name()),
-        (Opposite::Aged, None) => writeln!(f, "aged"),
-        (Opposite::Unknown, None) => writeln!(f, "unknown"),
+        (Reverse::Aged, None) => writeln!(f, "aged"),
+        (Reverse::Unknown, None) => writeln!(f, "unknown"),
     }
 }
 

@@ -74,7 +74,7 @@ impl FlowFilter {
             Self::All => true,
             Self::At(at) if at.dsa.is_none() => flow.uses(at.port),
             Self::At(at) => flow.ingress == *at || flow.egress == *at,
-            Self::Connection(key) => flow.key() == *key || flow.opposite() == *key,
+            Self::Connection(key) => flow.key() == *key || flow.reverse() == *key,
         }
     }
 }

@@ -61,10 +61,11 @@ use super::{
         BlockId,
         Host,
         Record,
-        Removal,
         Replaced,
+        Scope,
         Stats,
         Table, //
+        Unbound,
     }, //
 };
 
@@ -320,7 +321,7 @@ impl<P: Platform> Engine<P> {
         let ports = &self.ports;
         let parsed = self.parser.finish(|ifindex, net| ports.find(ifindex, net));
         if let Err(reject) = parsed {
-            if let Some(key) = self.parser.opposite_of_8021ad() {
+            if let Some(key) = self.parser.reverse_of_8021ad() {
                 self.table.refuse(owner, &key);
             }
             return Err(reject);
@@ -390,19 +391,28 @@ impl<P: Platform> Engine<P> {
     /// Takes the flows out for which `pred` holds. `net` is the namespace they are in. Returns how
     /// many they were.
     pub fn flush(&mut self, net: &Net<P>, pred: impl Fn(&Record) -> bool) -> usize {
-        self.remove(Removal::Flows, Some(net), &|_, record| pred(record))
+        self.remove(
+            Scope::Direction,
+            Unbound::Flushed,
+            Some(net),
+            &|_, record| pred(record),
+        )
     }
 
     /// As [`Engine::flush`], for flows that rules of tc have brought.
     pub fn flush_subflows(&mut self, pred: impl Fn(&Record) -> bool) -> usize {
-        self.remove(Removal::Flows, None, &|blocks, record| {
-            !blocks.has(record.owner) && pred(record)
-        })
+        self.remove(
+            Scope::Direction,
+            Unbound::Flushed,
+            None,
+            &|blocks, record| !blocks.has(record.owner) && pred(record),
+        )
     }
 
     pub(super) fn remove(
         &mut self,
-        removal: Removal,
+        scope: Scope,
+        why: Unbound,
         net: Option<&Net<P>>,
         // One copy of this is enough.
         pred: &dyn Fn(&Blocks<P>, &Record) -> bool,
@@ -411,7 +421,8 @@ impl<P: Platform> Engine<P> {
         let (blocks, filters, conntrack) = (&self.blocks, &mut self.filters, &self.conntrack);
         let counters = &mut self.counters;
         self.table.remove(
-            removal,
+            scope,
+            why,
             |record| pred(blocks, record),
             |record| {
                 removed = removed.saturating_add(1);

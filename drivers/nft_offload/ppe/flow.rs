@@ -192,7 +192,7 @@ impl Tuple {
         (*sport, *dport) = (new_sport, new_dport);
     }
 
-    /// The tuple of frames in the opposite direction.
+    /// The tuple of frames in the reverse direction.
     pub const fn reversed(&self) -> Self {
         match *self {
             Self::V4 {
@@ -405,8 +405,8 @@ impl Flow {
         }
     }
 
-    /// The key of the opposite direction of the connection.
-    pub const fn opposite(&self) -> Key {
+    /// The key of the reverse direction of the connection.
+    pub const fn reverse(&self) -> Key {
         Key {
             l4: self.l4,
             tuple: self.new.reversed(),

@@ -86,7 +86,7 @@ impl FlowPath {
 }
 
 impl Change {
-    /// Whether `flow` may go the wrong path after that. Its opposite direction may as well.
+    /// Whether `flow` may go the wrong path after that. Its reverse direction may as well.
     ///
     /// Bridged frames go where a rule of tc says, whatever the kernel would do.
     pub fn concerns(&self, flow: &Flow) -> bool {

@@ -57,15 +57,13 @@ pub enum Event {
     Evicted,
 }
 
-/// What is removed at once.
+/// What leaves with a flow that is removed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Removal {
-    /// Flows.
-    Flows,
-    /// Flows, each with the opposite direction of its connection, if that has the same owner.
-    Connections,
-    /// The same, as their way has changed.
-    Moved,
+pub enum Scope {
+    /// Nothing else.
+    Direction,
+    /// The reverse direction of its connection, if that has the same owner.
+    Connection,
 }
 
 /// Why a flow is no longer bound.
@@ -75,8 +73,8 @@ pub enum Unbound {
     Ended,
     /// By [`Table::remove`].
     Flushed,
-    /// By [`Table::remove`], as it might have gone the wrong way.
-    Moved,
+    /// By [`Table::remove`], as its path has changed.
+    Revalidated,
     /// The engine let it go.
     Aged,
     /// It was offered again in another form.

@@ -322,7 +322,7 @@ impl Connection {
         out
     }
 
-    /// The mangles that set source or destination from the tuple of the opposite
+    /// The mangles that set source or destination from the tuple of the reverse
     /// direction.
     fn nat(&self, out: &mut Vec<Action>, other: Tuple, source: bool) {
         match other {

@@ -10,7 +10,7 @@ use nft_offload_ppe::{
         filters::{Filters, Record, Subflow},
         frame, Key, Sighting,
     },
-    table::{BlockId, Removal},
+    table::{BlockId, Scope, Unbound},
 };
 
 use crate::{
@@ -113,10 +113,11 @@ pub fn run(data: &[u8]) {
             }
             8 => {
                 let port = PsePort(1 + table.hw.bytes.below(2));
-                let removal =
-                    [Removal::Flows, Removal::Connections][usize::from(table.hw.bytes.below(2))];
+                let scope =
+                    [Scope::Direction, Scope::Connection][usize::from(table.hw.bytes.below(2))];
                 table.remove(
-                    removal,
+                    scope,
+                    Unbound::Flushed,
                     |record| record.flow.ingress.port == port,
                     |record| all.forget(record),
                 );

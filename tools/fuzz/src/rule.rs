@@ -94,7 +94,7 @@ pub fn run(data: &[u8]) {
         }
     }
     let parsed = parser.finish(rules::find);
-    let _ = parser.opposite_of_8021ad();
+    let _ = parser.reverse_of_8021ad();
     let _ = parser.outline();
     if parsed.is_ok() {
         check(parser.flow(), chip, timestamp);

@@ -10,7 +10,7 @@ use nft_offload_ppe::{
     format::{Entry, MAX_WORDS},
     hw::Hw,
     platform::{Clock, ConnectionId, HwError, Storage},
-    table::{index_len, BlockId, Event, Host, Record, Removal, Replaced, Table},
+    table::{index_len, BlockId, Event, Host, Record, Replaced, Scope, Table, Unbound},
 };
 
 use crate::{bytes::Bytes, rules};
@@ -289,17 +289,17 @@ pub fn run(data: &[u8]) {
                 let _ = table.refresh(slot);
             }
             7 => {
-                let removal = [Removal::Flows, Removal::Connections, Removal::Moved]
-                    [usize::from(table.hw.bytes.below(3))];
+                let scope =
+                    [Scope::Direction, Scope::Connection][usize::from(table.hw.bytes.below(2))];
                 let port = PsePort(1 + table.hw.bytes.below(2));
                 let this =
                     |record: &Record| record.owner.0 == owner && record.flow.ingress.port == port;
                 let mut gone = Vec::new();
-                table.remove(removal, this, |record| gone.push(*record));
+                table.remove(scope, Unbound::Flushed, this, |record| gone.push(*record));
                 for record in gone {
                     let id = (record.owner.0, record.cookie);
                     assert!(known.remove(&id).is_some(), "removed twice");
-                    assert!(removal != Removal::Flows || this(&record));
+                    assert!(scope != Scope::Direction || this(&record));
                 }
                 assert!(!table.iter().any(|(_, record)| this(record)));
             }

@@ -18,7 +18,8 @@ use super::{
         table::{
             BlockId,
             Record,
-            Removal, //
+            Scope,
+            Unbound, //
         }, //
     },
     Engine,
@@ -117,7 +118,7 @@ impl<P: Platform> Engine<P> {
         if !self.table.iter().any(|(_, record)| holds(record)) {
             return 0;
         }
-        self.end(flowtable, owner, Removal::Connections, &holds, None)
+        self.end(flowtable, owner, Unbound::Flushed, &holds, None)
     }
 
     /// Ends the connections of a flowtable that may go the wrong way after `changes`: also those
@@ -133,7 +134,13 @@ impl<P: Platform> Engine<P> {
         let net = flowtable.net().1;
         let holds = |record: &Record| record.owner == owner && changes.concerns(net, record);
         let invalid = |path: &FlowPath| changes.invalidates(net, path);
-        let ended = self.end(flowtable, owner, Removal::Moved, &holds, Some(&invalid));
+        let ended = self.end(
+            flowtable,
+            owner,
+            Unbound::Revalidated,
+            &holds,
+            Some(&invalid),
+        );
         let ended = u64::try_from(ended).unwrap_or(u64::MAX);
         self.counters.moved = self.counters.moved.saturating_add(ended);
     }
@@ -142,7 +149,7 @@ impl<P: Platform> Engine<P> {
         &mut self,
         flowtable: &F,
         owner: BlockId,
-        removal: Removal,
+        why: Unbound,
         holds: &dyn Fn(&Record) -> bool,
         invalid: Option<&dyn Fn(&FlowPath) -> bool>,
     ) -> usize {
@@ -171,6 +178,8 @@ impl<P: Platform> Engine<P> {
             }
             meant
         });
-        self.remove(removal, Some(net), &|_, record| holds(record))
+        self.remove(Scope::Connection, why, Some(net), &|_, record| {
+            holds(record)
+        })
     }
 }

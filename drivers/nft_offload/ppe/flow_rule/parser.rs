@@ -52,9 +52,9 @@ use super::{
 /// # 802.1ad
 ///
 /// The kernel's flowtable puts such a tag on by an action that it leaves empty
-/// ([`Action::Accept`]), and in the rule of the opposite direction it neither matches the
+/// ([`Action::Accept`]), and in the rule of the reverse direction it neither matches the
 /// tag nor takes it off: that rule reads like one for untagged frames. So the refusal of
-/// the one direction has to reach the other: [`RuleParser::opposite_of_8021ad`].
+/// the one direction has to reach the other: [`RuleParser::reverse_of_8021ad`].
 #[derive(Clone, Copy, Debug)]
 pub struct RuleParser {
     /// Where the flow is put together, field by field.
@@ -560,14 +560,14 @@ impl RuleParser {
         );
     }
 
-    /// If the rule puts on an 802.1ad tag, the key of the opposite direction of its
+    /// If the rule puts on an 802.1ad tag, the key of the reverse direction of its
     /// connection, whose rule does not tell that it is one of these.
     #[cold]
-    pub fn opposite_of_8021ad(&mut self) -> Option<Key> {
+    pub fn reverse_of_8021ad(&mut self) -> Option<Key> {
         if !self.has(seen::SERVICE_TAG) || !self.is_of_one_family() {
             return None;
         }
         self.set_ports();
-        Some(self.flow.opposite())
+        Some(self.flow.reverse())
     }
 }

@@ -303,7 +303,7 @@ impl<P: Host> Filters<P> {
         seen: &Sighting,
         check: impl Fn(&Flow) -> Result<(), Reject>,
     ) -> Result<Option<Replaced>, Reject> {
-        let Some(at) = self.foremost(seen) else {
+        let Some(at) = self.best_match(seen) else {
             return Ok(None);
         };
         let bound = self.bind_to(table, at, seen, check);
@@ -314,7 +314,7 @@ impl<P: Host> Filters<P> {
     }
 
     /// The rule that counts for a connection.
-    fn foremost(&self, seen: &Sighting) -> Option<u16> {
+    fn best_match(&self, seen: &Sighting) -> Option<u16> {
         let rules = (0..NIL).zip(self.rules.iter());
         rules
             .filter(|(_, record)| {

@@ -37,15 +37,15 @@ pub enum Finding {
     AgedOut,
     /// The flow is not where owner and cookie lead to, or what they lead to next is none.
     Index,
-    /// The flow is bound, and its opposite direction is not: see [`Table::opposite`].
+    /// The flow is bound, and its reverse direction is not: see [`Table::reverse`].
     OneDirection,
     /// The engine does not answer, so that the entry is not known.
     Unread,
 }
 
-/// What is known of the opposite direction of a flow.
+/// What is known of the reverse direction of a flow.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Opposite {
+pub enum Reverse {
     /// It is bound.
     Bound,
     /// The engine has let it go.
@@ -143,28 +143,28 @@ impl<P: Host> Table<P> {
         .fold(0_u32, |sum, fits| sum.saturating_add((!fits).into()))
     }
 
-    /// What the table knows of the opposite direction of a flow. Looks at all parked flows.
-    pub fn opposite(&self, record: &Record) -> Opposite {
+    /// What the table knows of the reverse direction of a flow. Looks at all parked flows.
+    pub fn reverse(&self, record: &Record) -> Reverse {
         if self.slot_of_opposite(record, true).is_some() {
-            return Opposite::Bound;
+            return Reverse::Bound;
         }
         if self.slot_of_opposite(record, false).is_some() {
-            return Opposite::Aged;
+            return Reverse::Aged;
         }
-        let key = record.flow.opposite();
+        let key = record.flow.reverse();
         let mut parked = self.records.get(self.slots..).unwrap_or_default().iter();
         let is =
             |other: &Record| other.used && other.owner == record.owner && other.flow.key() == key;
         if parked.any(is) {
-            Opposite::Parked
+            Reverse::Parked
         } else {
-            Opposite::Unknown
+            Reverse::Unknown
         }
     }
 
-    /// The slot of the opposite direction of a flow, if that is bound or not, as `bound` says.
+    /// The slot of the reverse direction of a flow, if that is bound or not, as `bound` says.
     fn slot_of_opposite(&self, record: &Record, bound: bool) -> Option<u16> {
-        let key = record.flow.opposite();
+        let key = record.flow.reverse();
         (0..self.spec.caps.ppes()).find_map(|part| {
             let slot = self.slot_in(record.owner, &key, part)?;
             self.get(slot)
@@ -203,8 +203,8 @@ impl<P: Host> Table<P> {
 /// What goes wrong only by a mistake of the table's own.
 #[cfg(test)]
 impl<P: Host> Table<P> {
-    /// Has the record at `at`, of a flow or not, lead to `next`.
-    pub fn lead_to(&mut self, at: u16, next: u16) {
+    /// Has `next` follow the record at `at`, of a flow or not.
+    pub fn set_next(&mut self, at: u16, next: u16) {
         if let Some(record) = self.records.get_mut(usize::from(at)) {
             record.next = next;
         }

@@ -26,8 +26,8 @@ use super::{
     Event,
     Host,
     Record,
-    Removal,
     Replaced,
+    Scope,
     Table,
     Unbound, //
 };
@@ -204,13 +204,14 @@ impl<P: Host> Table<P> {
         pred: impl FnMut(&Record) -> bool,
         on_removed: impl FnMut(&Record),
     ) {
-        self.remove(Removal::Flows, pred, on_removed);
+        self.remove(Scope::Direction, Unbound::Flushed, pred, on_removed);
     }
 
-    /// As [`Table::remove_where`], with what `removal` says.
+    /// As [`Table::remove_where`], with what belongs to `scope`. Events say `why`.
     pub fn remove(
         &mut self,
-        removal: Removal,
+        scope: Scope,
+        why: Unbound,
         mut pred: impl FnMut(&Record) -> bool,
         mut on_removed: impl FnMut(&Record),
     ) {
@@ -232,14 +233,10 @@ impl<P: Host> Table<P> {
         if !any {
             return;
         }
-        let (whole, why) = match removal {
-            Removal::Flows => (false, Unbound::Flushed),
-            Removal::Connections => (true, Unbound::Flushed),
-            Removal::Moved => (true, Unbound::Moved),
-        };
+        let whole = scope == Scope::Connection;
         for slot in (0..=u16::MAX).take(if whole { self.records.len() } else { 0 }) {
             let leaving = self.get(slot).filter(|record| record.leaving);
-            let Some((owner, key)) = leaving.map(|record| (record.owner, record.flow.opposite()))
+            let Some((owner, key)) = leaving.map(|record| (record.owner, record.flow.reverse()))
             else {
                 continue;
             };

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0-only
 
-//! Flows that are refused since the opposite direction has an 802.1ad tag.
+//! Flows that are refused since the reverse direction has an 802.1ad tag.
 
 use super::{
     super::{
@@ -23,13 +23,13 @@ use core::hash::{
 };
 
 impl<P: Host> Table<P> {
-    /// Refuses the flow with `key` of this owner from now on, as the opposite direction of
+    /// Refuses the flow with `key` of this owner from now on, as the reverse direction of
     /// one that was refused for its 802.1ad tag, and takes it out of the engine if it is
     /// there. Its record stays until [`Table::destroy`].
     ///
-    /// That ends when a rule without such a tag comes for the opposite direction, or when
+    /// That ends when a rule without such a tag comes for the reverse direction, or when
     /// more keys are refused than are remembered. In the last case the flow is bound when
-    /// it is offered next, and taken out again when the opposite direction is.
+    /// it is offered next, and taken out again when the reverse direction is.
     pub fn refuse(&mut self, owner: BlockId, key: &Key) {
         let name = refused_name(owner, key);
         if let Some(refused) = self.refused.get_mut(refused_place(name)) {
@@ -58,12 +58,12 @@ impl<P: Host> Table<P> {
         self.refused.get(refused_place(name)) == Some(&name)
     }
 
-    /// Ends what [`Table::refuse`] began for the opposite direction of `flow`.
+    /// Ends what [`Table::refuse`] began for the reverse direction of `flow`.
     pub(super) fn admit_again(&mut self, owner: BlockId, flow: &Flow) {
         if self.refusals == 0 {
             return;
         }
-        let name = refused_name(owner, &flow.opposite());
+        let name = refused_name(owner, &flow.reverse());
         if let Some(refused) = self.refused.get_mut(refused_place(name)) {
             if *refused == name {
                 *refused = 0;

@@ -48,9 +48,9 @@ impl Bench {
         found
     }
 
-    fn opposite(&self, slot: u16) -> Opposite {
+    fn reverse(&self, slot: u16) -> Reverse {
         let record = self.table.get(slot).unwrap();
-        self.table.opposite(record)
+        self.table.reverse(record)
     }
 
     fn clean(&mut self) {
@@ -118,7 +118,8 @@ fn an_entry_of_nobody_is_an_orphan() {
     b.clean();
 
     // One that came back after its flow had gone.
-    b.table.remove(Removal::Connections, |_| true, |_| ());
+    b.table
+        .remove(Scope::Connection, Unbound::Flushed, |_| true, |_| ());
     b.clean();
     b.table.hw.words[usize::from(there)] = entry;
     assert_eq!(b.audit(), [(there, Finding::Orphan)]);
@@ -205,7 +206,7 @@ fn an_entry_that_is_gone() {
         .for_each(|found| found.1 = Finding::AgedOut);
     assert_eq!(b.audit(), found);
 
-    // Once that was seen, it is the opposite directions that are alone.
+    // Once that was seen, it is the reverse directions that are alone.
     for slot in [udp, tcp] {
         b.table.refresh(slot);
     }
@@ -215,8 +216,8 @@ fn an_entry_that_is_gone() {
     ];
     found.sort_by_key(|(slot, _)| *slot);
     assert_eq!(b.audit(), found);
-    assert_eq!(b.opposite(udp_back), Opposite::Aged);
-    assert_eq!(b.opposite(udp), Opposite::Bound);
+    assert_eq!(b.reverse(udp_back), Reverse::Aged);
+    assert_eq!(b.reverse(udp), Reverse::Bound);
 }
 
 #[test]
@@ -225,7 +226,7 @@ fn why_a_direction_is_alone() {
     let first = routed(1);
     let slot = b.bind(1, &first);
     assert_eq!(b.audit(), [(slot, Finding::OneDirection)]);
-    assert_eq!(b.opposite(slot), Opposite::Unknown);
+    assert_eq!(b.reverse(slot), Reverse::Unknown);
     // That of another owner is of another flowtable.
     b.table
         .replace(B, 9, ConnectionId::NONE, &back(&first))
@@ -238,8 +239,8 @@ fn why_a_direction_is_alone() {
     b.bind(2, &back(&first));
     b.clean();
 
-    // Those of one bucket take the slot of the opposite direction.
-    for (owner, opposite) in [(A, Opposite::Parked), (B, Opposite::Unknown)] {
+    // Those of one bucket take the slot of the reverse direction.
+    for (owner, reverse) in [(A, Reverse::Parked), (B, Reverse::Unknown)] {
         let mut b = Bench::new();
         let slot = b.bind(1, &first);
         b.table
@@ -256,10 +257,10 @@ fn why_a_direction_is_alone() {
         assert_eq!(b.table.table_stats().parked, 1);
         assert_eq!(b.table.audit_sums(), 0);
         assert!(b.audit().contains(&(slot, Finding::OneDirection)));
-        assert_eq!(b.opposite(slot), opposite);
+        assert_eq!(b.reverse(slot), reverse);
     }
 
-    // A rule of tc has no opposite direction.
+    // A rule of tc has no reverse direction.
     let mut b = Bench::new();
     let bridged = Flow {
         routed: false,
@@ -292,7 +293,7 @@ fn a_broken_index_is_found() {
     b.table.begin_at(A, 4, two);
     b.clean();
     // A chain with no end.
-    b.table.lead_to(two, two);
+    b.table.set_next(two, two);
     let found = b.audit();
     assert!(!found.contains(&(one, Finding::Index)));
     b.table.begin_at(A, 4, u16::MAX - 1);
@@ -300,7 +301,7 @@ fn a_broken_index_is_found() {
     // One that leads to the chain of another flow, or nowhere.
     for next in [one, SLOTS as u16, u16::MAX - 1] {
         b.table.begin_at(A, 4, two);
-        b.table.lead_to(two, next);
+        b.table.set_next(two, next);
         assert_eq!(b.audit(), [(two, Finding::Index)]);
     }
 }
@@ -320,9 +321,9 @@ fn sums_that_do_not_fit_are_found() {
         (last, 0),
     ] {
         let before = if at == first { u16::MAX } else { at - 1 };
-        b.table.lead_to(at, next);
+        b.table.set_next(at, next);
         assert_eq!(b.table.audit_sums(), 1, "{at} to {next}");
-        b.table.lead_to(at, before);
+        b.table.set_next(at, before);
         b.clean();
     }
     b.table.stats_mut().flows += 1;

@@ -429,7 +429,7 @@ fn an_audit_finds_what_is_wrong() {
         clean.contains("\nfaults 0\nruns 1\nlast_run -\n"),
         "{clean}"
     );
-    // The opposite direction was never offered.
+    // The reverse direction was never offered.
     assert!(
         clean.contains("half_bound 1\n") && clean.contains("opposite=unknown"),
         "{clean}"

@@ -428,7 +428,7 @@ fn tags_of_802_1ad_refuse_both_directions() {
             for m in c.matches(dir) {
                 parser.on_match(m);
             }
-            assert_eq!(parser.opposite_of_8021ad(), None);
+            assert_eq!(parser.reverse_of_8021ad(), None);
             // In front of the mangles that translate.
             let mut actions = c.actions(dir);
             actions.insert(4, action);
@@ -436,15 +436,15 @@ fn tags_of_802_1ad_refuse_both_directions() {
                 parser.on_action(a);
             }
             assert_eq!(parser.finish(endpoint_at), Err(Reject::Vlan8021ad));
-            let opposite = c.flow(1 - dir).key();
-            assert_eq!(parser.opposite_of_8021ad(), Some(opposite));
-            assert_eq!(c.flow(dir).opposite(), opposite);
+            let reverse = c.flow(1 - dir).key();
+            assert_eq!(parser.reverse_of_8021ad(), Some(reverse));
+            assert_eq!(c.flow(dir).reverse(), reverse);
         }
     }
     let mut parser = RuleParser::new(stale());
     parser.begin();
     parser.on_action(Action::Accept);
-    assert_eq!(parser.opposite_of_8021ad(), None);
+    assert_eq!(parser.reverse_of_8021ad(), None);
 }
 
 #[test]

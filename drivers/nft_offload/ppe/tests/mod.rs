@@ -167,7 +167,7 @@ fn routed(n: u16) -> Flow {
     flow(L4::Udp, v4(1, n, 2, 80))
 }
 
-/// The opposite direction.
+/// The reverse direction.
 fn back(flow: &Flow) -> Flow {
     Flow {
         ingress: flow.egress,

@@ -22,7 +22,7 @@ fn up() -> Flow {
     flow
 }
 
-/// The opposite direction.
+/// The reverse direction.
 fn down() -> Flow {
     let mut down = back(&up());
     down.dmac = MAC;
@@ -95,7 +95,7 @@ fn a_route_concerns_flows_to_its_prefix() {
         ("198.51.100.3", 32, false),
         ("198.51.100.3", 31, true),
         ("198.51.101.0", 24, false),
-        // Where it comes from is a matter of the opposite direction,
+        // Where it comes from is a matter of the reverse direction,
         ("192.168.1.0", 24, false),
         // but for an address of the router's own.
         ("203.0.113.1", 32, true),

@@ -216,7 +216,7 @@ fn a_port_has_its_part() {
     assert_eq!(b.replace(A, 4, &second(&flows[4])), Err(Reject::BucketFull));
     assert_eq!(b.replace(B, 0, &second(&flows[0])), Err(Reject::KeyInUse));
 
-    // Both leave with the opposite direction of whichever it was, and only they.
+    // Both leave with the reverse direction of whichever it was, and only they.
     b.table.refuse(A, &flows[0].key());
     for f in [first(&flows[0]), second(&flows[0])] {
         assert_eq!(b.frame(&f), None);

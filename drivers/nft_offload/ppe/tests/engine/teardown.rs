@@ -4,7 +4,7 @@
 
 use super::*;
 
-/// From here on cookies are those of opposite directions, which nobody has offered.
+/// From here on cookies are those of reverse directions, which nobody has offered.
 const OPPOSITE: u64 = 1000;
 
 /// One direction of a connection that a flowtable has.
@@ -65,11 +65,11 @@ impl FlowTable for Table {
 
     fn end_flows(&self, mut pred: impl FnMut([&Half; 2]) -> bool) {
         for half in &self.0 {
-            let opposite = Half {
+            let reverse = Half {
                 cookie: half.cookie + OPPOSITE,
                 pending: false,
             };
-            if pred([half, &opposite]) {
+            if pred([half, &reverse]) {
                 self.1.borrow_mut().push(half.cookie);
             }
         }

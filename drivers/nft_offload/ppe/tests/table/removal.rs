@@ -72,7 +72,7 @@ fn each_bind_and_each_end_is_told() {
 fn the_opposite_of_a_refused_flow() {
     let mut b = Bench::new();
     let f = routed(0);
-    let opposite = Flow {
+    let reverse = Flow {
         ingress: f.ingress,
         egress: f.egress,
         ..back(&f)
@@ -87,8 +87,8 @@ fn the_opposite_of_a_refused_flow() {
     assert_eq!(b.replace(A, 2, &routed(1)), Ok(Replaced::Bound));
     assert_eq!(b.replace(B, 1, &f), Ok(Replaced::Bound));
     b.destroy(B, 1).unwrap();
-    // Until the opposite direction is one that can be.
-    assert_eq!(b.replace(A, 3, &opposite), Ok(Replaced::Bound));
+    // Until the reverse direction is one that can be.
+    assert_eq!(b.replace(A, 3, &reverse), Ok(Replaced::Bound));
     assert_eq!(b.replace(A, 1, &f), Ok(Replaced::Bound));
 
     // Refused when it is bound.
@@ -118,12 +118,12 @@ fn refusals_end_one_by_one() {
     let (f, g) = (routed(0), routed(1));
     b.table.refuse(A, &f.key());
     b.table.refuse(A, &g.key());
-    let opposite = Flow {
+    let reverse = Flow {
         ingress: f.ingress,
         egress: f.egress,
         ..back(&f)
     };
-    assert_eq!(b.replace(A, 3, &opposite), Ok(Replaced::Bound));
+    assert_eq!(b.replace(A, 3, &reverse), Ok(Replaced::Bound));
     assert_eq!(b.replace(A, 1, &f), Ok(Replaced::Bound));
     assert_eq!(b.replace(A, 2, &g), Err(Reject::Vlan8021ad));
 }
@@ -177,10 +177,10 @@ fn an_owner_is_flushed() {
 
 #[test]
 fn a_connection_goes_with_both_directions() {
-    for (removal, whole) in [
-        (Removal::Flows, false),
-        (Removal::Connections, true),
-        (Removal::Moved, true),
+    for (scope, why) in [
+        (Scope::Direction, Unbound::Flushed),
+        (Scope::Connection, Unbound::Flushed),
+        (Scope::Connection, Unbound::Revalidated),
     ] {
         let mut b = Bench::new();
         for n in 0..6u16 {
@@ -193,15 +193,13 @@ fn a_connection_goes_with_both_directions() {
         }
         let mut removed = Vec::new();
         let pred = |r: &Record| matches!(r.cookie, 1 | 103 | 5);
-        b.table.remove(removal, pred, |r| removed.push(r.cookie));
-        let moved = removal == Removal::Moved;
-        let why = [Unbound::Flushed, Unbound::Moved][usize::from(moved)];
+        b.table.remove(scope, why, pred, |r| removed.push(r.cookie));
         let is_end = |(event, ..): &(Event, u64, Count)| !matches!(event, Event::Bound(_));
         let ends: Vec<_> = b.events().into_iter().filter(is_end).collect();
         assert!(ends.iter().all(|(event, ..)| *event == Event::Unbound(why)));
         assert_eq!(ends.len(), removed.len());
         removed.sort_unstable();
-        if whole {
+        if scope == Scope::Connection {
             assert_eq!(removed, [1, 3, 5, 101, 103]);
         } else {
             assert_eq!(removed, [1, 5, 103]);
