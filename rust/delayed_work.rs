@@ -42,7 +42,8 @@ pub trait Later: Send + Sync {
 pub struct Work<T: Task> {
     #[pin]
     work: Opaque<bindings::delayed_work>,
-    task: Arc<T>,
+    #[pin]
+    task: T,
 }
 
 // SAFETY: The C side synchronises all access to the work; `T` is `Send + Sync`.
@@ -53,12 +54,12 @@ unsafe impl<T: Task> Sync for Work<T> {}
 impl<T: Task> Work<T> {
     /// Work that nobody has asked for yet. [`new_work!`] gives name and key.
     pub fn new(
-        task: Arc<T>,
+        task: impl PinInit<T, Error>,
         name: &'static CStr,
         key: Pin<&'static LockClassKey>,
     ) -> Result<Arc<Self>> {
-        let work = pin_init!(Self {
-            task,
+        let work = try_pin_init!(Self {
+            task <- task,
             work <- Opaque::ffi_init(move |work| {
                 // SAFETY: `work` is valid for writing, and pinned; name and key are static.
                 unsafe {
@@ -72,6 +73,18 @@ impl<T: Task> Work<T> {
             }),
         });
         Arc::pin_init(work, GFP_KERNEL)
+    }
+
+    /// The task.
+    pub fn task(&self) -> &T {
+        &self.task
+    }
+
+    /// Asks for the task after so many milliseconds, or when it was asked for already. From any
+    /// context.
+    pub fn request_in(&self, ms: u64) {
+        // SAFETY: `work` is initialised by the type invariant.
+        unsafe { bindings::nft_offload_helper_work_queue(self.work.get(), ms) };
     }
 
     /// # Safety

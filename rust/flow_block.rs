@@ -41,8 +41,10 @@ use kernel::{
     new_mutex,
     prelude::*,
     sync::{
+        atomic,
         Arc,
-        Mutex, //
+        Mutex,
+        MutexGuard, //
     },
     types::Opaque, //
 };
@@ -107,6 +109,8 @@ pub struct Devices<T: BlockOps> {
     /// [`Devices::for_each_flowtable`] has others taken inside.
     #[pin]
     list: Mutex<List<T>>,
+    /// Callbacks that wait for `list`, with locks held for which the whole network waits.
+    waiting: atomic::Atomic<i32>,
 }
 
 impl<T: BlockOps> Devices<T> {
@@ -120,9 +124,24 @@ impl<T: BlockOps> Devices<T> {
         Arc::pin_init(
             pin_init!(Self {
                 list <- new_mutex!(list, "nft_offload::Devices"),
+                waiting: atomic::Atomic::new(0),
             }),
             GFP_KERNEL,
         )
+    }
+
+    /// Whether a flowtable is about to come or go, so that who walks over them has to return soon.
+    pub fn is_wanted(&self) -> bool {
+        self.waiting.load(atomic::Relaxed) != 0
+    }
+
+    /// Locks the list, for which a walk over the flowtables makes way.
+    #[inline(never)]
+    fn lock(&self) -> MutexGuard<'_, List<T>> {
+        self.waiting.fetch_add(1, atomic::Relaxed);
+        let list = self.list.lock();
+        self.waiting.fetch_sub(1, atomic::Relaxed);
+        list
     }
 
     /// Runs `f` for each flowtable that a device was taken in. Meanwhile no flowtable comes or
@@ -148,7 +167,7 @@ struct Claim<T: BlockOps>(Arc<Devices<T>>);
 impl<T: BlockOps> Claim<T> {
     /// Fails with [`EBUSY`] if another registration uses the list.
     fn new(devices: Arc<Devices<T>>) -> Result<Self> {
-        let mut list = devices.list.lock();
+        let mut list = devices.lock();
         if list.in_use != Use::Free {
             return Err(EBUSY);
         }
@@ -160,7 +179,7 @@ impl<T: BlockOps> Claim<T> {
 
 impl<T: BlockOps> Drop for Claim<T> {
     fn drop(&mut self) {
-        self.0.list.lock().in_use = Use::Free;
+        self.0.lock().in_use = Use::Free;
     }
 }
 
@@ -295,7 +314,7 @@ impl<T: BlockOps> Registration<T> {
         // others only take entries off the list, so that the room stays.
         let slot = KBox::<Bound<T>>::new_uninit(GFP_KERNEL)?;
         {
-            let mut list = devices.list.lock();
+            let mut list = devices.lock();
             if list.in_use != Use::Open {
                 return Err(not_supported());
             }
@@ -354,7 +373,7 @@ impl<T: BlockOps> Registration<T> {
             bound,
         };
         // INVARIANT: The flowtable exists by the requirement of this function.
-        let pushed = devices.list.lock().entries.push_within_capacity(entry);
+        let pushed = devices.lock().entries.push_within_capacity(entry);
         pushed.map_err(|_| ENOMEM)
     }
 
@@ -367,7 +386,7 @@ impl<T: BlockOps> Registration<T> {
         bo: NonNull<bindings::flow_block_offload>,
         source: Source,
     ) -> Result {
-        let mut list = devices.list.lock();
+        let mut list = devices.lock();
         match source {
             Source::FlowTable(table) => {
                 let entry = list.take(source, dev).ok_or(ENOENT)?;
@@ -429,7 +448,7 @@ impl<T: BlockOps> Registration<T> {
     /// `flow_indr_block_lock` must be held.
     unsafe fn close(devices: &Devices<T>) {
         loop {
-            let mut list = devices.list.lock();
+            let mut list = devices.lock();
             list.in_use = Use::Closing;
             let found = list.entries.iter().find_map(|entry| match entry.source {
                 Source::FlowTable(table) => Some((table, entry.dev)),
@@ -447,10 +466,9 @@ impl<T: BlockOps> Registration<T> {
             // SAFETY: As above.
             let table = unsafe { FlowTable::from_raw(table.as_ptr()) };
             // As the core does. Flows between other devices may be those of another driver.
-            table.end_flows(|original, reply| {
-                [original, reply]
-                    .map(Direction::ingress_ifindex)
-                    .contains(&ifindex)
+            let is_at = |it: &Direction| it.ingress_ifindex() == ifindex;
+            table.end_flows(u32::MAX, &mut |one: &_, other: &_| {
+                is_at(one) || is_at(other)
             });
         }
     }
@@ -536,7 +554,7 @@ impl<T: BlockOps> Registration<T> {
         // SAFETY: `cb_priv` is what `bind()` leaked, and no callback can use it any more.
         let bound = unsafe { KBox::from_raw(cb_priv.cast::<Bound<T>>()) };
         let dev = NonNull::from(&*bound.dev).cast();
-        let _ = bound.devices.list.lock().take(bound.source, dev);
+        let _ = bound.devices.lock().take(bound.source, dev);
         let context = Context::ingress(&bound.dev);
         bound.driver.unbind(&bound.binding, context);
     }

@@ -7,11 +7,10 @@
 use super::{
     bindings,
     conntrack::DirectionRef,
-    fwd_events::ip_addr,
     netdev::Net, //
 };
 use core::{
-    net::IpAddr,
+    net::Ipv6Addr,
     ptr::NonNull, //
 };
 use kernel::{
@@ -30,22 +29,23 @@ pub struct Cookie(pub u64);
 #[repr(transparent)]
 pub struct Direction(bindings::nft_offload_direction);
 
-/// The path that a flowtable has found for one direction of a connection.
+/// The path that a flowtable has found for one direction of a connection. Addresses of IPv4 are
+/// mapped to IPv6.
 pub struct Path {
     /// Source address of packets that arrive.
-    pub src: IpAddr,
+    pub src: Ipv6Addr,
     /// Destination address of packets that arrive.
-    pub dst: IpAddr,
+    pub dst: Ipv6Addr,
     /// The source address they leave with.
-    pub new_src: IpAddr,
+    pub new_src: Ipv6Addr,
     /// The destination address they leave with.
-    pub new_dst: IpAddr,
+    pub new_dst: Ipv6Addr,
     /// Ethernet address they are sent to.
     pub dmac: [u8; 6],
-    /// Whether they leave in a session of PPPoE.
-    pub pppoe: bool,
-    /// The device they leave by, VLANs and the like taken off.
+    /// The lowest device they leave by.
     pub ifindex: i32,
+    /// The outermost VLAN they leave in.
+    pub vlan: Option<u16>,
 }
 
 impl Direction {
@@ -65,22 +65,32 @@ impl Direction {
         self.0.pending
     }
 
-    /// Its path, where the flowtable does not ask the neighbour table for each packet.
+    /// Its path, where the flowtable keeps one. Where it keeps a route, it asks the neighbour
+    /// table for each packet.
     pub fn path(&self) -> Option<Path> {
         let Self(raw) = self;
         if !raw.has_path {
             return None;
         }
-        let addr = |bytes: &[u8; 16]| ip_addr(raw.v6, bytes);
+        let [outermost, ..] = &raw.encap;
+        let is_pppoe = u32::from(u16::from_be(outermost.proto)) == bindings::ETH_P_PPP_SES;
         Some(Path {
-            src: addr(&raw.src)?,
-            dst: addr(&raw.dst)?,
-            new_src: addr(&raw.new_src)?,
-            new_dst: addr(&raw.new_dst)?,
+            src: raw.src.into(),
+            dst: raw.dst.into(),
+            new_src: raw.new_src.into(),
+            new_dst: raw.new_dst.into(),
             dmac: raw.dmac,
-            pppoe: raw.pppoe,
             ifindex: raw.ifindex,
+            vlan: (raw.encaps > 0 && !is_pppoe).then_some(outermost.id),
         })
+    }
+
+    /// Whether the kernel would choose the same path in `net` now, as far as it can say without a
+    /// packet. Where routing rules may look at more than addresses it says no.
+    pub fn is_current(&self, net: &Net) -> bool {
+        // SAFETY: Both live for the call. Only the predicate of [`FlowTable::end_flows`] gets
+        // directions, which is called within an RCU read-side critical section.
+        unsafe { bindings::nft_offload_helper_path_is_current(net.as_raw(), &self.0) }
     }
 }
 
@@ -100,6 +110,23 @@ impl FlowTableId {
     /// The id as a number, to be stored where this type is not known.
     pub fn to_usize(self) -> usize {
         self.0
+    }
+}
+
+/// A walk over the flows of a flowtable, which ends some of them.
+pub trait Walk {
+    /// Whether a flow is to end, which has these directions. Must not sleep.
+    fn ends(&mut self, original: &Direction, reply: &Direction) -> bool;
+
+    /// Called after each step. May sleep. Returns whether to go on.
+    fn step(&mut self) -> bool {
+        true
+    }
+}
+
+impl<F: FnMut(&Direction, &Direction) -> bool> Walk for F {
+    fn ends(&mut self, original: &Direction, reply: &Direction) -> bool {
+        self(original, reply)
     }
 }
 
@@ -124,41 +151,52 @@ impl FlowTable {
         unsafe { bindings::nft_offload_helper_flowtable_counter(self.0.get()) }
     }
 
-    /// Ends the flows for which `pred` holds. `pred` gets the original direction and the reply
-    /// direction, and must not sleep. It does not get flows that end already.
+    /// Ends the flows that `walk` says, in steps of at most `most`. It gets flows that end already,
+    /// too, as the driver may still have them. Returns whether it got all flows.
     ///
     /// The next packets of these flows pass the ruleset. The drivers get DESTROY within a second or
     /// two, as when a flow ends by itself.
-    pub fn end_flows<F: FnMut(&Direction, &Direction) -> bool>(&self, mut pred: F) {
+    pub fn end_flows(&self, most: u32, mut walk: &mut dyn Walk) -> bool {
         /// # Safety
         ///
-        /// `arg` must point to an `F` that nobody else uses, `original` and `reply` to what their
-        /// type says.
-        unsafe extern "C" fn pred_callback<F: FnMut(&Direction, &Direction) -> bool>(
+        /// `arg` must point to a `&mut dyn Walk` that nobody else uses, `original` and `reply` to
+        /// what their type says.
+        unsafe extern "C" fn ends(
             arg: *mut c_void,
             original: *const bindings::nft_offload_direction,
             reply: *const bindings::nft_offload_direction,
         ) -> bool {
             // SAFETY: By the requirement of this function; `Direction` is transparent.
-            let (pred, original, reply) = unsafe {
+            let (walk, original, reply) = unsafe {
                 (
-                    &mut *arg.cast::<F>(),
+                    &mut *arg.cast::<&mut dyn Walk>(),
                     &*original.cast::<Direction>(),
                     &*reply.cast::<Direction>(),
                 )
             };
-            pred(original, reply)
+            walk.ends(original, reply)
         }
 
-        // SAFETY: The flowtable lives by the type invariant, and the function is called back with
-        // this very `pred`, before the call returns.
+        /// # Safety
+        ///
+        /// `arg` must point to a `&mut dyn Walk` that nobody else uses.
+        unsafe extern "C" fn step(arg: *mut c_void) -> bool {
+            // SAFETY: By the requirement of this function.
+            unsafe { (*arg.cast::<&mut dyn Walk>()).step() }
+        }
+
+        let arg = core::ptr::from_mut(&mut walk).cast();
+        // SAFETY: The flowtable lives by the type invariant, and the functions are called back
+        // with this very `arg`, one at a time, before the call returns.
         unsafe {
             bindings::nft_offload_helper_flowtable_end(
                 self.0.get(),
-                Some(pred_callback::<F>),
-                core::ptr::from_mut(&mut pred).cast(),
+                most,
+                Some(ends),
+                Some(step),
+                arg,
             )
-        };
+        }
     }
 
     /// The namespace the flowtable is in, which outlives it.

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-only
 
-//! Changes by which packets find another way than before: of neighbours, of where a bridge has
-//! seen a station, and of routes.
+//! Events by which packets may take another path than before: of neighbours, FDB entries, routes
+//! and devices.
 //!
 //! C headers: [`include/net/netevent.h`](srctree/include/net/netevent.h),
 //! [`include/net/switchdev.h`](srctree/include/net/switchdev.h),
@@ -9,9 +9,12 @@
 
 use super::{
     bindings,
-    netdev::NetId, //
+    netdev::{
+        Net,
+        NetId, //
+    }, //
 };
-use core::net::IpAddr;
+use core::net::Ipv6Addr;
 use kernel::{
     error::to_result,
     prelude::*,
@@ -19,76 +22,84 @@ use kernel::{
     types::Opaque, //
 };
 
-/// What has changed.
+/// An event in a namespace. Addresses of IPv4 are mapped to IPv6.
 #[derive(Clone, Copy)]
-pub enum Change {
-    /// The address is reached by the Ethernet address `mac` at the device `ifindex`.
+pub enum FwdEvent {
+    /// The neighbour `addr` at the device `ifindex` has the Ethernet address `mac`.
     Neighbour {
-        /// The interface; the real one below, if it is a VLAN device.
+        /// The device that has the neighbour.
         ifindex: i32,
         /// The IP address.
-        addr: IpAddr,
+        addr: Ipv6Addr,
         /// The Ethernet address.
         mac: [u8; 6],
     },
-    /// A bridge saw frames from `mac` come by its port `ifindex`.
+    /// A bridge has another FDB entry for `mac`.
     FdbEntry {
-        /// The interface; the real one below, if it is a VLAN device.
-        ifindex: i32,
         /// The Ethernet address.
         mac: [u8; 6],
     },
-    /// Packets to the prefix may go another way. All packets of the family do if `len` is 0.
+    /// Packets to the prefix may take another path.
     Route {
         /// First address of the prefix.
-        addr: IpAddr,
-        /// Length in bits.
+        addr: Ipv6Addr,
+        /// Length in bits, 96 at least for IPv4.
         len: u8,
     },
-    /// A nexthop object is about to lead elsewhere, with routes of which nothing is known.
-    NextHop,
+    /// A nexthop object is about to lead elsewhere. Which routes use it is not known.
+    NextHopObject,
+    /// The device, or one above it, went down or has another Ethernet address. There is an event
+    /// for each device below.
+    Device {
+        /// The interface.
+        ifindex: i32,
+    },
+    /// A device above this one no longer takes frames for an Ethernet address of its own.
+    Receiver {
+        /// The interface.
+        ifindex: i32,
+    },
+    /// A bridge removes a VLAN from its port at this device, or changes its tag.
+    Vlan {
+        /// The interface.
+        ifindex: i32,
+        /// The VLAN.
+        vid: u16,
+    },
 }
 
-/// A change in a namespace.
-#[derive(Clone, Copy)]
-pub struct Move {
-    /// The namespace.
-    pub net: NetId,
-    /// What has changed there.
-    pub change: Change,
-}
-
-/// An address as the helpers have it: of IPv4 the first four bytes.
-pub(super) fn ip_addr(v6: bool, bytes: &[u8; 16]) -> Option<IpAddr> {
-    Some(if v6 {
-        IpAddr::from(*bytes)
-    } else {
-        IpAddr::from(*bytes.first_chunk::<4>()?)
-    })
-}
-
-impl Move {
+impl FwdEvent {
     fn from_raw(raw: &bindings::nft_offload_fwd_event) -> Option<Self> {
-        let addr = ip_addr(raw.v6, &raw.addr)?;
-        let change = match raw.kind {
-            bindings::NFT_OFFLOAD_FWD_NEIGHBOUR => Change::Neighbour {
-                ifindex: raw.ifindex,
-                addr,
-                mac: raw.mac,
+        let (ifindex, mac, addr) = (raw.ifindex, raw.mac, raw.addr.into());
+        Some(match raw.kind {
+            bindings::NFT_OFFLOAD_FWD_NEIGHBOUR => Self::Neighbour { ifindex, addr, mac },
+            bindings::NFT_OFFLOAD_FWD_FDB => Self::FdbEntry { mac },
+            bindings::NFT_OFFLOAD_FWD_ROUTE => Self::Route { addr, len: raw.len },
+            bindings::NFT_OFFLOAD_FWD_NEXTHOP => Self::NextHopObject,
+            bindings::NFT_OFFLOAD_FWD_DEVICE => Self::Device { ifindex },
+            bindings::NFT_OFFLOAD_FWD_RECEIVER => Self::Receiver { ifindex },
+            bindings::NFT_OFFLOAD_FWD_VLAN => Self::Vlan {
+                ifindex,
+                vid: raw.vid,
             },
-            bindings::NFT_OFFLOAD_FWD_FDB => Change::FdbEntry {
-                ifindex: raw.ifindex,
-                mac: raw.mac,
-            },
-            bindings::NFT_OFFLOAD_FWD_ROUTE => Change::Route { addr, len: raw.len },
-            bindings::NFT_OFFLOAD_FWD_NEXTHOP => Change::NextHop,
             _ => return None,
-        };
-        Some(Self {
-            net: NetId::of(raw.net),
-            change,
         })
     }
+}
+
+/// Has the events of a namespace told, and at once those of each neighbour that is there. To be
+/// undone by [`unwatch()`], once for each call and before the namespace goes. [`Sources`] must
+/// exist; the events of other namespaces cost nearly nothing.
+pub fn watch(net: &Net) {
+    // SAFETY: The namespace lives for the call, and the notifiers are registered: whoever calls
+    // this is part of the module, whose registrations all end before `Sources` does.
+    unsafe { bindings::nft_offload_helper_fwd_events_watch(net.as_raw()) };
+}
+
+/// Undoes one [`watch()`].
+pub fn unwatch(net: &Net) {
+    // SAFETY: As above.
+    unsafe { bindings::nft_offload_helper_fwd_events_unwatch(net.as_raw()) };
 }
 
 /// The kernel's notifiers, for all [`Registration`]s there are.
@@ -115,9 +126,9 @@ impl Drop for Sources {
     }
 }
 
-/// Waits until all changes that were told of are in place, and no packet is under way any more
-/// that looked for its way before. The kernel tells of new routes, rules and nexthops first, and
-/// puts them in place then.
+/// Waits until the kernel has made all changes of which events were told, and no packet is under
+/// way any more that looked its path up before. The kernel tells of new routes, rules and nexthops
+/// first, and makes the change then.
 ///
 /// Sleeps, and takes `RTNL`: nobody who holds that may wait for the caller.
 pub fn synchronize() {
@@ -126,35 +137,35 @@ pub fn synchronize() {
     unsafe { bindings::nft_offload_helper_fwd_events_synchronize() };
 }
 
-/// Someone who wants to know of changes.
-pub trait Watch: Send + Sync + 'static {
-    /// Called for each change in any namespace, in atomic context (process or softirq), on all
-    /// processors at once. Must not sleep.
-    fn moved(&self, what: &Move);
+/// Someone who hears events.
+pub trait FwdListener: Send + Sync + 'static {
+    /// Called for each event of a watched namespace, in atomic context (process or softirq), on
+    /// all processors at once. Must not sleep.
+    fn on_event(&self, net: NetId, event: &FwdEvent);
 }
 
-/// A registered watch. Registering tells it of every neighbour there is.
+/// A registered listener.
 ///
 /// # Invariants
 ///
 /// `nb` is registered from the end of initialisation to the drop, and does not move.
 #[pin_data(PinnedDrop)]
-pub struct Registration<T: Watch> {
+pub struct Registration<T: FwdListener> {
     #[pin]
     nb: Opaque<bindings::notifier_block>,
-    watch: Arc<T>,
+    listener: Arc<T>,
 }
 
 // SAFETY: The chain synchronises registration and calls; `T` is `Send + Sync`.
-unsafe impl<T: Watch> Send for Registration<T> {}
+unsafe impl<T: FwdListener> Send for Registration<T> {}
 // SAFETY: As above; there is nothing to be done with a shared reference.
-unsafe impl<T: Watch> Sync for Registration<T> {}
+unsafe impl<T: FwdListener> Sync for Registration<T> {}
 
-impl<T: Watch> Registration<T> {
-    /// Registers `watch`.
-    pub fn new(watch: Arc<T>) -> impl PinInit<Self, Error> {
+impl<T: FwdListener> Registration<T> {
+    /// Registers `listener`.
+    pub fn new(listener: Arc<T>) -> impl PinInit<Self, Error> {
         try_pin_init!(Self {
-            watch,
+            listener,
             nb <- Opaque::try_ffi_init(move |nb: *mut bindings::notifier_block| {
                 let value = bindings::notifier_block {
                     notifier_call: Some(Self::notifier_call),
@@ -162,7 +173,7 @@ impl<T: Watch> Registration<T> {
                     priority: 0,
                 };
                 // SAFETY: `nb` is valid for writing, and pinned, so the chain may link it.
-                // `watch` was initialised before, so the calls made from within find it.
+                // `listener` was initialised before, so calls find it.
                 unsafe {
                     nb.write(value);
                     to_result(bindings::nft_offload_helper_fwd_events_register(nb))
@@ -173,21 +184,21 @@ impl<T: Watch> Registration<T> {
 
     /// # Safety
     ///
-    /// Called by the chain of changes only, or as it is by the registration.
+    /// Called by the chain of events only, for the `nb` of a registered `Self`.
     unsafe extern "C" fn notifier_call(
         nb: *mut bindings::notifier_block,
         _action: usize,
         data: *mut c_void,
     ) -> c_int {
-        // SAFETY: What the chain tells is one change, which lives for the call.
+        // SAFETY: What the chain tells is one event, which lives for the call.
         let raw = unsafe { &*data.cast::<bindings::nft_offload_fwd_event>() };
-        if let Some(what) = Move::from_raw(raw) {
+        if let Some(event) = FwdEvent::from_raw(raw) {
             // SAFETY: `nb` is the field of a `Self` by the type invariant.
             let this = unsafe { kernel::container_of!(Opaque::cast_from(nb), Self, nb) };
-            // SAFETY: `this` is registered, hence alive; only `watch` is looked at, which was
+            // SAFETY: `this` is registered, hence alive; only `listener` is looked at, which was
             // initialised before `nb`.
-            let watch = unsafe { &*core::ptr::addr_of!((*this).watch) };
-            watch.moved(&what);
+            let listener = unsafe { &*core::ptr::addr_of!((*this).listener) };
+            listener.on_event(NetId::of(raw.net), &event);
         }
         // NOTIFY_DONE.
         0
@@ -195,7 +206,7 @@ impl<T: Watch> Registration<T> {
 }
 
 #[pinned_drop]
-impl<T: Watch> PinnedDrop for Registration<T> {
+impl<T: FwdListener> PinnedDrop for Registration<T> {
     fn drop(self: Pin<&mut Self>) {
         // SAFETY: `nb` is registered by the type invariant. The call waits for those who are
         // being told.

@@ -27,13 +27,12 @@ impl Device {
             ControlError::Invalid => EINVAL,
             ControlError::NoDevice => ENODEV,
         })?;
+        let matches = |record: &_| filter.matches(record);
         let mut ended = 0;
         self.devices.for_each_flowtable(|flowtable| {
-            let matches = |record: &_| filter.matches(record);
-            ended += self.lock().engine.end_in(flowtable, matches);
+            ended += self.lock().engine.end_in(flowtable, &matches);
         });
-        let matches = |record: &_| filter.matches(record);
-        ended += self.lock().engine.flush_subflows(matches);
+        ended += self.lock().engine.flush_subflows(&matches);
         if ended == 0 && matches!(filter, FlowFilter::Connection(_)) {
             return Err(ENOENT);
         }

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0-only
 
-//! What the kernel tells of devices, and of the ways of packets, in the core's terms.
+//! Events of devices, and of the paths of packets, in the core's terms.
 
 use crate::{
     device::Device,
@@ -11,17 +11,20 @@ use crate::{
         ports::{
             DeviceEvent,
             UserPort, //
-        },
-        revalidate::FwdEvent, //
+        }, //
+    },
+    revalidate::{
+        self,
+        Revalidation, //
     },
     rust::{
         dsa,
         fwd_events::{
-            Change,
-            Move,
-            Watch, //
+            FwdEvent,
+            FwdListener, //
         },
         netdev::{
+            self,
             Event,
             NetDevice,
             Notify,
@@ -32,7 +35,6 @@ use crate::{
         name,
         net_id, //
     },
-    works::Revalidation, //
 };
 use kernel::prelude::*;
 
@@ -97,14 +99,19 @@ fn to_device_event(event: Event, dev: &NetDevice, rtnl: &Rtnl) -> DeviceEvent {
     }
 }
 
-impl Watch for Revalidation {
-    fn moved(&self, what: &Move) {
-        let event = match what.change {
-            Change::Neighbour { ifindex, addr, mac } => FwdEvent::Neighbour { ifindex, addr, mac },
-            Change::FdbEntry { ifindex, mac } => FwdEvent::FdbEntry { ifindex, mac },
-            Change::Route { addr, len } => FwdEvent::Route { addr, len },
-            Change::NextHop => FwdEvent::NextHopObject,
+impl FwdListener for Revalidation {
+    fn on_event(&self, net: netdev::NetId, event: &FwdEvent) {
+        use crate::ppe::revalidate::FwdEvent as E;
+
+        let event = match *event {
+            FwdEvent::Neighbour { ifindex, addr, mac } => E::Neighbour { ifindex, addr, mac },
+            FwdEvent::FdbEntry { mac } => E::FdbEntry { mac },
+            FwdEvent::Route { addr, len } => E::Route { addr, len },
+            FwdEvent::NextHopObject => E::NextHopObject,
+            FwdEvent::Device { ifindex } => E::Device { ifindex },
+            FwdEvent::Receiver { ifindex } => E::Receiver { ifindex },
+            FwdEvent::Vlan { ifindex, vid } => E::Vlan { ifindex, vid },
         };
-        self.notify(NetId(what.net.to_usize()), event);
+        revalidate::notify(self, NetId(net.to_usize()), &event);
     }
 }

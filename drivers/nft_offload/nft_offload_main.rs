@@ -14,6 +14,7 @@
 //! translate    a flow rule in the terms of ppe/
 //! events       devices, neighbours and routes in the terms of ppe/
 //! works        what is done later
+//! revalidate   walks over the flows after a change of paths
 //! l2_tap       frames at ports with rules of tc
 //! qdisc_scan   where traffic is shaped
 //! control      what users write
@@ -38,6 +39,7 @@ mod platform;
 mod ppe;
 mod probe;
 mod qdisc_scan;
+mod revalidate;
 #[path = "../../rust/lib.rs"]
 mod rust;
 mod sysfs;

@@ -12,6 +12,7 @@ use crate::{
     ppe::{
         block::{
             Binding,
+            BoundTo,
             FlowTableId, //
         },
         engine::{
@@ -39,6 +40,7 @@ use crate::{
             FlowTable,
             LiveFlow, //
         },
+        fwd_events,
         netdev::NetDevice, //
     },
     translate::{
@@ -89,6 +91,9 @@ impl BlockOps for Device {
         }
         let binding = bound.map_err(bind_errno)?;
         qdisc_scan::scan(&mut state.engine, &self.dev);
+        drop(state);
+        // Before the first flow comes.
+        fwd_events::watch(table.net());
         Ok(binding)
     }
 
@@ -99,6 +104,9 @@ impl BlockOps for Device {
     }
 
     fn unbind(&self, binding: &Binding, of: flow_offload::Context<'_>) {
+        if binding.to != BoundTo::Ingress {
+            fwd_events::unwatch(of.net);
+        }
         self.lock().engine.unbind(binding, &context(of));
     }
 

@@ -235,9 +235,17 @@ impl teardown::FlowTable for FlowTable {
         self.has_counter()
     }
 
-    fn end_flows(&self, mut pred: impl FnMut([&Direction; 2]) -> bool) {
-        self.end_flows(|original, reply| pred([original, reply]));
+    fn end_flows(&self, pred: &mut dyn FnMut([&Direction; 2]) -> bool) {
+        self.end_flows(u32::MAX, &mut |there: &Direction, back: &Direction| {
+            pred([there, back])
+        });
     }
+}
+
+/// A direction of a connection, for the question where the kernel would send its packets.
+pub(crate) struct Routed<'a> {
+    pub(crate) direction: &'a Direction,
+    pub(crate) net: &'a netdev::Net,
 }
 
 impl teardown::Direction for Direction {
@@ -248,18 +256,33 @@ impl teardown::Direction for Direction {
     fn is_pending(&self) -> bool {
         self.is_pending()
     }
+}
 
-    fn path(&self) -> Option<(FlowPath, i32)> {
-        let path = self.path()?;
-        let flow_path = FlowPath {
+impl teardown::Direction for Routed<'_> {
+    fn cookie(&self) -> u64 {
+        self.direction.cookie().0
+    }
+
+    fn is_pending(&self) -> bool {
+        self.direction.is_pending()
+    }
+}
+
+impl teardown::Routed for Routed<'_> {
+    fn path(&self) -> Option<FlowPath> {
+        let path = self.direction.path()?;
+        Some(FlowPath {
             src: path.src,
             dst: path.dst,
             new_src: path.new_src,
             new_dst: path.new_dst,
             dmac: path.dmac,
-            pppoe: path.pppoe,
-            egress: None,
-        };
-        Some((flow_path, path.ifindex))
+            ifindex: path.ifindex,
+            vlan: path.vlan,
+        })
+    }
+
+    fn is_current(&self) -> bool {
+        self.direction.is_current(self.net)
     }
 }

@@ -21,6 +21,10 @@ use crate::{
         ports::Port,
         spec::Spec, //
     },
+    revalidate::{
+        self,
+        Revalidation, //
+    },
     rust::{
         debugfs::Dir,
         dma::WordTable,
@@ -34,10 +38,7 @@ use crate::{
     },
     sysfs,
     trace::Trace,
-    works::{
-        Revalidation,
-        Working, //
-    }, //
+    works::Working, //
 };
 use kernel::{
     device::{
@@ -177,7 +178,7 @@ pub(crate) fn probe<'a>(
             attrs: Group::new(dev, c"nft_offload", &device, sysfs::ATTRS)?,
             // Ports have to know their devices before the first of them is bound.
             notifier <- NotifierRegistration::new(device.clone()),
-            fwd_events <- fwd_events::Registration::new(Revalidation::new(device.clone())?),
+            fwd_events <- fwd_events::Registration::new(revalidate::new(device.clone())?),
             offload <- flow_block::Registration::new(device.clone(), device.devices.clone()),
         }))
     })

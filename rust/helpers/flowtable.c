@@ -11,7 +11,7 @@
 
 #include "helpers.h"
 
-/* So many are looked at before others may run. */
+/* So many directions are looked at in one step. */
 #define FLOWS_AT_A_TIME 256
 
 /*
@@ -88,6 +88,8 @@ void nft_offload_helper_flowtable_cleanup(struct net *net, int ifindex)
 	dev_put(dev);
 }
 
+static_assert(NFT_OFFLOAD_ENCAPS == NF_FLOW_TABLE_ENCAP_MAX);
+
 static struct nft_offload_direction
 direction_of(const struct flow_offload *flow, enum flow_offload_tuple_dir dir)
 {
@@ -100,66 +102,89 @@ direction_of(const struct flow_offload *flow, enum flow_offload_tuple_dir dir)
 		.has_path = to->xmit_type == FLOW_OFFLOAD_XMIT_DIRECT,
 		.v6 = to->l3proto == AF_INET6,
 	};
-	size_t len = direction.v6 ? sizeof(to->src_v6) : sizeof(to->src_v4);
 	int i;
 
 	if (!direction.has_path)
 		return direction;
 
 	direction.ifindex = to->out.ifidx;
+	ether_addr_copy(direction.smac, to->out.h_source);
 	ether_addr_copy(direction.dmac, to->out.h_dest);
-	memcpy(direction.src, &to->src_v6, len);
-	memcpy(direction.dst, &to->dst_v6, len);
-	memcpy(direction.new_src, &from->dst_v6, len);
-	memcpy(direction.new_dst, &from->src_v6, len);
-	for (i = 0; i < from->encap_num; i++)
-		direction.pppoe |= from->encap[i].proto == htons(ETH_P_PPP_SES);
+	nft_offload_copy_addr(direction.src, &to->src_v6, direction.v6);
+	nft_offload_copy_addr(direction.dst, &to->dst_v6, direction.v6);
+	nft_offload_copy_addr(direction.new_src, &from->dst_v6, direction.v6);
+	nft_offload_copy_addr(direction.new_dst, &from->src_v6, direction.v6);
+	direction.encaps = min_t(int, from->encap_num, NFT_OFFLOAD_ENCAPS);
+	for (i = 0; i < direction.encaps; i++) {
+		direction.encap[i].id = from->encap[i].id;
+		direction.encap[i].proto = from->encap[i].proto;
+	}
 	return direction;
 }
 
 /*
- * Ends the flows for which @pred, which must not sleep, holds. A flow that ends
- * already is left alone: by now the connection may have another one, whose mark
- * flow_offload_teardown() would take off.
+ * Ends the flow if @pred, which must not sleep, holds. The driver may still have
+ * a flow that ends already; flow_offload_teardown() is not for such a flow, as by
+ * now its connection may have another one, whose mark it would take off.
  */
-void nft_offload_helper_flowtable_end(struct nf_flowtable *ft,
-				      nft_offload_flow_pred pred, void *arg)
+static bool end_flow(struct flow_offload *flow, nft_offload_flow_pred pred, void *arg)
 {
-	struct flow_offload_tuple_rhash *hash;
-	struct rhashtable_iter iter;
-	unsigned int seen = 0;
+	struct nft_offload_direction original, reply;
 
-	rhashtable_walk_enter(&ft->rhashtable, &iter);
-	rhashtable_walk_start(&iter);
-	while ((hash = rhashtable_walk_next(&iter))) {
-		struct nft_offload_direction original, reply;
-		struct flow_offload *flow;
+	original = direction_of(flow, FLOW_OFFLOAD_DIR_ORIGINAL);
+	reply = direction_of(flow, FLOW_OFFLOAD_DIR_REPLY);
+	if (!pred(arg, &original, &reply))
+		return false;
+	if (!test_bit(NF_FLOW_TEARDOWN, &flow->flags))
+		flow_offload_teardown(flow);
+	return true;
+}
 
-		if (IS_ERR(hash)) {
-			/* The table has grown; what was seen comes again. */
-			if (PTR_ERR(hash) == -EAGAIN)
-				continue;
-			break;
-		}
+/* At most FLOWS_AT_A_TIME, and until @most have ended. Returns whether there are more. */
+static bool end_some(struct rhashtable_iter *iter, unsigned int most,
+		     nft_offload_flow_pred pred, void *arg)
+{
+	unsigned int seen = 0, ended = 0;
+
+	while (seen++ < FLOWS_AT_A_TIME && ended < most) {
+		struct flow_offload_tuple_rhash *hash = rhashtable_walk_next(iter);
+
+		/* If the table has grown, flows that were seen come again. */
+		if (IS_ERR(hash) && PTR_ERR(hash) == -EAGAIN)
+			continue;
+		if (IS_ERR_OR_NULL(hash))
+			return false;
 		if (hash->tuple.dir != FLOW_OFFLOAD_DIR_ORIGINAL)
 			continue;
-
-		flow = container_of(hash, struct flow_offload,
-				    tuplehash[FLOW_OFFLOAD_DIR_ORIGINAL]);
-		if (!test_bit(NF_FLOW_TEARDOWN, &flow->flags)) {
-			original = direction_of(flow, FLOW_OFFLOAD_DIR_ORIGINAL);
-			reply = direction_of(flow, FLOW_OFFLOAD_DIR_REPLY);
-			if (pred(arg, &original, &reply))
-				flow_offload_teardown(flow);
-		}
-		if (++seen % FLOWS_AT_A_TIME == 0) {
-			rhashtable_walk_stop(&iter);
-			cond_resched();
-			rhashtable_walk_start(&iter);
-		}
+		ended += end_flow(container_of(hash, struct flow_offload,
+					       tuplehash[FLOW_OFFLOAD_DIR_ORIGINAL]),
+				  pred, arg);
 	}
-	rhashtable_walk_stop(&iter);
+	return true;
+}
+
+/*
+ * Ends the flows for which @pred holds, also of those that end already, in steps
+ * of at most @most. After each step @step is called, which may sleep and says
+ * whether to go on. Returns whether all flows were looked at.
+ */
+bool nft_offload_helper_flowtable_end(struct nf_flowtable *ft, unsigned int most,
+				      nft_offload_flow_pred pred,
+				      nft_offload_flow_step step, void *arg)
+{
+	struct rhashtable_iter iter;
+	bool more = true, on = true;
+
+	rhashtable_walk_enter(&ft->rhashtable, &iter);
+	while (more && on) {
+		rhashtable_walk_start(&iter);
+		more = end_some(&iter, most, pred, arg);
+		rhashtable_walk_stop(&iter);
+		on = step(arg);
+		cond_resched();
+	}
 	rhashtable_walk_exit(&iter);
+	return !more;
 }
 
 void nft_offload_helper_stats_update(struct flow_stats *stats, u64 bytes,

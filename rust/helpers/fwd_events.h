@@ -1,49 +1,60 @@
 /* SPDX-License-Identifier: GPL-2.0-only */
 /*
- * What of the network's state has changed by which packets find their way:
- * neighbours, bridges' stations, routes. The kernel tells by three kinds of
- * notifiers, one of them registered in each namespace; here they are one chain.
+ * Events by which the paths of packets may change: of neighbours, FDB entries,
+ * routes and devices. The kernel has a notifier for each of them, some in each
+ * namespace; here they are one chain, for the namespaces that are watched. In
+ * another one an event costs a comparison.
  */
 #ifndef NFT_OFFLOAD_FWD_EVENTS_H
 #define NFT_OFFLOAD_FWD_EVENTS_H
 
 #include <linux/types.h>
 
+struct net;
 struct notifier_block;
 
 enum nft_offload_fwd_event_kind {
-	/* addr is reached by mac on the device. */
+	/* The neighbour addr at the device has the Ethernet address mac. */
 	NFT_OFFLOAD_FWD_NEIGHBOUR,
-	/* mac was seen at the device, a port of a bridge. */
+	/* A bridge has another FDB entry for mac. */
 	NFT_OFFLOAD_FWD_FDB,
-	/* Packets to addr/len may go another way now. */
+	/* Packets to addr/len may take another path now. */
 	NFT_OFFLOAD_FWD_ROUTE,
-	/* A nexthop object is about to lead elsewhere; the routes by it are not told. */
+	/* A nexthop object is about to lead elsewhere; the notifier does not say which routes use it. */
 	NFT_OFFLOAD_FWD_NEXTHOP,
+	/* The device, or one above it, went down or has another Ethernet address. */
+	NFT_OFFLOAD_FWD_DEVICE,
+	/* A device above no longer takes frames for its own Ethernet address. */
+	NFT_OFFLOAD_FWD_RECEIVER,
+	/* A bridge removes a VLAN from its port at the device, or changes its tag. */
+	NFT_OFFLOAD_FWD_VLAN,
 };
 
 /**
- * struct nft_offload_fwd_event - one change
+ * struct nft_offload_fwd_event - one event
  * @kind: an enum nft_offload_fwd_event_kind
  * @net: namespace, as a value to compare
- * @ifindex: of the device; of the real one below if it is a VLAN device
- * @v6: whether @addr is an IPv6 address
+ * @ifindex: of the device; of the device itself for a neighbour, of one below
+ *	     otherwise
  * @len: length of the prefix, in bits
- * @addr: in network byte order, the first 4 bytes for IPv4
+ * @vid: the VLAN
+ * @addr: of IPv6, or mapped to it
  * @mac: Ethernet address
  */
 struct nft_offload_fwd_event {
 	u32 kind;
 	int ifindex;
 	const void *net;
-	bool v6;
 	u8 len;
+	u16 vid;
 	u8 addr[16];
 	u8 mac[6];
 };
 
 int nft_offload_helper_fwd_events_start(void);
 void nft_offload_helper_fwd_events_stop(void);
+void nft_offload_helper_fwd_events_watch(struct net *net);
+void nft_offload_helper_fwd_events_unwatch(struct net *net);
 int nft_offload_helper_fwd_events_register(struct notifier_block *nb);
 void nft_offload_helper_fwd_events_unregister(struct notifier_block *nb);
 void nft_offload_helper_fwd_events_synchronize(void);

@@ -6,6 +6,7 @@
 #ifndef NFT_OFFLOAD_HELPERS_H
 #define NFT_OFFLOAD_HELPERS_H
 
+#include <linux/string.h>
 #include <linux/types.h>
 #include <net/net_trackers.h>
 
@@ -91,19 +92,45 @@ struct net *nft_offload_helper_flowtable_net(const struct nf_flowtable *ft);
 bool nft_offload_helper_flowtable_counter(const struct nf_flowtable *ft);
 void nft_offload_helper_flowtable_cleanup(struct net *net, int ifindex);
 
+/* An IPv4 address as IPv6 maps it, or an IPv6 address. */
+static inline void nft_offload_copy_addr(u8 *to, const void *from, bool v6)
+{
+	if (v6) {
+		memcpy(to, from, 16);
+		return;
+	}
+	memset(to, 0, 10);
+	memset(to + 10, 0xff, 2);
+	memcpy(to + 12, from, 4);
+}
+
+/* Headers that a flow leaves with, at most (NF_FLOW_TABLE_ENCAP_MAX). */
+#define NFT_OFFLOAD_ENCAPS 2
+
+/**
+ * struct nft_offload_encap - a VLAN tag or PPPoE
+ * @id: VLAN or session
+ * @proto: its EtherType
+ */
+struct nft_offload_encap {
+	u16 id;
+	__be16 proto;
+};
+
 /**
  * struct nft_offload_direction - one direction of a flow that a flowtable has
  * @cookie: what the drivers know it by
  * @iif: interface index of the device at which packets arrive
  * @pending: whether a command for the flow is on its way to the drivers
- * @has_path: whether the flowtable has looked for the path once and keeps it;
- *	     what follows is valid only then
+ * @has_path: whether the flowtable keeps the path; what follows is valid only
+ *	      then
  * @v6: whether it is IPv6
- * @pppoe: whether packets leave in a session of PPPoE
+ * @encaps: number of elements of @encap
+ * @encap: headers that packets leave with, outermost first
+ * @smac: Ethernet address they are sent from
  * @dmac: Ethernet address they are sent to
- * @ifindex: of the device they leave by, VLANs and the like taken off
- * @src: source address of packets that arrive, in network byte order, the
- *	 first 4 bytes for IPv4
+ * @ifindex: of the lowest device they leave by
+ * @src: source address of packets that arrive, of IPv6 or mapped to it
  * @dst: their destination address
  * @new_src: the source address they leave with
  * @new_dst: the destination address they leave with
@@ -114,7 +141,9 @@ struct nft_offload_direction {
 	bool pending;
 	bool has_path;
 	bool v6;
-	bool pppoe;
+	u8 encaps;
+	struct nft_offload_encap encap[NFT_OFFLOAD_ENCAPS];
+	u8 smac[6];
 	u8 dmac[6];
 	int ifindex;
 	u8 src[16];
@@ -126,9 +155,13 @@ struct nft_offload_direction {
 typedef bool (*nft_offload_flow_pred)(void *arg,
 				      const struct nft_offload_direction *original,
 				      const struct nft_offload_direction *reply);
+typedef bool (*nft_offload_flow_step)(void *arg);
 
-void nft_offload_helper_flowtable_end(struct nf_flowtable *ft,
-				      nft_offload_flow_pred pred, void *arg);
+bool nft_offload_helper_flowtable_end(struct nf_flowtable *ft, unsigned int most,
+				      nft_offload_flow_pred pred,
+				      nft_offload_flow_step step, void *arg);
+bool nft_offload_helper_path_is_current(struct net *net,
+					const struct nft_offload_direction *direction);
 void nft_offload_helper_stats_update(struct flow_stats *stats, u64 bytes,
 				     u64 packets, u64 lastused);
 

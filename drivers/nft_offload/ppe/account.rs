@@ -33,11 +33,13 @@ pub struct Counters {
     pub residual_lost: u64,
     /// Devices in flowtables that are no port of this engine.
     pub foreign_devices: u64,
-    /// Changes of neighbours, stations and routes that were told.
+    /// Events of neighbours, FDB entries, routes and devices.
     pub moves: u64,
-    /// Times when more came than could wait, so that all flows had to start again.
-    pub moves_lost: u64,
-    /// Flows taken out because their way had changed.
+    /// Walks over the flows that these were the reason for.
+    pub walks: u64,
+    /// The longest time that a step of a walk held the engine's lock, in microseconds.
+    pub walk_hold_us: u64,
+    /// Flows taken out because their path had changed.
     pub moved: u64,
     /// Times the engine stopped answering.
     pub quarantined: u64,

@@ -48,11 +48,7 @@ use super::{
         RejectLog,
         RejectedRule, //
     },
-    revalidate::{
-        CancelledOffers,
-        NeighTable,
-        Neighbour, //
-    },
+    revalidate::cancelled::CancelledOffers,
     shaping::Shaping,
     spec::Spec,
     table::{
@@ -65,7 +61,6 @@ use super::{
         Scope,
         Stats,
         Table, //
-        Unbound,
     }, //
 };
 
@@ -73,10 +68,6 @@ mod devices;
 pub mod filters;
 mod hardware;
 pub mod teardown;
-
-/// Neighbours that are known, at most: the kernel keeps at most 1,024 of each family
-/// (`gc_thresh3`) unless it is told otherwise.
-const NEIGHBOURS: usize = 2048;
 
 /// Directions of flows that have ended and may be offered yet, at most.
 const ENDED: usize = 2048;
@@ -135,9 +126,6 @@ impl From<Full> for BindError {
     }
 }
 
-/// Device that has a neighbour, by namespace and interface index.
-type NeighbourAt = (NetId, i32);
-
 /// An engine.
 pub struct Engine<P: Platform> {
     /// Its flows, and its hardware.
@@ -151,7 +139,6 @@ pub struct Engine<P: Platform> {
     pub(super) shaping: Shaping,
     pub(super) health: Health,
     pub(super) rejects: RejectLog<P>,
-    pub(super) neighbours: NeighTable<P::Vec<Option<Neighbour<NeighbourAt>>>>,
     pub(super) cancelled: CancelledOffers<P::Vec<Option<(BlockId, u64)>>>,
     pub(super) conntrack: P::Conntrack,
     pub(super) audits: AuditRuns,
@@ -195,7 +182,6 @@ impl<P: Platform> Engine<P> {
             shaping: Shaping::NONE,
             health: Health::default(),
             rejects: RejectLog::new()?,
-            neighbours: NeighTable::new(P::filled(None, NEIGHBOURS)?),
             cancelled: CancelledOffers::new(P::filled(None, ENDED)?),
             conntrack,
             audits: AuditRuns::default(),
@@ -391,28 +377,19 @@ impl<P: Platform> Engine<P> {
     /// Takes the flows out for which `pred` holds. `net` is the namespace they are in. Returns how
     /// many they were.
     pub fn flush(&mut self, net: &Net<P>, pred: impl Fn(&Record) -> bool) -> usize {
-        self.remove(
-            Scope::Direction,
-            Unbound::Flushed,
-            Some(net),
-            &|_, record| pred(record),
-        )
+        self.remove(Scope::Direction, Some(net), &|_, record| pred(record))
     }
 
     /// As [`Engine::flush`], for flows that rules of tc have brought.
-    pub fn flush_subflows(&mut self, pred: impl Fn(&Record) -> bool) -> usize {
-        self.remove(
-            Scope::Direction,
-            Unbound::Flushed,
-            None,
-            &|blocks, record| !blocks.has(record.owner) && pred(record),
-        )
+    pub fn flush_subflows(&mut self, pred: &dyn Fn(&Record) -> bool) -> usize {
+        self.remove(Scope::Direction, None, &|blocks, record| {
+            !blocks.has(record.owner) && pred(record)
+        })
     }
 
     pub(super) fn remove(
         &mut self,
         scope: Scope,
-        why: Unbound,
         net: Option<&Net<P>>,
         // One copy of this is enough.
         pred: &dyn Fn(&Blocks<P>, &Record) -> bool,
@@ -422,7 +399,6 @@ impl<P: Platform> Engine<P> {
         let counters = &mut self.counters;
         self.table.remove(
             scope,
-            why,
             |record| pred(blocks, record),
             |record| {
                 removed = removed.saturating_add(1);

@@ -73,7 +73,7 @@ pub enum Unbound {
     Ended,
     /// By [`Table::remove`].
     Flushed,
-    /// By [`Table::remove`], as its path has changed.
+    /// By [`Table::remove_one`], as its path has changed.
     Revalidated,
     /// The engine let it go.
     Aged,

@@ -10,7 +10,7 @@ use nft_offload_ppe::{
         filters::{Filters, Record, Subflow},
         frame, Key, Sighting,
     },
-    table::{BlockId, Scope, Unbound},
+    table::{BlockId, Scope},
 };
 
 use crate::{
@@ -117,7 +117,6 @@ pub fn run(data: &[u8]) {
                     [Scope::Direction, Scope::Connection][usize::from(table.hw.bytes.below(2))];
                 table.remove(
                     scope,
-                    Unbound::Flushed,
                     |record| record.flow.ingress.port == port,
                     |record| all.forget(record),
                 );

@@ -10,7 +10,7 @@ use nft_offload_ppe::{
     format::{Entry, MAX_WORDS},
     hw::Hw,
     platform::{Clock, ConnectionId, HwError, Storage},
-    table::{index_len, BlockId, Event, Host, Record, Replaced, Scope, Table, Unbound},
+    table::{index_len, BlockId, Event, Host, Record, Replaced, Scope, Table},
 };
 
 use crate::{bytes::Bytes, rules};
@@ -295,7 +295,7 @@ pub fn run(data: &[u8]) {
                 let this =
                     |record: &Record| record.owner.0 == owner && record.flow.ingress.port == port;
                 let mut gone = Vec::new();
-                table.remove(scope, Unbound::Flushed, this, |record| gone.push(*record));
+                table.remove(scope, this, |record| gone.push(*record));
                 for record in gone {
                     let id = (record.owner.0, record.cookie);
                     assert!(known.remove(&id).is_some(), "removed twice");

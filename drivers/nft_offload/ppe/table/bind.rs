@@ -185,6 +185,11 @@ impl<P: Host> Table<P> {
     /// counters a last time. When this returns, the engine no longer forwards it. Returns
     /// what was known of it.
     pub fn destroy(&mut self, owner: BlockId, cookie: u64) -> Option<&Record> {
+        self.remove_one(owner, cookie, Unbound::Ended)
+    }
+
+    /// As [`Table::destroy`], for another reason.
+    pub fn remove_one(&mut self, owner: BlockId, cookie: u64, why: Unbound) -> Option<&Record> {
         let slot = self.find(owner, cookie)?;
         let mut gone = true;
         if self.is_slot(slot) {
@@ -194,7 +199,7 @@ impl<P: Host> Table<P> {
                 .and_then(|()| self.hw.clear_cache(slot));
             gone = self.hw_result(answer).is_ok();
         }
-        self.take(slot, gone, Unbound::Ended)
+        self.take(slot, gone, why)
     }
 
     /// Removes the flows for which `pred` holds, each as [`Table::destroy`] does, but with
@@ -204,14 +209,13 @@ impl<P: Host> Table<P> {
         pred: impl FnMut(&Record) -> bool,
         on_removed: impl FnMut(&Record),
     ) {
-        self.remove(Scope::Direction, Unbound::Flushed, pred, on_removed);
+        self.remove(Scope::Direction, pred, on_removed);
     }
 
-    /// As [`Table::remove_where`], with what belongs to `scope`. Events say `why`.
+    /// As [`Table::remove_where`], with what belongs to `scope`.
     pub fn remove(
         &mut self,
         scope: Scope,
-        why: Unbound,
         mut pred: impl FnMut(&Record) -> bool,
         mut on_removed: impl FnMut(&Record),
     ) {
@@ -258,7 +262,7 @@ impl<P: Host> Table<P> {
         }
         for slot in (0..=u16::MAX).take(self.records.len()) {
             if self.get(slot).is_some_and(|record| record.leaving) {
-                if let Some(removed) = self.take(slot, gone, why) {
+                if let Some(removed) = self.take(slot, gone, Unbound::Flushed) {
                     on_removed(removed);
                 }
             }

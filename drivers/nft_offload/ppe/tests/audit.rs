@@ -118,8 +118,7 @@ fn an_entry_of_nobody_is_an_orphan() {
     b.clean();
 
     // One that came back after its flow had gone.
-    b.table
-        .remove(Scope::Connection, Unbound::Flushed, |_| true, |_| ());
+    b.table.remove(Scope::Connection, |_| true, |_| ());
     b.clean();
     b.table.hw.words[usize::from(there)] = entry;
     assert_eq!(b.audit(), [(there, Finding::Orphan)]);

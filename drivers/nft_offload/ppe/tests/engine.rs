@@ -18,7 +18,10 @@ use super::super::audit::Audit;
 use super::super::engine::filters::FilterRule;
 use super::super::engine::teardown::{
     Direction,
-    FlowTable, //
+    EndedConnections,
+    FlowTable,
+    Routed,
+    ENDED_AT_A_TIME, //
 };
 use super::super::health::Verdict;
 use super::super::netdev::Event;
@@ -359,8 +362,8 @@ fn users_end_flows() {
     let record = *b.engine.table.iter().next().unwrap().1;
     assert!(this.matches(&record) && FlowFilter::At(WAN.into()).matches(&record));
     let table = Table::new(&[(1, false)]);
-    assert_eq!(b.engine.end_in(&table, |record| record.cookie == 7), 0);
-    assert_eq!(b.engine.end_in(&table, |record| this.matches(record)), 1);
+    assert_eq!(b.engine.end_in(&table, &|record| record.cookie == 7), 0);
+    assert_eq!(b.engine.end_in(&table, &|record| this.matches(record)), 1);
     assert_eq!(table.ended(), [1]);
     assert!(!b.frame(&flow));
 }

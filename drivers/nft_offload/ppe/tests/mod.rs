@@ -78,7 +78,12 @@ use super::{
         RejectLog,
         RejectedRule, //
     },
-    revalidate::*,
+    revalidate::{
+        cancelled::*,
+        neigh::*,
+        pending::*,
+        *, //
+    },
     shaping::*,
     spec::*,
     table::{

@@ -146,7 +146,7 @@ fn subflows_are_flushed_alone() {
     b.filter(&ingress, &RULE, bridged).unwrap();
     let bridged = b.seen(1);
     assert!(b.frame(&bridged));
-    assert_eq!(b.engine.flush_subflows(|_| true), 1);
+    assert_eq!(b.engine.flush_subflows(&|_| true), 1);
     assert!(!b.frame(&bridged) && b.frame(&routed));
     assert_eq!(b.stat("subflows_now"), 0);
     // What had a flow meanwhile is said of the rule.

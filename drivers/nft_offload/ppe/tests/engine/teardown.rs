@@ -2,6 +2,11 @@
 
 //! Flows that end before the kernel says so.
 
+use core::net::{
+    Ipv4Addr,
+    Ipv6Addr, //
+};
+
 use super::*;
 
 /// From here on cookies are those of reverse directions, which nobody has offered.
@@ -11,6 +16,7 @@ const OPPOSITE: u64 = 1000;
 pub(super) struct Half {
     cookie: u64,
     pending: bool,
+    current: bool,
 }
 
 impl Direction for Half {
@@ -21,12 +27,40 @@ impl Direction for Half {
     fn is_pending(&self) -> bool {
         self.pending
     }
+}
 
-    // The kernel names the interface, which only the engine knows as a port.
-    fn path(&self) -> Option<(FlowPath, i32)> {
-        let path = FlowPath::of(&rule(self.cookie as u16))?;
-        let egress = None;
-        (self.cookie < OPPOSITE).then_some((FlowPath { egress, ..path }, WAN.0.into()))
+impl Routed for Half {
+    fn path(&self) -> Option<FlowPath> {
+        (self.cookie < OPPOSITE).then(|| path(self.cookie))
+    }
+
+    fn is_current(&self) -> bool {
+        self.current
+    }
+}
+
+/// The reverse direction, of which nothing is known.
+fn reverse(half: &Half) -> Half {
+    Half {
+        cookie: half.cookie + OPPOSITE,
+        pending: false,
+        current: true,
+    }
+}
+
+fn v4_addr(addr: [u8; 4]) -> Ipv6Addr {
+    Ipv4Addr::from(addr).to_ipv6_mapped()
+}
+
+fn path(cookie: u64) -> FlowPath {
+    FlowPath {
+        src: v4_addr([192, 168, 1, 1]),
+        dst: v4_addr([198, 51, 100, 2]),
+        new_src: v4_addr([192, 168, 1, 1]),
+        new_dst: v4_addr([198, 51, 100, 2]),
+        dmac: [2, 0, 0, 0, 0, cookie as u8],
+        ifindex: WAN.0.into(),
+        vlan: None,
     }
 }
 
@@ -38,6 +72,7 @@ impl Table {
         let half = |(cookie, pending): &(u64, bool)| Half {
             cookie: *cookie,
             pending: *pending,
+            current: false,
         };
         Self(flows.iter().map(half).collect(), Default::default())
     }
@@ -63,114 +98,185 @@ impl FlowTable for Table {
         true
     }
 
-    fn end_flows(&self, mut pred: impl FnMut([&Half; 2]) -> bool) {
+    fn end_flows(&self, pred: &mut dyn FnMut([&Half; 2]) -> bool) {
         for half in &self.0 {
-            let reverse = Half {
-                cookie: half.cookie + OPPOSITE,
-                pending: false,
-            };
-            if pred([half, &reverse]) {
+            if pred([half, &reverse(half)]) {
                 self.1.borrow_mut().push(half.cookie);
             }
         }
     }
 }
 
+/// As a glue does it: a walk in steps, each of which ends as many as it can. Returns the most
+/// operations of the hardware that a step took.
+fn walk(b: &mut Bench, table: &Table, events: &[FwdEvent]) -> usize {
+    walk_of(b, &COUNTING, table, events)
+}
+
+fn walk_of(b: &mut Bench, of: &Context<'_, TestHost>, table: &Table, events: &[FwdEvent]) -> usize {
+    let mut pending = Pending::<TestHost>::new().unwrap();
+    for event in events {
+        pending.hear(NET, event);
+    }
+    let mut changes = ChangeSet::new().unwrap();
+    pending.swap(&mut changes);
+    b.engine.begin_walk(changes.events());
+    let (mut ended, mut most) = (EndedConnections::NONE, 0);
+    for step in table.0.chunks(ENDED_AT_A_TIME) {
+        for half in step {
+            if ended.revalidate(NET, &changes, [half, &reverse(half)]) {
+                table.1.borrow_mut().push(half.cookie);
+            }
+        }
+        let before = b.engine.table.hw.ops.len();
+        b.engine.remove_ended(FT, of, &mut ended);
+        assert!(ended.is_empty());
+        most = most.max(b.engine.table.hw.ops.len() - before);
+    }
+    most
+}
+
+/// The kernel has these FDB entries elsewhere: of the flows with these cookies.
+fn moved(cookies: &[u8]) -> Vec<FwdEvent> {
+    let event = |cookie: &u8| FwdEvent::FdbEntry {
+        mac: [2, 0, 0, 0, 0, *cookie],
+    };
+    cookies.iter().map(event).collect()
+}
+
 #[test]
 fn flows_follow_a_change() {
     let mut b = Bench::new();
-    let flow = b.bound(1);
-    // 2 is on its way, 3 is in software.
-    let table = Table::new(&[(1, false), (2, true), (3, false)]);
-    let (mut pending, mut changes) = (Pending::new().unwrap(), ChangeSet::new().unwrap());
-    let addr = FlowPath::of(&flow).unwrap().new_dst;
-    let neighbour = |mac| FwdEvent::Neighbour {
-        ifindex: 1,
-        addr,
-        mac,
-    };
-    // As it is, and of another namespace.
-    pending.push(NET, neighbour(flow.dmac));
-    pending.push(NetId(8), neighbour([9; 6]));
-    b.engine.take_pending(&mut pending, &mut changes);
-    b.engine.revalidate(&table, &changes);
+    let (flow, other) = (b.bound(1), b.bound(4));
+    // 2 is on its way, 3 is in software, 4 is as it was.
+    let mut table = Table::new(&[(1, false), (2, true), (3, false), (4, false)]);
+    walk(&mut b, &table, &moved(&[9]));
     assert_eq!(table.ended(), []);
     assert!(b.frame(&flow));
 
-    changes.clear();
-    pending.push(NET, neighbour([9; 6]));
-    b.engine.take_pending(&mut pending, &mut changes);
-    b.engine.revalidate(&table, &changes);
+    table.0[3].current = true;
+    walk(&mut b, &table, &moved(&[1, 2, 3, 4]));
     assert_eq!(table.ended(), [1, 2, 3]);
-    assert!(!b.frame(&flow));
+    assert!(!b.frame(&flow) && b.frame(&other));
     // The queued one is not taken when it comes, once.
     assert_eq!(b.replace(2, &rule(2)), Err(Reject::Ended));
     assert_eq!(b.replace(2, &rule(2)), Ok(Replaced::Bound));
     assert_eq!(b.replace(3, &rule(3)), Ok(Replaced::Bound));
     assert_eq!(
-        (b.stat("moves"), b.stat("moved"), b.stat("moves_lost")),
-        (3, 1, 0)
+        (b.stat("moves"), b.stat("moved"), b.stat("walks")),
+        (5, 1, 2)
     );
 }
 
 #[test]
-fn more_changes_than_can_wait_end_all_flows() {
-    let mut b = Bench::new();
-    let flow = b.bound(1);
-    let table = Table::new(&[(1, false)]);
-    let (mut pending, mut changes) = (Pending::new().unwrap(), ChangeSet::new().unwrap());
-    let route = FwdEvent::Route {
-        addr: [10, 0, 0, 0].into(),
-        len: 8,
-    };
-    for _ in 0..513 {
-        pending.push(NET, route);
+fn what_a_flow_that_moved_has_carried_is_accounted() {
+    for (of, packets) in [(&COUNTING, 3), (&QUIET, 0)] {
+        let mut b = Bench::new();
+        let flow = b.bound(1);
+        for _ in 0..3 {
+            assert!(b.frame(&flow));
+        }
+        b.engine.table.host.events.clear();
+        walk_of(&mut b, of, &Table::new(&[(1, false)]), &moved(&[1]));
+        assert_eq!(b.conntrack.get(ZONE, &flow).counted.packets, packets);
+        assert_eq!(b.stat("packets"), 3);
+        let [(event, ..)] = b.engine.table.host.events[..] else {
+            panic!("one event");
+        };
+        assert_eq!(event, super::super::Event::Unbound(Unbound::Revalidated));
     }
-    b.engine.take_pending(&mut pending, &mut changes);
-    assert!(!pending.is_lost() && pending.events().is_empty());
-    b.engine.revalidate(&table, &changes);
-    assert!(!b.frame(&flow));
-    assert_eq!((b.stat("moves"), b.stat("moves_lost")), (512, 1));
-    changes.clear();
-    assert!(changes.is_empty());
 }
 
-/// What becomes of flow 1, and of the flows of its flowtable, by events.
-fn after(events: &[FwdEvent]) -> (bool, Vec<u64>) {
+#[test]
+fn a_refresh_that_was_queued_before_a_change_is_refused() {
     let mut b = Bench::new();
     let flow = b.bound(1);
-    let table = Table::new(&[(1, false)]);
-    let (mut pending, mut changes) = (Pending::new().unwrap(), ChangeSet::new().unwrap());
-    for event in events {
-        pending.push(NET, *event);
-    }
-    b.engine.take_pending(&mut pending, &mut changes);
-    b.engine.revalidate(&table, &changes);
+    // It is in the table, and the kernel has queued it once more.
+    let table = Table::new(&[(1, true)]);
+    walk(&mut b, &table, &moved(&[1]));
+    assert!(!b.frame(&flow));
+    assert_eq!(b.replace(1, &flow), Err(Reject::Ended));
+    assert!(!b.frame(&flow));
+}
+
+/// Two connections, each with two directions, and three operations to remove one: what the engine's
+/// lock is held for.
+#[test]
+fn a_step_removes_four_flows() {
+    let mut b = Bench::new();
+    let bound: Vec<_> = (0..10)
+        .flat_map(|cookie| [cookie, cookie + OPPOSITE])
+        .map(|cookie| b.bound(cookie as u16))
+        .collect();
+    let flows: Vec<_> = (0..10).map(|cookie| (cookie, false)).collect();
+    let table = Table::new(&flows);
+    b.engine.table.hw.ops.clear();
+    let most = walk(&mut b, &table, &[FwdEvent::NextHopObject]);
+    assert_eq!(most, 2 * 2 * 3);
+    assert_eq!(b.engine.table.hw.ops.len(), bound.len() * 3);
+    assert!(!bound.iter().any(|flow| b.frame(flow)));
+}
+
+#[test]
+fn any_number_of_flows_ends_in_steps() {
+    let mut b = Bench::new();
+    let flows: Vec<_> = (0..20).map(|cookie| (cookie, false)).collect();
+    let bound: Vec<_> = flows
+        .iter()
+        .map(|(cookie, _)| b.bound(*cookie as u16))
+        .collect();
+    let table = Table::new(&flows);
+    walk(&mut b, &table, &[FwdEvent::NextHopObject]);
+    assert_eq!(table.ended().len(), 20);
+    assert!(!bound.iter().any(|flow| b.frame(flow)));
+    assert_eq!(b.stat("moved"), 20);
+    // A step that can end no more leaves the rest to the next one.
+    let mut ended = EndedConnections::NONE;
+    let mut pending = Pending::<TestHost>::new().unwrap();
+    pending.hear(NET, &FwdEvent::NextHopObject);
+    let mut changes = ChangeSet::new().unwrap();
+    pending.swap(&mut changes);
+    let all = table.0.iter();
+    let taken = all.filter(|half| ended.revalidate(NET, &changes, [*half, &reverse(half)]));
+    assert_eq!(taken.count(), ENDED_AT_A_TIME);
+}
+
+/// What becomes of flow 1, and of the flows of its flowtable, by events after which the kernel
+/// would choose the same path, or another one.
+fn after(current: bool, events: &[FwdEvent]) -> (bool, Vec<u64>) {
+    let mut b = Bench::new();
+    let flow = b.bound(1);
+    let mut table = Table::new(&[(1, false)]);
+    table.0[0].current = current;
+    walk(&mut b, &table, events);
     (b.frame(&flow), table.ended())
 }
 
 #[test]
 fn each_kind_of_event_ends_what_it_concerns() {
-    let dmac = rule(1).dmac;
-    let at = |port: PsePort| FwdEvent::FdbEntry {
+    let dmac = path(1).dmac;
+    let receiver = |port: PsePort| FwdEvent::Receiver {
         ifindex: port.0.into(),
-        mac: dmac,
     };
     let gateway = |mac| FwdEvent::Neighbour {
         ifindex: 1,
-        addr: [10, 0, 0, 1].into(),
+        addr: v4_addr([10, 0, 0, 1]),
         mac,
     };
-    for (events, ends) in [
-        (&[at(WAN)][..], false),
-        (&[at(LAN)], true),
-        (&[FwdEvent::NextHopObject], true),
+    for (current, events, ends) in [
+        (true, &[FwdEvent::FdbEntry { mac: dmac }][..], false),
+        (false, &[FwdEvent::FdbEntry { mac: dmac }], true),
+        (true, &[FwdEvent::NextHopObject], false),
+        (false, &[FwdEvent::NextHopObject], true),
+        // The kernel is not asked.
+        (true, &[receiver(WAN)], true),
+        (false, &[receiver(LAN)], false),
         // Another address is behind the same next hop, until that has another one.
-        (&[gateway(dmac)], false),
-        (&[gateway(dmac), gateway([9; 6])], true),
+        (false, &[gateway(dmac)], false),
+        (false, &[gateway(dmac), gateway([9; 6])], true),
     ] {
         let ended = if ends { vec![1] } else { vec![] };
-        assert_eq!(after(events), (!ends, ended), "{events:?}");
+        assert_eq!(after(current, events), (!ends, ended), "{events:?}");
     }
 }
 
@@ -195,10 +301,7 @@ fn a_flow_that_has_ended_is_not_waited_for() {
     let mut b = Bench::new();
     let table = Table::new(&[(1, false), (2, true)]);
     b.bound(1);
-    let (mut pending, mut changes) = (Pending::new().unwrap(), ChangeSet::new().unwrap());
-    pending.push(NET, FwdEvent::NextHopObject);
-    b.engine.take_pending(&mut pending, &mut changes);
-    b.engine.revalidate(&table, &changes);
+    walk(&mut b, &table, &[FwdEvent::NextHopObject]);
     assert_eq!(b.engine.destroy(&b.lan, &COUNTING, 2), None);
     assert_eq!(b.replace(2, &rule(2)), Ok(Replaced::Bound));
 }

@@ -177,11 +177,7 @@ fn an_owner_is_flushed() {
 
 #[test]
 fn a_connection_goes_with_both_directions() {
-    for (scope, why) in [
-        (Scope::Direction, Unbound::Flushed),
-        (Scope::Connection, Unbound::Flushed),
-        (Scope::Connection, Unbound::Revalidated),
-    ] {
+    for scope in [Scope::Direction, Scope::Connection] {
         let mut b = Bench::new();
         for n in 0..6u16 {
             let up = routed(n);
@@ -193,7 +189,8 @@ fn a_connection_goes_with_both_directions() {
         }
         let mut removed = Vec::new();
         let pred = |r: &Record| matches!(r.cookie, 1 | 103 | 5);
-        b.table.remove(scope, why, pred, |r| removed.push(r.cookie));
+        b.table.remove(scope, pred, |r| removed.push(r.cookie));
+        let why = Unbound::Flushed;
         let is_end = |(event, ..): &(Event, u64, Count)| !matches!(event, Event::Bound(_));
         let ends: Vec<_> = b.events().into_iter().filter(is_end).collect();
         assert!(ends.iter().all(|(event, ..)| *event == Event::Unbound(why)));
