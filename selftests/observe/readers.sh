@@ -57,7 +57,7 @@ note "audit: $(awk '/^(flows|bound|half_bound|took) / { printf "%s %s ", $1, $2 
 # shellcheck disable=SC2016 # awk's
 check "the audit took a quarter of that at most" awk -v ms="$took" '$1 == "took" { exit 4000 * $2 > ms }' /tmp/audit
 
-# A new neighbour concerns no flow. The module checks all flows at once, and a second time.
+# This route concerns no flow. The module checks all flows at once, and a second time.
 mount -t tracefs tracefs /sys/kernel/tracing 2>/dev/null
 record()
 {
@@ -71,8 +71,8 @@ works()
 	record 1 && "$@" && sleep "$SLOW" && record 0 || return 1
 	# Time is the field before the event's name.
 	awk '
-		/RevalidateWork|SecondPassWork/ {
-			which = /RevalidateWork/ ? "at_once" : "once_more"
+		/FirstWalk|SecondWalk/ {
+			which = /FirstWalk/ ? "at_once" : "once_more"
 			for (i = 1; !index($i, "workqueue_execute"); i++)
 				at = $i * 1000
 			if (/execute_start/)
@@ -86,8 +86,8 @@ works()
 		}' /sys/kernel/tracing/trace
 }
 flows=$(stat_of flows_now)
-check "the module checks all flows after a change" works ip neigh replace 203.0.113.99 lladdr 02:00:00:00:02:99 dev wan
-note "a new neighbour among $flows flows: $(cat "$OUT")"
+check "the module checks all flows after a change" works ip route replace 100.64.0.0/10 dev wan
+note "a new route among $flows flows: $(cat "$OUT")"
 check "no flow ends" equal flows "$(stat_of flows_now)" "$flows"
 
 echo all >"$ENGINE/flush"
