@@ -296,12 +296,19 @@ impl Connection {
     pub fn actions(&self, dir: usize) -> Vec<Action> {
         let (from, to) = (self.sides[dir], self.sides[1 - dir]);
         let ([s0, s1, s2, s3, s4, s5], [d0, d1, d2, d3, d4, d5]) = (to.own, to.peer);
-        let eth = |offset, val, keep| mangle(MangleHeader::Eth, offset, val, keep);
+        let header = MangleHeader::Eth;
+        // The word of both addresses has the pairs as numbers, in its upper and its lower half.
+        let pair = |shift: u32, bytes| Action::Mangle {
+            header,
+            offset: 4,
+            mask: !(0xffff << shift),
+            val: u32::from(u16::from_ne_bytes(bytes)) << shift,
+        };
         let mut out = vec![
-            eth(4, [0, 0, s0, s1], [0xff, 0xff, 0, 0]),
-            eth(8, [s2, s3, s4, s5], [0; 4]),
-            eth(0, [d0, d1, d2, d3], [0; 4]),
-            eth(4, [d4, d5, 0, 0], [0, 0, 0xff, 0xff]),
+            pair(16, [s0, s1]),
+            mangle(header, 8, [s2, s3, s4, s5], [0; 4]),
+            mangle(header, 0, [d0, d1, d2, d3], [0; 4]),
+            pair(0, [d4, d5]),
         ];
         out.extend((0..from.encap.tags()).map(|_| Action::VlanPop));
         out.extend(to.encap.vlan.into_iter().flatten().map(push_vlan));
