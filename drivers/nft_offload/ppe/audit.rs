@@ -270,14 +270,14 @@ fn refused_with<S: Storage>(rejects: &RejectLog<S>, record: &Record) -> Option<R
 
 /// Ends the line of a flow whose reverse direction is not bound.
 fn show_half(age: Age, reverse: Reverse, refused: Option<Reject>, f: &mut Formatter<'_>) -> Result {
-    write!(f, " age={age} opposite=")?;
-    match (reverse, refused) {
-        (Reverse::Bound, _) => writeln!(f, "bound"),
-        (Reverse::Parked, _) => writeln!(f, "parked"),
-        (_, Some(reject)) => writeln!(f, "refused:{}", reject.name()),
-        (Reverse::Aged, None) => writeln!(f, "aged"),
-        (Reverse::Unknown, None) => writeln!(f, "unknown"),
-    }
+    let (refused, what) = match (reverse, refused) {
+        (Reverse::Bound, _) => ("", "bound"),
+        (Reverse::Parked, _) => ("", "parked"),
+        (_, Some(reject)) => ("refused:", reject.name()),
+        (Reverse::Aged, None) => ("", "aged"),
+        (Reverse::Unknown, None) => ("", "unknown"),
+    };
+    writeln!(f, " age={age} opposite={refused}{what}")
 }
 
 impl<P: Platform> Engine<P> {

@@ -387,6 +387,7 @@ impl<P: Platform> Engine<P> {
         })
     }
 
+    #[inline(never)]
     pub(super) fn remove(
         &mut self,
         scope: Scope,
