@@ -51,14 +51,8 @@ macro_rules! rejects {
                 }
             }
 
-            /// One sentence for people: what it means and what can be done.
-            pub const fn describe(self) -> &'static str {
-                match self {
-                    $(Self::$variant => $describe,)*
-                }
-            }
-
-            /// [`Self::name`] and [`Self::describe`], for the kernel to hand on.
+            /// [`Self::name`] and one sentence for people: what it means and what can be done.
+            /// For the kernel to hand on.
             pub const fn message(self) -> &'static CStr {
                 match self {
                     $(Self::$variant => message(concat!($name, ": ", $describe, "\0")),)*
