@@ -24,6 +24,8 @@ pub struct Fake {
     pub now_ms: Rc<Cell<u64>>,
     /// Writes and clears, in order.
     pub ops: Vec<Op>,
+    /// Counted once, while an entry is made invalid: frames still come.
+    pub late: Count,
     /// Accesses until the engine stops to answer.
     pub dies_in: Option<u32>,
     /// Whether it answers again after that.
@@ -47,6 +49,7 @@ impl Fake {
             cache: HashMap::new(),
             now_ms: Rc::new(Cell::new(1_000_000)),
             ops: Vec::new(),
+            late: Count::ZERO,
             dies_in: None,
             recovers: false,
             dead: false,
@@ -196,6 +199,8 @@ impl Hw for Fake {
         self.ops.push(Op::Invalidate(slot));
         self.access()?;
         self.set_state(slot, 0);
+        let mib = &mut self.mib[usize::from(slot)];
+        *mib = mib.plus(core::mem::take(&mut self.late));
         Ok(())
     }
 

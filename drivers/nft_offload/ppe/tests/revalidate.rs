@@ -184,6 +184,9 @@ fn a_route_asks_for_flows_to_its_prefix() {
         (up(), "203.0.113.2", 32, false),
         (up(), "::", 0, false),
         (down(), "203.0.113.1", 32, true),
+        // Where packets leave, not as they came.
+        (down(), "192.168.1.0", 24, true),
+        (down(), "203.0.113.0", 24, false),
         (six(), "::", 0, true),
         (six(), "2001:db8:2::", 48, true),
         (six(), "2001:db8:2::", 64, true),
@@ -260,12 +263,18 @@ fn other_namespaces_are_apart() {
 
 #[test]
 fn only_what_was_announced_needs_a_second_walk() {
+    let vlan = FwdEvent::Vlan {
+        ifindex: WAN,
+        vid: 10,
+    };
     for (event, announced) in [
         (neighbour(WAN, "198.51.100.2", MAC), false),
         (FwdEvent::FdbEntry { mac: MAC }, false),
         (route("198.51.100.0", 24), true),
         (FwdEvent::NextHopObject, true),
         (FwdEvent::Device { ifindex: WAN }, true),
+        (FwdEvent::Receiver { ifindex: WAN }, true),
+        (vlan, true),
     ] {
         assert_eq!(heard(&[event]).0.is_announced(), announced, "{event:?}");
     }
@@ -326,6 +335,15 @@ fn sets_of_changes_add_up() {
     for path in [up(), down(), six()] {
         assert_eq!(all.verdict(NET, &path, Some(9)), Verdict::Keep);
     }
+    // What comes after that does not bring anything back.
+    let (more, _) = heard(&[FwdEvent::FdbEntry { mac: [6; 6] }]);
+    all.add_all(&more);
+    assert!(!all.is_announced());
+    assert_eq!(all.verdict(NET, &down(), None), Verdict::Keep);
+    let (more, _) = heard(&[route("10.0.0.0", 24)]);
+    all.add_all(&more);
+    assert!(all.is_announced());
+    assert_eq!(all.verdict(NET, &up(), None), Verdict::Keep);
 }
 
 #[test]
@@ -345,22 +363,25 @@ fn known(places: usize) -> Known {
 
 #[test]
 fn a_neighbour_is_new_then_known_then_changed() {
-    let mut known = known(64);
-    assert_eq!(known.learn(1, 1, ip("192.0.2.1"), MAC), NeighUpdate::New);
-    assert_eq!(
-        known.learn(1, 1, ip("192.0.2.1"), MAC),
-        NeighUpdate::Unchanged
-    );
-    assert_eq!(known.learn(2, 2, ip("192.0.2.1"), OTHER), NeighUpdate::New);
-    assert_eq!(known.learn(1, 1, ip("192.0.2.2"), OTHER), NeighUpdate::New);
-    assert_eq!(
-        known.learn(1, 1, ip("192.0.2.1"), OTHER),
-        NeighUpdate::Changed(MAC)
-    );
-    assert_eq!(
-        known.learn(1, 1, ip("192.0.2.1"), OTHER),
-        NeighUpdate::Unchanged
-    );
+    // In one bucket, and in several.
+    for places in [4, 64] {
+        let mut known = known(places);
+        assert_eq!(known.learn(1, 1, ip("192.0.2.1"), MAC), NeighUpdate::New);
+        assert_eq!(
+            known.learn(1, 1, ip("192.0.2.1"), MAC),
+            NeighUpdate::Unchanged
+        );
+        assert_eq!(known.learn(2, 2, ip("192.0.2.1"), OTHER), NeighUpdate::New);
+        assert_eq!(known.learn(1, 1, ip("192.0.2.2"), OTHER), NeighUpdate::New);
+        assert_eq!(
+            known.learn(1, 1, ip("192.0.2.1"), OTHER),
+            NeighUpdate::Changed(MAC)
+        );
+        assert_eq!(
+            known.learn(1, 1, ip("192.0.2.1"), OTHER),
+            NeighUpdate::Unchanged
+        );
+    }
 }
 
 #[test]

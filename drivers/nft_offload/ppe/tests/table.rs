@@ -493,6 +493,16 @@ fn learned_entries_are_taken_over() {
     assert_eq!(b.table.find(A, 1), Some(front));
     assert_eq!(b.frame(&flows[1]), Some(front));
     assert_eq!(b.destroy(A, 1).unwrap().total, count(2));
+
+    // It learns a flow in the slot of another one: behind that entry it would not find the flow.
+    let mut b = Bench::new();
+    b.bind(&flows[..2]);
+    let [other, slot] = [b.at(0), b.at(1)];
+    b.table.hw.age_out(other);
+    b.table.hw.age_out(slot);
+    assert_eq!(b.table.hw.learn(&flows[1]), Some(other));
+    assert_eq!(b.replace(A, 1, &flows[1]), Ok(Replaced::Rebound));
+    assert_eq!(b.frame(&flows[1]), Some(slot));
 }
 
 #[test]
@@ -547,7 +557,9 @@ fn a_whole_table() {
         let slot = table.find(A, *cookie).unwrap();
         assert_eq!(table.get(slot).unwrap().cookie, *cookie);
     }
-    for cookie in bound {
+    // From the middle of their chains, too.
+    let (first, last): (Vec<_>, Vec<_>) = (0..).zip(bound).partition(|(n, _)| n % 3 == 1);
+    for (_, cookie) in first.into_iter().chain(last) {
         assert!(table.destroy(A, cookie).is_some());
     }
     assert_eq!(table.iter().count(), 0);

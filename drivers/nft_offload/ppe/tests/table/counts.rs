@@ -139,6 +139,12 @@ fn packets_are_told_once() {
         b.table.refresh(b.at(0));
         assert!(b.stats(A, 0).hit);
         assert!(!b.stats(A, 0).hit);
+        // Counts tell of packets before the engine let the flow go.
+        b.wait(2_000);
+        b.frame(&f);
+        b.table.hw.age_out(b.at(0));
+        assert_eq!(b.stats(A, 0).hit, caps.mib.is_some());
+        assert!(!b.stats(A, 0).hit);
     }
 }
 

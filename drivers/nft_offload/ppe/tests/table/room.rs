@@ -43,6 +43,10 @@ fn the_idlest_flow_makes_room() {
     b.wait(100);
     let slot = b.at(1);
     b.ops();
+    b.table.hw.late = Count {
+        packets: 1,
+        bytes: 100,
+    };
     assert_eq!(b.replace(A, 4, &flows[4]), Ok(Replaced::Bound));
     assert_eq!(b.table.find(A, 4), Some(slot));
     let place = b.at(1);
@@ -57,14 +61,18 @@ fn the_idlest_flow_makes_room() {
     let t = b.counts();
     assert_eq!((t.evictions, t.parked, t.flows, t.bound), (1, 1, 5, 4));
     assert_eq!((t.bucket_full, t.high_water, t.collisions), (1, 5, 4));
+    assert_eq!(b.stats(A, 1).delta, count(1));
+    assert_eq!(t.stray_mib, 0);
     assert_eq!(b.frame(&flows[1]), None);
     assert_eq!(b.frame(&flows[4]), Some(slot));
 
     // It is offered again: not before another one is idle.
     assert_eq!(b.replace(A, 1, &flows[1]), Err(Reject::BucketFull));
     b.wait(EVICT_IDLE_MS);
+    // All are idle by now, the third one for longest.
+    let slot = b.at(2);
     assert_eq!(b.replace(A, 1, &flows[1]), Ok(Replaced::Rebound));
-    assert!(!b.is_parked(1));
+    assert_eq!(b.at(1), slot);
     let t = b.counts();
     assert_eq!((t.evictions, t.parked, t.flows, t.bound), (2, 1, 5, 4));
 }
@@ -131,13 +139,15 @@ fn what_a_parked_flow_has_counted_is_kept() {
 
 #[test]
 fn flows_let_go_make_room_first() {
-    for caps in [CAPS, BLIND] {
+    // Whether or not others are idle, and for longer.
+    for (caps, idle_ms) in [(CAPS, 0), (BLIND, 0), (CAPS, EVICT_IDLE_MS)] {
         let mut b = Bench::of(&caps, 2);
         let flows = b.bucket(5);
         for (cookie, f) in (0..).zip(&flows[..4]) {
             b.replace(A, cookie, f).unwrap();
             b.wait(100);
         }
+        b.wait(idle_ms);
         let slot = b.at(2);
         b.table.hw.age_out(slot);
         assert_eq!(b.replace(A, 4, &flows[4]), Ok(Replaced::Bound));
@@ -212,6 +222,9 @@ fn an_engine_that_fails_while_room_is_made() {
             let bound = b.table.get(at).unwrap().bound;
             assert_eq!(b.table.get(at).unwrap().flow, *f);
             assert!(!bound || NETSYS_V2.is_bound(b.table.hw.words[usize::from(at)][0]));
+            // And the entry of one that was parked is gone.
+            let entry = b.table.hw.look_up(f).filter(|(_, forwards)| *forwards);
+            assert!(entry.is_none_or(|(slot, _)| slot == at));
         }
         if answer.is_err() {
             assert_eq!(answer, Err(Reject::EngineDead));
