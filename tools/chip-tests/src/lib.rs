@@ -34,11 +34,15 @@ pub struct BoardRegs {
     memory: Rc<VecMemory>,
     accesses: Rc<Cell<u32>>,
     waited_us: Rc<Cell<u32>>,
+    unread: Rc<Cell<bool>>,
 }
 
 impl Regs for BoardRegs {
     fn read(&self, offset: usize) -> Result<u32, HwError> {
         self.accesses.set(self.accesses.get() + 1);
+        if self.unread.get() {
+            return Ok(u32::MAX);
+        }
         let offset = u32::try_from(offset).map_err(|_| HwError)?;
         Ok(self.engine.borrow_mut().read(&*self.memory, offset))
     }
@@ -69,9 +73,24 @@ pub struct BoardWords {
     address: u64,
     words: usize,
     meanwhile: Meanwhile,
+    /// Words written that no barrier follows yet: memory has those written later before them.
+    late: RefCell<Vec<(usize, u32)>>,
 }
 
 impl BoardWords {
+    fn store(&self, at: usize, value: u32) -> Result<(), HwError> {
+        let stored = self.memory.write_u32(self.at(at)?, value);
+        if let Some(meanwhile) = &*self.meanwhile.borrow() {
+            meanwhile();
+        }
+        stored.map_err(|_| HwError)
+    }
+
+    fn store_late(&self) -> Result<(), HwError> {
+        let mut late = self.late.take().into_iter();
+        late.try_for_each(|(at, value)| self.store(at, value))
+    }
+
     fn at(&self, at: usize) -> Result<u64, HwError> {
         if at >= self.words {
             return Err(HwError);
@@ -90,20 +109,22 @@ impl Words for BoardWords {
     }
 
     fn write(&self, at: usize, value: u32) -> Result<(), HwError> {
-        let written = self.memory.write_u32(self.at(at)?, value);
-        if let Some(meanwhile) = &*self.meanwhile.borrow() {
-            meanwhile();
-        }
-        written.map_err(|_| HwError)
+        self.store(at, value)?;
+        self.store_late()
     }
 
     fn write_all(&self, at: usize, values: &[u32]) -> Result<(), HwError> {
-        (at..)
-            .zip(values)
-            .try_for_each(|(at, value)| self.write(at, *value))
+        if let Some(more) = values.len().checked_sub(1) {
+            self.at(at + more)?;
+        }
+        let words = (at..).zip(values.iter().copied());
+        self.late.borrow_mut().extend(words);
+        Ok(())
     }
 
-    fn write_barrier(&self) {}
+    fn write_barrier(&self) {
+        self.store_late().expect("the words are in the table");
+    }
 }
 
 /// A chip's model on a board, and the module's code for the chip.
@@ -116,6 +137,7 @@ pub struct Board {
     pub wire: Wire,
     accesses: Rc<Cell<u32>>,
     waited_us: Rc<Cell<u32>>,
+    unread: Rc<Cell<bool>>,
     meanwhile: Meanwhile,
     ports: Vec<u8>,
 }
@@ -123,6 +145,11 @@ pub struct Board {
 impl Board {
     /// A board after power-up, whose Ethernet driver has all frames go to the CPU.
     pub fn new(model: &'static Chip) -> Self {
+        Self::with_tables(model, model.ppe_bases.len()).expect("the memory is of the chip")
+    }
+
+    /// The same with memory for so many PPEs, if the module takes that.
+    pub fn with_tables(model: &'static Chip, count: usize) -> Option<Self> {
         let ports: Vec<u8> = PORTS
             .into_iter()
             .filter(|port| model.gdm_ports.contains(port))
@@ -139,24 +166,27 @@ impl Board {
             entries * spec.mib_words.max(1),
         ];
         let stride = 4 * (sizes[0] + sizes[1]);
-        let memory = Rc::new(VecMemory::new(MEMORY, stride * spec.caps.ppes()));
+        let memory = Rc::new(VecMemory::new(MEMORY, stride * count));
         let engine = Rc::new(RefCell::new(FrameEngine::new(model, &on_board)));
         let (accesses, waited_us) = (Rc::new(Cell::new(0)), Rc::new(Cell::new(0)));
+        let unread = Rc::new(Cell::new(false));
         let meanwhile = Meanwhile::default();
         let regs = BoardRegs {
             engine: engine.clone(),
             memory: memory.clone(),
             accesses: accesses.clone(),
             waited_us: waited_us.clone(),
+            unread: unread.clone(),
         };
         let mut tables = [const { None }; MAX_PPES];
-        for (ppe, table) in tables.iter_mut().take(spec.caps.ppes()).enumerate() {
+        for (ppe, table) in tables.iter_mut().take(count).enumerate() {
             let address = MEMORY + (ppe * stride) as u64;
             let words = |address, words| BoardWords {
                 memory: memory.clone(),
                 address,
                 words,
                 meanwhile: meanwhile.clone(),
+                late: RefCell::default(),
             };
             *table = Some(Memory {
                 entries: words(address, sizes[0]),
@@ -165,17 +195,18 @@ impl Board {
         }
         let this = Self {
             spec,
-            hw: MappedHw::new(chip, regs, tables).expect("the memory is of the chip"),
+            hw: MappedHw::new(chip, regs, tables)?,
             wire: Wire { engine, memory },
             accesses,
             waited_us,
+            unread,
             meanwhile,
             ports,
         };
         for at in this.forward_registers() {
             this.set_register(at, this.register(at) & !0xffff);
         }
-        this
+        Some(this)
     }
 
     /// The same, started.
@@ -210,6 +241,11 @@ impl Board {
     /// Microseconds that were waited in vain since the last call.
     pub fn waited_us(&self) -> u32 {
         self.waited_us.take()
+    }
+
+    /// From now on the module reads all ones, or what there is; what it writes arrives.
+    pub fn set_unread(&self, unread: bool) {
+        self.unread.set(unread);
     }
 
     /// Runs `what` after each word that is written into a table.

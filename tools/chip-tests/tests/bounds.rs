@@ -47,7 +47,9 @@ fn a_dead_engine_is_left_alone() {
         assert!(!board.hw.is_alive());
         board.accesses();
         let entry = board.entry(&flow(15));
-        assert_eq!(board.hw.commit(board.slot(&flow(15)), &entry), Err(HwError));
+        let free = board.slot(&flow(15));
+        assert_eq!(board.hw.commit(free, &entry), Err(HwError));
+        assert_eq!(board.hw.read_word0(free), Ok(0), "{}", chip.name);
         assert_eq!(board.hw.clear_cache(slot), Err(HwError));
         assert_eq!(board.hw.clear_caches(), Err(HwError));
         assert_eq!(board.hw.read_mib(slot), Err(HwError));
@@ -94,6 +96,23 @@ fn an_engine_that_dies_at_any_access() {
             board.start().unwrap();
             board.bind(&flow(16));
             assert!(board.wire.forwards(&flow(16)), "{}: access {n}", chip.name);
+        }
+    }
+}
+
+#[test]
+fn an_engine_that_is_not_heard_leaves_memory_alone() {
+    for chip in CHIPS {
+        let mut board = Board::started(chip);
+        board.set_unread(true);
+        assert_eq!(board.hw.stop(), Err(HwError), "{}", chip.name);
+        assert_eq!(board.enabled(), 0, "{}", chip.name);
+        for base in chip.ppe_bases {
+            // The scan of the table, kinds of flows, the cache and the counters.
+            for (at, mask) in [(0x21c, 3 << 16), (0x204, !0), (0x320, !0), (0x334, !0)] {
+                let is = board.register(base + at) & mask;
+                assert_eq!(is, 0, "{}: {at:#x}", chip.name);
+            }
         }
     }
 }

@@ -6,6 +6,7 @@ use nft_offload_ppe::{
     count::Count,
     flow::{Flow, PsePort, L4},
     hw::{Hw, Lifecycle},
+    mapped::MAX_PPES,
     platform::HwError,
 };
 use vppe_model::{
@@ -81,6 +82,11 @@ fn each_port_is_looked_up_in_its_ppe() {
 fn stop_leaves_nothing_behind() {
     for chip in CHIPS {
         let mut board = Board::new(chip);
+        // A way of its own for each port.
+        let ways = [0x6543, 0x0065, 0x0005];
+        for (at, way) in board.forward_registers().into_iter().zip(ways) {
+            board.set_register(at, board.register(at) | way);
+        }
         let before = board.forwards();
         board.start().unwrap();
         assert_ne!(board.forwards(), before, "{}", chip.name);
@@ -132,7 +138,14 @@ fn registers_are_as_they_should_whoever_ran_the_engine_before() {
             (0x200, 0x20d, 0x20d),
         ];
         let newer = [(0x24c, u32::MAX, 0x000c_b777), (0x374, u32::MAX, 0x7f)];
-        let all = &[&set[..], &newer][..1 + usize::from(chip.ppe_bases.len() > 1)].concat();
+        let counting = [(0x334, u32::MAX, 3), (0x350, u32::MAX, 1)];
+        let mut all = set.to_vec();
+        if chip.ppe_bases.len() > 1 {
+            all.extend(newer);
+        }
+        if chip.mib.is_some() {
+            all.extend(counting);
+        }
         for base in chip.ppe_bases {
             for (at, ..) in set.iter().take(10) {
                 board.set_register(base + at, 0x1a5a);
@@ -140,7 +153,7 @@ fn registers_are_as_they_should_whoever_ran_the_engine_before() {
         }
         board.start().unwrap();
         for (ppe, base) in chip.ppe_bases.iter().enumerate() {
-            for (at, mask, value) in all {
+            for (at, mask, value) in &all {
                 let is = board.register(base + at) & mask;
                 assert_eq!(is, *value, "{}: PPE {ppe}: {at:#x}", chip.name);
             }
@@ -177,6 +190,7 @@ fn only_the_way_of_frames_is_restored() {
         board.hw.stop().unwrap();
         board.start().unwrap();
         for at in board.forward_registers() {
+            assert_eq!(board.register(at) & 0x0300_0000, 0x0300_0000);
             board.set_register(at, board.register(at) & 0xffff);
         }
         board.hw.stop().unwrap();
@@ -465,6 +479,11 @@ fn a_ppe_that_somebody_else_runs_is_not_healthy() {
 #[test]
 fn memory_has_to_be_that_of_the_chip() {
     for chip in CHIPS {
+        for tables in 0..=MAX_PPES {
+            let fits = tables == chip.ppe_bases.len();
+            let board = Board::with_tables(chip, tables);
+            assert_eq!(board.is_some(), fits, "{}: {tables} tables", chip.name);
+        }
         let mut board = Board::started(chip);
         let last = board.spec.slots() - 1;
         let beyond = board.spec.slots();
