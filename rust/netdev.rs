@@ -153,11 +153,13 @@ impl NetDevice {
 
     /// The address the device was made with, or `None` if it has no permanent Ethernet address.
     ///
-    /// Devices stacked on others (VLAN, bridge) have none, even where they use the address of the
-    /// device below.
-    pub fn permanent_address(&self) -> Option<[u8; 6]> {
+    /// Devices stacked on others (VLAN, bridge, macvlan) have none, even where they use the address
+    /// of the device below. While such a device is registered for the first time it is not linked
+    /// to the device below yet, and may still seem to have that address.
+    pub fn permanent_address(&self, _rtnl: &Rtnl) -> Option<[u8; 6]> {
         let mut addr = [0u8; 6];
-        // SAFETY: By the type invariant; `addr` has room for the `ETH_ALEN` bytes written.
+        // SAFETY: By the type invariant; `addr` has room for the `ETH_ALEN` bytes written. RTNL is
+        // held, so the list of lower devices stays as it is.
         let valid =
             unsafe { bindings::nft_offload_helper_dev_perm_addr(self.as_raw(), addr.as_mut_ptr()) };
         valid.then_some(addr)

@@ -86,7 +86,7 @@ fn to_device_event(event: Event, dev: &NetDevice, rtnl: &Rtnl) -> DeviceEvent {
             up: event != Event::Down && dev.forwards(),
         },
         mac: match event {
-            Event::Register => dev.permanent_address(),
+            Event::Register => dev.permanent_address(rtnl),
             _ => None,
         },
         is_user_port,

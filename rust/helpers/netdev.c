@@ -20,9 +20,13 @@ unsigned int nft_offload_helper_dev_mtu(const struct net_device *dev)
 	return READ_ONCE(dev->mtu);
 }
 
+/* To be called with RTNL, under which devices are stacked. */
 bool nft_offload_helper_dev_perm_addr(const struct net_device *dev, u8 *addr)
 {
 	if (dev->addr_len != ETH_ALEN || !is_valid_ether_addr(dev->perm_addr))
+		return false;
+	/* A macvlan or an ipvlan may have got the address of the device below. */
+	if (!list_empty(&dev->adj_list.lower))
 		return false;
 
 	ether_addr_copy(addr, dev->perm_addr);

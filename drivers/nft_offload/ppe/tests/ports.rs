@@ -90,7 +90,7 @@ fn a_device_is_known_by_its_permanent_address() {
     assert!(ports.on_event(&register(LAN, 1)).mtu);
     assert_eq!(ports.find(1, NET), Some(LAN.into()));
     assert_eq!(ports.find(1, OTHER_NET), None);
-    // Another device with that address, such as a macvlan, is none.
+    // Another device with that address, such as a macvlan that is just made, is none.
     ports.on_event(&register(LAN, 3));
     assert_eq!(ports.find(3, NET), None);
     assert_eq!(ports.by_name("eth1"), Some(LAN.into()));
