@@ -4,9 +4,11 @@
 # oracle: none
 # What devices do to the paths of flows: the port or a device above it gets another Ethernet
 # address, a macvlan goes, a bridge loses a VLAN, a leg of a multipath route loses its link. 100 ms
-# after that no frame leaves by the old path.
+# after that no frame leaves by the old path. Where a macvlan or an ipvlan stands above the wan,
+# hardware sends what the software flowtable sends.
 . "$(dirname "$0")/../lib/lib.sh"
-begin 17
+. "$here/software.sh"
+begin 22
 FAR4=198.51.100.9
 OWN_MAC=02:00:00:00:01:88
 
@@ -57,6 +59,97 @@ left()
 }
 check "flows of the port leave hardware when the macvlan goes" wait_for 1 left
 ends port >"$OUT"
+
+# --- a macvlan or an ipvlan above the wan -----------------------------------------------------
+# A packet that comes in by the wan has its flow leave by the wan, whatever the route: the flowtable
+# looks for the way back by the device at which the packet came.
+OTHER_MAC=02:00:00:00:03:01
+# above DEVICE HOST KIND [OPTION…]: x0, above DEVICE, has the route to HOST. It answers no ARP, so
+# HOST sends to the address of DEVICE.
+above()
+{
+	local dev=$1 dst=$2 kind=$3
+	shift 3
+	ip link add x0 link "$dev" type "$kind" "$@" && sysctl -qw net.ipv4.conf.x0.arp_ignore=8 && ip link set x0 up &&
+		ip addr add "${dst%.*}.9/24" dev x0 noprefixroute && ip route replace "$dst" dev x0 &&
+		ip neigh replace "$dst" lladdr "$WAN_HOST_MAC" dev x0
+}
+in_flowtable() { conntrack -L -p udp 2>/dev/null | grep "dport=$1 " | grep '\[OFFLOAD\]'; }
+# taken MODE DST DPORT: the flow is in the flowtable, or in hardware
+taken()
+{
+	nft delete table inet fw4 2>/dev/null
+	conntrack -F >/dev/null 2>&1
+	ruleset "$1" && peer open f udp lan "$2" "$3" && peer send f both 4 100 || return 1
+	if [ "$1" = hardware ]; then offloaded f ":$3"; else wait_for 2 in_flowtable "$3"; fi
+}
+# alike_to DST DPORT: the software flowtable and hardware change frames alike, and keep wan's address
+alike_to()
+{
+	local mode UP DOWN was=
+	for mode in software hardware; do
+		taken $mode "$1" "$2" && peer capture && peer send f both 20 100 || return 1
+		both_changed lan wan "proto=udp dport=$2" "proto=udp dport=$2" "proto=udp sport=$2" "proto=udp sport=$2" || return 1
+		[ "$(frames wan in proto=udp "smac=$WAN_PORT_MAC")" = 20 ] || { echo "$UP"; return 1; }
+		[ $mode = software ] || equal "what changed" "$UP $DOWN" "$was" || return 1
+		was="$UP $DOWN"
+		peer close f
+	done
+}
+routed_above()
+{
+	local status=0
+	above "$@" && alike_to "$2" 5504 || status=1
+	ip link del x0
+	return $status
+}
+# to_other_mac: packets of a flow to the address of a macvlan are the flow's all the same
+to_other_mac()
+{
+	local mode
+	for mode in software hardware; do
+		wan ip neigh replace "$WAN_ROUTER4" lladdr "$WAN_PORT_MAC" dev eth0
+		taken $mode "$WAN_HOST4" 5505 || return 1
+		wan ip neigh replace "$WAN_ROUTER4" lladdr $OTHER_MAC dev eth0
+		peer capture && peer send f down 10 100 && [ "$(frames wan out proto=udp dmac=$OTHER_MAC)" = 10 ] || return 1
+		peer close f
+	done
+}
+replies_above()
+{
+	above wan "$WAN_HOST4" macvlan mode bridge && ip link set x0 address $OTHER_MAC || return 1
+	conntrack -F >/dev/null 2>&1
+	peer open f udp lan "$WAN_HOST4" 5506 && peer send f both 10 100 && peer capture && peer send f both 20 100 || return 1
+	usleep 300000
+	bound_is 0 :5506 && equal frames "$(frames wan in proto=udp smac=$OTHER_MAC)" 20
+}
+check "above is a macvlan: hardware sends as software does" routed_above wan "$WAN_HOST4" macvlan mode bridge
+if modprobe ipvlan; then
+	check "above is an ipvlan: hardware sends as software does" routed_above wan "$WAN_HOST4" ipvlan mode l2
+else
+	ktap_test_skip "above is an ipvlan: this kernel has none"
+fi
+tagged()
+{
+	ip link add link wan name wan.40 type vlan id 40 && ip addr add 10.40.0.1/24 dev wan.40 &&
+		ip link set wan.40 up && peer vlan wan 40 10.40.0.2/24 && wait_for 5 ping -c 1 -W 1 10.40.0.2 &&
+		wan ip route replace 192.0.2.0/24 via 10.40.0.1 && routed_above wan.40 10.40.0.2 macvlan mode private
+}
+check "above a VLAN is a macvlan: hardware sends as software does" tagged
+wan ip route replace 192.0.2.0/24 via "$WAN_ROUTER4"
+peer unplug wan.40 >"$OUT"
+ip link del wan.40
+ip link add x0 link wan address $OTHER_MAC type macvlan mode private
+ip link set x0 up
+check "frames to a macvlan's address are the flow's, as in software" to_other_mac
+ip link del x0
+check "a flow to and from a macvlan stays in software, with its address" replies_above
+peer close f >"$OUT"
+ip link del x0
+wan ip neigh del "$WAN_ROUTER4" dev eth0
+nft delete table inet fw4
+ruleset hardware
+warm_up
 
 # --- a leg of a multipath route -----------------------------------------------------------------
 legs()
