@@ -6,6 +6,7 @@
 
 use super::bindings;
 use core::{
+    mem::MaybeUninit,
     ops::Deref,
     ptr::NonNull, //
 };
@@ -207,13 +208,15 @@ unsafe impl Sync for NetDeviceRef {}
 impl NetDeviceRef {
     /// Takes a reference to `dev`. Sleeps.
     pub(super) fn new(dev: &NetDevice) -> Self {
-        let mut tracker = Default::default();
+        // A structure without fields, or a pointer in kernels that look for lost references.
+        let mut tracker = MaybeUninit::zeroed();
         // SAFETY: `dev` lives by its type invariant, and `tracker` can be written to.
-        unsafe { bindings::nft_offload_helper_dev_hold(dev.as_raw(), &mut tracker) };
+        unsafe { bindings::nft_offload_helper_dev_hold(dev.as_raw(), tracker.as_mut_ptr()) };
         // INVARIANT: That was the reference.
         Self {
             dev: NonNull::from(dev).cast(),
-            tracker,
+            // SAFETY: All zeroes are valid for both.
+            tracker: unsafe { tracker.assume_init() },
         }
     }
 }
