@@ -32,8 +32,6 @@ pub struct Direction(bindings::nft_offload_direction);
 /// The path that a flowtable has found for one direction of a connection. Addresses of IPv4 are
 /// mapped to IPv6.
 pub struct Path {
-    /// Source address of packets that arrive.
-    pub src: Ipv6Addr,
     /// Destination address of packets that arrive.
     pub dst: Ipv6Addr,
     /// The source address they leave with.
@@ -75,7 +73,6 @@ impl Direction {
         let [outermost, ..] = &raw.encap;
         let is_pppoe = u32::from(u16::from_be(outermost.proto)) == bindings::ETH_P_PPP_SES;
         Some(Path {
-            src: raw.src.into(),
             dst: raw.dst.into(),
             new_src: raw.new_src.into(),
             new_dst: raw.new_dst.into(),
@@ -249,6 +246,14 @@ impl LiveFlow {
         let ct = unsafe { bindings::nft_offload_helper_flow_ct(self.0.get(), &mut direction) };
         // SAFETY: A flow has a reference to its connection.
         Some(unsafe { DirectionRef::from_raw(NonNull::new(ct)?, direction) })
+    }
+
+    /// The largest packet that its route takes, in bytes from the IP header on; 0 if that is not
+    /// known.
+    #[inline]
+    pub fn mtu(&self) -> u32 {
+        // SAFETY: By the type invariant.
+        unsafe { bindings::nft_offload_helper_flow_mtu(self.0.get()) }
     }
 
     /// Says that hardware has sent packets of it: the kernel then keeps the neighbour to which

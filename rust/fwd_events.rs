@@ -54,8 +54,9 @@ pub enum FwdEvent {
         /// The interface.
         ifindex: i32,
     },
-    /// A device above this one no longer takes frames for an Ethernet address of its own.
-    Receiver {
+    /// All flows that come or leave by the device are wrong: a device above it no longer takes
+    /// frames for an Ethernet address of its own, or its MTU, or that of one above, changed.
+    AllFlows {
         /// The interface.
         ifindex: i32,
     },
@@ -77,7 +78,7 @@ impl FwdEvent {
             bindings::NFT_OFFLOAD_FWD_ROUTE => Self::Route { addr, len: raw.len },
             bindings::NFT_OFFLOAD_FWD_NEXTHOP => Self::NextHopObject,
             bindings::NFT_OFFLOAD_FWD_DEVICE => Self::Device { ifindex },
-            bindings::NFT_OFFLOAD_FWD_RECEIVER => Self::Receiver { ifindex },
+            bindings::NFT_OFFLOAD_FWD_ALL => Self::AllFlows { ifindex },
             bindings::NFT_OFFLOAD_FWD_VLAN => Self::Vlan {
                 ifindex,
                 vid: raw.vid,

@@ -18,6 +18,7 @@ use super::{
 };
 use core::{
     marker::PhantomData,
+    net::IpAddr,
     ptr, //
 };
 use kernel::{
@@ -33,6 +34,39 @@ impl Net {
             net: self,
             // INVARIANT: There was none yet.
             last: ptr::null_mut(),
+        }
+    }
+}
+
+impl Net {
+    /// Whether routes depend on rules (`ip rule`) besides the kernel's own.
+    #[inline]
+    pub fn has_routing_rules(&self) -> bool {
+        // SAFETY: The namespace lives.
+        unsafe { bindings::nft_offload_helper_has_routing_rules(self.as_raw()) }
+    }
+
+    /// Whether `addr` is a neighbour at the device `ifindex`, or at one above it, with another
+    /// Ethernet address than `mac`.
+    pub fn is_other_neighbour(&self, ifindex: i32, addr: IpAddr, mac: &[u8; 6]) -> bool {
+        let mut bytes = [0; 16];
+        let octets: &[u8] = match &addr {
+            IpAddr::V4(addr) => &addr.octets(),
+            IpAddr::V6(addr) => &addr.octets(),
+        };
+        for (to, from) in bytes.iter_mut().zip(octets) {
+            *to = *from;
+        }
+        // SAFETY: The namespace lives; of `bytes` as much is read as an address of the family has,
+        // and of `mac` what an Ethernet address has.
+        unsafe {
+            bindings::nft_offload_helper_other_neighbour(
+                self.as_raw(),
+                ifindex,
+                addr.is_ipv6(),
+                bytes.as_ptr().cast(),
+                mac.as_ptr(),
+            )
         }
     }
 }
@@ -120,6 +154,38 @@ impl NetDevice {
     pub fn has_ingress_filters(&self, _rcu: &Guard) -> bool {
         // SAFETY: The device lives by the type invariant, and RCU is held.
         unsafe { bindings::nft_offload_helper_dev_ingress_filters(self.as_raw()) }
+    }
+
+    /// Whether tc has filters or programs for what the device receives, or with `egress` for what
+    /// it sends, that are not in hardware.
+    pub fn has_tc_filters(&self, egress: bool, _rcu: &Guard) -> bool {
+        // SAFETY: The device lives by the type invariant, and RCU is held.
+        unsafe { bindings::nft_offload_helper_dev_tc_filters(self.as_raw(), egress) }
+    }
+
+    /// Whether nf_tables has chains with rules for what the device receives, or with `egress` for
+    /// what it sends.
+    pub fn has_nft_chains(&self, egress: bool, _rcu: &Guard) -> bool {
+        // SAFETY: The device lives by the type invariant, and RCU is held.
+        unsafe { bindings::nft_offload_helper_dev_nft_chains(self.as_raw(), egress) }
+    }
+
+    /// Whether an XDP program sees what the device receives.
+    pub fn has_xdp(&self) -> bool {
+        // SAFETY: By the type invariant.
+        unsafe { bindings::nft_offload_helper_dev_xdp(self.as_raw()) }
+    }
+
+    /// Whether the router has an address at the device other than a link-local one.
+    pub fn has_address(&self, _rcu: &Guard) -> bool {
+        // SAFETY: The device lives by the type invariant, and RCU is held.
+        unsafe { bindings::nft_offload_helper_dev_has_address(self.as_raw()) }
+    }
+
+    /// Whether this is a VLAN device that sets the priority of some tags.
+    pub fn has_egress_qos_map(&self) -> bool {
+        // SAFETY: By the type invariant.
+        unsafe { bindings::nft_offload_helper_dev_egress_qos_map(self.as_raw()) }
     }
 
     /// The kind of a qdisc of this device that is one of those wanted, wherever in the tree.

@@ -4,6 +4,7 @@
 
 use crate::{
     device::Device,
+    path_scan,
     platform::Engine,
     ppe::{
         control::{
@@ -15,7 +16,10 @@ use crate::{
             Policy, //
         }, //
     },
-    qdisc_scan, //
+};
+use core::fmt::{
+    self,
+    Formatter, //
 };
 use kernel::prelude::*;
 
@@ -50,7 +54,14 @@ impl Device {
         self.change_policy(&|engine| engine.set_policy(text))
     }
 
+    /// Shows the value of one key of the policy. One copy for all keys is enough.
+    #[inline(never)]
+    pub(crate) fn show_policy_value(&self, key: &str, f: &mut Formatter<'_>) -> fmt::Result {
+        self.lock().engine.show_policy_value(key, f)
+    }
+
     /// Changes the value of one key of the policy.
+    #[inline(never)]
     pub(crate) fn set_policy_value(&self, key: &str, value: &str) -> Result {
         self.change_policy(&|engine| engine.set_policy_value(key, value))
     }
@@ -63,7 +74,7 @@ impl Device {
         let policy = {
             let mut state = self.lock();
             let policy = change(&mut state.engine).map_err(|Invalid| EINVAL)?;
-            qdisc_scan::scan(&mut state.engine, &self.dev);
+            path_scan::scan(&mut state.engine, &self.dev);
             policy
         };
         self.take_out(&|record| policy.admit(&record.flow).is_err());

@@ -45,7 +45,7 @@ use kernel::{
 pub(crate) struct Works {
     /// Gives connections of bridged flows their entries.
     pub(crate) subflows: Handle,
-    /// Looks where traffic is shaped.
+    /// Looks for obstacles.
     pub(crate) scan: Handle,
     /// Looks whether the engine runs.
     pub(crate) health: Handle,
@@ -89,6 +89,8 @@ impl DerefMut for Locked<'_> {
 }
 
 impl Drop for Locked<'_> {
+    // One copy of this is enough.
+    #[inline(never)]
     fn drop(&mut self) {
         let State {
             engine,

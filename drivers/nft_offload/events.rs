@@ -109,7 +109,7 @@ impl FwdListener for Revalidation {
             FwdEvent::Route { addr, len } => E::Route { addr, len },
             FwdEvent::NextHopObject => E::NextHopObject,
             FwdEvent::Device { ifindex } => E::Device { ifindex },
-            FwdEvent::Receiver { ifindex } => E::Receiver { ifindex },
+            FwdEvent::AllFlows { ifindex } => E::AllFlows { ifindex },
             FwdEvent::Vlan { ifindex, vid } => E::Vlan { ifindex, vid },
         };
         revalidate::notify(self, NetId(net.to_usize()), &event);

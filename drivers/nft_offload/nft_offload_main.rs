@@ -16,7 +16,7 @@
 //! works        what is done later
 //! revalidate   walks over the flows after a change of paths
 //! l2_tap       frames at ports with rules of tc
-//! qdisc_scan   where traffic is shaped
+//! path_scan    what stands in the way of paths
 //! control      what users write
 //! debugfs      the files
 //! trace        what happens, as tracepoints
@@ -34,11 +34,11 @@ mod device;
 mod events;
 mod l2_tap;
 mod offload;
+mod path_scan;
 mod pci;
 mod platform;
 mod ppe;
 mod probe;
-mod qdisc_scan;
 mod revalidate;
 #[path = "../../rust/lib.rs"]
 mod rust;
@@ -105,6 +105,22 @@ module! {
         refuse_shaped: u8 {
             default: 1,
             description: "Leave flows to software that leave by a device with a shaping qdisc (default: 1)",
+        },
+        refuse_tc_filters: u8 {
+            default: 1,
+            description: "Leave flows to software that pass a device with filters of tc (default: 1)",
+        },
+        refuse_netdev_chains: u8 {
+            default: 1,
+            description: "Leave flows to software that pass a device with rules of nft at ingress or egress (default: 1)",
+        },
+        refuse_xdp: u8 {
+            default: 1,
+            description: "Leave flows to software that arrive by a device with an XDP program (default: 1)",
+        },
+        refuse_multi_vlan: u8 {
+            default: 0,
+            description: "Leave flows to software that arrive at a port with several VLANs (default: 0)",
         },
         ipv4: u8 {
             default: 1,

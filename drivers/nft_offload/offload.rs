@@ -4,6 +4,7 @@
 
 use crate::{
     device::Device,
+    path_scan,
     platform::{
         connection_id,
         jiffies_of,
@@ -18,7 +19,8 @@ use crate::{
         engine::{
             filters::FilterRule,
             BindError,
-            Context, //
+            Context,
+            Offer, //
         },
         platform::ConnectionId,
         reject::{
@@ -26,7 +28,6 @@ use crate::{
             Reject, //
         }, //
     },
-    qdisc_scan,
     rust::{
         flow_offload::{
             self,
@@ -90,7 +91,7 @@ impl BlockOps for Device {
             );
         }
         let binding = bound.map_err(bind_errno)?;
-        qdisc_scan::scan(&mut state.engine, &self.dev);
+        path_scan::scan(&mut state.engine, &self.dev);
         drop(state);
         // Before the first flow comes.
         fwd_events::watch(table.net());
@@ -118,10 +119,16 @@ impl BlockOps for Device {
         rule: &FlowRule,
     ) -> Result {
         let net = of.net;
+        let offer = Offer {
+            net,
+            cookie: flow.cookie().0,
+            connection: flow.connection().map_or(ConnectionId::NONE, connection_id),
+            mtu: flow.mtu(),
+            ruled: net.has_routing_rules(),
+        };
         let replaced = self.lock().engine.replace(
             binding,
-            flow.cookie().0,
-            flow.connection().map_or(ConnectionId::NONE, connection_id),
+            &offer,
             |parser| translate::feed(parser, rule, net_id(net)),
             &|ifindex, id| translate::name_of(net, ifindex, id),
         );

@@ -149,6 +149,14 @@ impl Platform for Kernel {
         self.trace.reject(owner, rule);
     }
 
+    fn is_other_neighbour(&self, net: &netdev::Net, ifindex: i32, flow: &Flow) -> bool {
+        let dst = match flow.new {
+            Tuple::V4 { dst, .. } => dst.into(),
+            Tuple::V6 { dst, .. } => dst.into(),
+        };
+        net.is_other_neighbour(ifindex, dst, &flow.dmac)
+    }
+
     fn quarantined(&self, chip: &str) {
         self.trace.quarantine(chip);
     }
@@ -272,7 +280,6 @@ impl teardown::Routed for Routed<'_> {
     fn path(&self) -> Option<FlowPath> {
         let path = self.direction.path()?;
         Some(FlowPath {
-            src: path.src,
             dst: path.dst,
             new_src: path.new_src,
             new_dst: path.new_dst,

@@ -17,6 +17,10 @@ use crate::{
             Memory,
             MAX_PPES, //
         },
+        obstacle::{
+            Kind,
+            Kinds, //
+        },
         policy::Policy,
         ports::Port,
         spec::Spec, //
@@ -71,12 +75,28 @@ fn policy() -> Policy {
     use crate::module_parameters::{
         ipv4,
         ipv6,
+        refuse_multi_vlan,
+        refuse_netdev_chains,
         refuse_shaped,
+        refuse_tc_filters,
+        refuse_xdp,
         reserve, //
     };
 
+    let mut refuse = Kinds::NONE;
+    for (value, kind) in [
+        (params::value(&refuse_shaped), Kind::Shaper),
+        (params::value(&refuse_tc_filters), Kind::TcFilter),
+        (params::value(&refuse_netdev_chains), Kind::NetdevChain),
+        (params::value(&refuse_xdp), Kind::Xdp),
+        (params::value(&refuse_multi_vlan), Kind::MultiVlan),
+    ] {
+        if value != 0 {
+            refuse = refuse.with(kind);
+        }
+    }
     Policy {
-        refuse_shaped: params::value(&refuse_shaped) != 0,
+        refuse,
         ipv4: params::value(&ipv4) != 0,
         ipv6: params::value(&ipv6) != 0,
         reserve: params::value(&reserve),

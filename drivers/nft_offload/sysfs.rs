@@ -13,7 +13,7 @@ macro_rules! policy {
     ($name:literal, $key:literal) => {
         Attr {
             name: $name,
-            show: Some(|device, f| device.lock().engine.show_policy_value($key, f)),
+            show: Some(|device, f| device.show_policy_value($key, f)),
             store: Some(|device, text| device.set_policy_value($key, text)),
         }
     };
@@ -37,6 +37,10 @@ pub(crate) const ATTRS: &[Attr<Device>] = &[
         store: Some(Device::pause),
     },
     policy!(c"refuse_shaped", "refuse_shaped"),
+    policy!(c"refuse_tc_filters", "refuse_tc_filters"),
+    policy!(c"refuse_netdev_chains", "refuse_netdev_chains"),
+    policy!(c"refuse_xdp", "refuse_xdp"),
+    policy!(c"refuse_multi_vlan", "refuse_multi_vlan"),
     policy!(c"ipv4", "ipv4"),
     policy!(c"ipv6", "ipv6"),
     policy!(c"reserve", "reserve"),

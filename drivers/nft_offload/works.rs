@@ -7,6 +7,7 @@ use crate::{
         Device,
         Works, //
     },
+    path_scan,
     ppe::{
         engine::AGE_EVERY_MS,
         health::{
@@ -15,7 +16,6 @@ use crate::{
         },
         l2::detect::QUEUE, //
     },
-    qdisc_scan,
     rust::delayed_work::{
         new_work,
         Handle,
@@ -43,14 +43,14 @@ impl Task for SubflowWork {
     }
 }
 
-/// Looks for shapers once a second.
+/// Looks for obstacles once a second.
 struct ScanWork(Arc<Device>);
 
 impl Task for ScanWork {
     fn run(&self) -> Option<u64> {
         let mut state = self.0.lock();
-        qdisc_scan::scan(&mut state.engine, &self.0.dev);
-        state.engine.has_work().then_some(qdisc_scan::LOOK_EVERY_MS)
+        path_scan::scan(&mut state.engine, &self.0.dev);
+        state.engine.has_work().then_some(path_scan::LOOK_EVERY_MS)
     }
 }
 

@@ -99,6 +99,7 @@ direction_of(const struct flow_offload *flow, enum flow_offload_tuple_dir dir)
 		.cookie = (unsigned long)to,
 		.iif = to->iifidx,
 		.pending = test_bit(NF_FLOW_PENDING, &flow->flags),
+		.mtu = to->mtu,
 		.has_path = to->xmit_type == FLOW_OFFLOAD_XMIT_DIRECT,
 		.v6 = to->l3proto == AF_INET6,
 	};
@@ -120,6 +121,12 @@ direction_of(const struct flow_offload *flow, enum flow_offload_tuple_dir dir)
 		direction.encap[i].proto = from->encap[i].proto;
 	}
 	return direction;
+}
+
+/* The largest packet that the route of a direction takes, 0 if it is not known. */
+unsigned int nft_offload_helper_flow_mtu(const struct flow_offload_tuple *tuple)
+{
+	return tuple->mtu;
 }
 
 /*

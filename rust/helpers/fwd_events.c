@@ -167,6 +167,10 @@ static int netdev_event(struct notifier_block *nb, unsigned long type, void *dat
 	case NETDEV_UNREGISTER:
 	case NETDEV_CHANGEUPPER:
 		break;
+	case NETDEV_CHANGEMTU:
+		/* A flowtable keeps the MTU that it found when the flow came. */
+		event.kind = NFT_OFFLOAD_FWD_ALL;
+		break;
 	default:
 		return NOTIFY_DONE;
 	}
@@ -175,7 +179,7 @@ static int netdev_event(struct notifier_block *nb, unsigned long type, void *dat
 
 	/* A flowtable does not know that packets came by a macvlan, but only by what port. */
 	if (netif_is_macvlan(dev)) {
-		event.kind = NFT_OFFLOAD_FWD_RECEIVER;
+		event.kind = NFT_OFFLOAD_FWD_ALL;
 		notify_lower(macvlan_dev_real_dev(dev), &event);
 	} else {
 		notify_lower(dev, &event);

@@ -24,8 +24,11 @@ enum nft_offload_fwd_event_kind {
 	NFT_OFFLOAD_FWD_NEXTHOP,
 	/* The device, or one above it, went down or has another Ethernet address. */
 	NFT_OFFLOAD_FWD_DEVICE,
-	/* A device above no longer takes frames for its own Ethernet address. */
-	NFT_OFFLOAD_FWD_RECEIVER,
+	/*
+	 * A device above no longer takes frames for its own Ethernet address, or
+	 * the MTU of the device, or of one above, changed.
+	 */
+	NFT_OFFLOAD_FWD_ALL,
 	/* A bridge removes a VLAN from its port at the device, or changes its tag. */
 	NFT_OFFLOAD_FWD_VLAN,
 };

@@ -155,14 +155,22 @@ static __be32 v4_of(const u8 *addr)
 	return v4;
 }
 
-/* A leg of a route, if it is in use. */
+/* Whether the flowtable has found this MTU, too. */
+static bool takes(const struct nft_offload_direction *direction, unsigned int mtu)
+{
+	return !direction->mtu || direction->mtu == mtu;
+}
+
+/* A leg of a route, if it is in use. The MTU is that of the route, or else of the device. */
 static bool leg_leads_by(const struct nft_offload_direction *direction,
-			 const struct fib_nh_common *leg)
+			 const struct fib_nh_common *leg, unsigned int mtu)
 {
 	struct net_device *dev = leg->nhc_dev;
 	__be32 addr;
 
 	if (!dev || leg->nhc_lwtstate || (leg->nhc_flags & RTNH_F_DEAD))
+		return false;
+	if (!takes(direction, mtu ?: READ_ONCE(dev->mtu)))
 		return false;
 	switch (leg->nhc_gw_family) {
 	case AF_INET:
@@ -196,7 +204,7 @@ static bool is_current_v4(struct net *net, const struct nft_offload_direction *d
 		if ((leg->nhc_flags & RTNH_F_LINKDOWN) && leg->nhc_dev &&
 		    ip_ignore_linkdown(leg->nhc_dev))
 			continue;
-		if (leg_leads_by(direction, leg))
+		if (leg_leads_by(direction, leg, res.fi->fib_mtu))
 			return true;
 	}
 	return false;
@@ -214,7 +222,7 @@ static bool other_leg_v6(const struct rt6_info *rt, const struct nft_offload_dir
 	list_for_each_entry_rcu(leg, &route->fib6_siblings, fib6_siblings) {
 		if (!legs--)
 			break;
-		if (leg_leads_by(direction, &leg->fib6_nh->nh_common))
+		if (leg_leads_by(direction, &leg->fib6_nh->nh_common, 0))
 			return true;
 	}
 	return false;
@@ -235,8 +243,9 @@ static bool is_current_v6(struct net *net, const struct nft_offload_direction *d
 	rt = dst_rt6_info(dst);
 	if (!dst->error && !dst->lwtstate &&
 	    !(rt->rt6i_flags & (RTF_LOCAL | RTF_ANYCAST | RTF_REJECT)))
-		same = leads_by(direction, dst_dev_rcu(dst), true,
-				rt6_nexthop(rt, &fl6.daddr)) ||
+		same = (takes(direction, ip6_dst_mtu_maybe_forward(dst, true)) &&
+			leads_by(direction, dst_dev_rcu(dst), true,
+				 rt6_nexthop(rt, &fl6.daddr))) ||
 		       other_leg_v6(rt, direction);
 	dst_release(dst);
 	return same;

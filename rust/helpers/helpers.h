@@ -78,6 +78,14 @@ nft_offload_helper_dev_find_qdisc(struct net_device *dev,
 				  bool (*is_wanted)(void *ctx, const char *kind),
 				  void *ctx);
 bool nft_offload_helper_dev_ingress_filters(const struct net_device *dev);
+bool nft_offload_helper_dev_tc_filters(const struct net_device *dev, bool egress);
+bool nft_offload_helper_dev_nft_chains(const struct net_device *dev, bool egress);
+bool nft_offload_helper_dev_xdp(struct net_device *dev);
+bool nft_offload_helper_has_routing_rules(const struct net *net);
+bool nft_offload_helper_other_neighbour(struct net *net, int ifindex, bool v6,
+					const void *addr, const u8 *mac);
+bool nft_offload_helper_dev_has_address(const struct net_device *dev);
+bool nft_offload_helper_dev_egress_qos_map(const struct net_device *dev);
 
 void nft_offload_helper_block_cb_add(struct flow_block_cb *block_cb,
 				     struct flow_block_offload *bo);
@@ -122,6 +130,7 @@ struct nft_offload_encap {
  * @cookie: what the drivers know it by
  * @iif: interface index of the device at which packets arrive
  * @pending: whether a command for the flow is on its way to the drivers
+ * @mtu: the largest packet that its route took when the flow came, or 0
  * @has_path: whether the flowtable keeps the path; what follows is valid only
  *	      then
  * @v6: whether it is IPv6
@@ -139,6 +148,7 @@ struct nft_offload_direction {
 	unsigned long cookie;
 	int iif;
 	bool pending;
+	unsigned int mtu;
 	bool has_path;
 	bool v6;
 	u8 encaps;
@@ -157,6 +167,7 @@ typedef bool (*nft_offload_flow_pred)(void *arg,
 				      const struct nft_offload_direction *reply);
 typedef bool (*nft_offload_flow_step)(void *arg);
 
+unsigned int nft_offload_helper_flow_mtu(const struct flow_offload_tuple *tuple);
 bool nft_offload_helper_flowtable_end(struct nf_flowtable *ft, unsigned int most,
 				      nft_offload_flow_pred pred,
 				      nft_offload_flow_step step, void *arg);

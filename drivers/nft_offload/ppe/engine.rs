@@ -34,6 +34,10 @@ use super::{
         Name,
         NetId, //
     },
+    obstacle::{
+        Obstacles,
+        Warned, //
+    },
     platform::{
         ConnectionId,
         Conntrack, //
@@ -49,7 +53,6 @@ use super::{
         RejectedRule, //
     },
     revalidate::cancelled::CancelledOffers,
-    shaping::Shaping,
     spec::Spec,
     table::{
         index_len,
@@ -85,6 +88,13 @@ pub trait Platform: Host<Hw: Lifecycle> {
         let _ = (owner, rule);
     }
 
+    /// Whether the Ethernet address that `flow` is sent to, at the interface `ifindex`, cannot be
+    /// right: the destination is a neighbour there with another one.
+    fn is_other_neighbour(&self, net: &Net<Self>, ifindex: i32, flow: &Flow) -> bool {
+        let _ = (net, ifindex, flow);
+        false
+    }
+
     /// The engine does not answer any more.
     fn quarantined(&self, chip: &str) {
         let _ = chip;
@@ -109,6 +119,22 @@ pub struct Context<'a, P: Platform> {
     pub net: &'a Net<P>,
     /// Whether it is a flowtable whose ruleset asks for counters.
     pub counter: bool,
+}
+
+/// What the kernel says of the flow that it offers, besides its rule.
+pub struct Offer<'a, P: Platform> {
+    /// The namespace it is in.
+    pub net: &'a Net<P>,
+    /// The name of its rule.
+    pub cookie: u64,
+    /// The connection of which it is a direction.
+    pub connection: ConnectionId,
+    /// The largest packet that its route takes, in bytes from the IP header on; 0 if that is not
+    /// known.
+    pub mtu: u32,
+    /// Whether routes depend on more than destinations. Without that no direction can have the
+    /// route of another destination.
+    pub ruled: bool,
 }
 
 /// Why a device is not taken.
@@ -136,7 +162,8 @@ pub struct Engine<P: Platform> {
     pub(super) filters: Filters<P>,
     pub(super) counters: Counters,
     pub(super) policy: Policy,
-    pub(super) shaping: Shaping,
+    pub(super) obstacles: Obstacles,
+    pub(super) warned: Warned,
     pub(super) health: Health,
     pub(super) rejects: RejectLog<P>,
     pub(super) cancelled: CancelledOffers<P::Vec<Option<(BlockId, u64)>>>,
@@ -179,7 +206,8 @@ impl<P: Platform> Engine<P> {
             )?,
             counters: Counters::default(),
             policy,
-            shaping: Shaping::NONE,
+            obstacles: Obstacles::NONE,
+            warned: Warned::NONE,
             health: Health::default(),
             rejects: RejectLog::new()?,
             cancelled: CancelledOffers::new(P::filled(None, ENDED)?),
@@ -270,8 +298,7 @@ impl<P: Platform> Engine<P> {
     pub fn replace(
         &mut self,
         binding: &Binding,
-        cookie: u64,
-        connection: ConnectionId,
+        offer: &Offer<'_, P>,
         feed: impl FnOnce(&mut RuleParser),
         name_of: &dyn Fn(i32, NetId) -> Option<Name>,
     ) -> Option<Result<Replaced, Reject>> {
@@ -281,7 +308,7 @@ impl<P: Platform> Engine<P> {
         inc(&mut self.counters.offered);
         self.parser.begin();
         feed(&mut self.parser);
-        let replaced = self.offer(binding.owner, cookie, connection);
+        let replaced = self.admit(binding.owner, offer);
         if let Err(reject) = replaced {
             let rule = RejectedRule::new(reject, &self.parser.outline(), name_of);
             self.rejects.add(&rule, self.table.host.now_ms());
@@ -291,12 +318,8 @@ impl<P: Platform> Engine<P> {
     }
 
     /// The way of the rule that the parser was given into the hardware.
-    fn offer(
-        &mut self,
-        owner: BlockId,
-        cookie: u64,
-        connection: ConnectionId,
-    ) -> Result<Replaced, Reject> {
+    fn admit(&mut self, owner: BlockId, offer: &Offer<'_, P>) -> Result<Replaced, Reject> {
+        let cookie = offer.cookie;
         if self.cancelled.take(owner, cookie) {
             return Err(Reject::Ended);
         }
@@ -320,12 +343,21 @@ impl<P: Platform> Engine<P> {
         let admission = Admission {
             ports: &self.ports,
             policy: &self.policy,
-            shaping: &self.shaping,
+            obstacles: &self.obstacles,
             paused: self.paused && self.table.find(owner, cookie).is_none(),
         };
         admission.admit(flow)?;
+        self.ports.admit_mtu(flow, offer.mtu)?;
+        // The other end of a PPPoE session is no neighbour.
+        if offer.ruled && flow.out_encap.pppoe.is_none() {
+            let ifindex = self.ports.ifindex_of(flow.egress);
+            let host = &self.table.host;
+            if ifindex.is_some_and(|ifindex| host.is_other_neighbour(offer.net, ifindex, flow)) {
+                return Err(Reject::OtherNeighbour);
+            }
+        }
 
-        self.table.replace(owner, cookie, connection, flow)
+        self.table.replace(owner, cookie, offer.connection, flow)
     }
 
     /// A flow ends. `None` if it is not known.
@@ -422,7 +454,7 @@ impl<P: Platform> Engine<P> {
 struct Admission<'a, P: Platform> {
     ports: &'a Ports<P>,
     policy: &'a Policy,
-    shaping: &'a Shaping,
+    obstacles: &'a Obstacles,
     paused: bool,
 }
 
@@ -433,7 +465,7 @@ impl<P: Platform> Admission<'_, P> {
             return Err(Reject::PortDown);
         }
         self.policy.admit(flow)?;
-        self.shaping.admit(flow)?;
+        self.obstacles.admit(flow)?;
         if self.paused {
             return Err(Reject::Paused);
         }

@@ -9,6 +9,10 @@ use core::{
 
 use super::{
     flow::Flow,
+    obstacle::{
+        Kind,
+        Kinds, //
+    },
     reject::Reject, //
 };
 
@@ -16,14 +20,25 @@ use super::{
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Invalid;
 
-/// The keys of a policy, in the order in which it is shown.
-const KEYS: [&str; 4] = ["refuse_shaped", "ipv4", "ipv6", "reserve"];
+/// The keys of the kinds of obstacles that an administrator may have passed by.
+const REFUSE: [(&str, Kind); 5] = [
+    ("refuse_shaped", Kind::Shaper),
+    ("refuse_tc_filters", Kind::TcFilter),
+    ("refuse_netdev_chains", Kind::NetdevChain),
+    ("refuse_xdp", Kind::Xdp),
+    ("refuse_multi_vlan", Kind::MultiVlan),
+];
+
+fn kind_of(key: &str) -> Option<Kind> {
+    let (_, kind) = REFUSE.into_iter().find(|(name, _)| *name == key)?;
+    Some(kind)
+}
 
 /// The policy of an engine, which begins as the module's parameters say.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Policy {
-    /// Flows that leave by a device with a shaping qdisc are refused.
-    pub refuse_shaped: bool,
+    /// Flows with these kinds of obstacles in their way are refused.
+    pub refuse: Kinds,
     /// Flows of IPv4 are taken.
     pub ipv4: bool,
     /// Flows of IPv6 are taken.
@@ -40,35 +55,47 @@ impl Policy {
     }
 
     /// Changes the value of `key`.
+    #[inline(never)]
     pub fn set_value(&mut self, key: &str, value: &str) -> Result<(), Invalid> {
         let value: u32 = value.parse().map_err(|_| Invalid)?;
-        let switch = match key {
-            "refuse_shaped" => &mut self.refuse_shaped,
-            "ipv4" => &mut self.ipv4,
-            "ipv6" => &mut self.ipv6,
-            "reserve" => {
-                self.reserve = value;
-                return Ok(());
-            }
-            _ => return Err(Invalid),
-        };
-        *switch = match value {
+        if key == "reserve" {
+            self.reserve = value;
+            return Ok(());
+        }
+        let on = match value {
             0 => false,
             1 => true,
             _ => return Err(Invalid),
         };
+        match key {
+            "ipv4" => self.ipv4 = on,
+            "ipv6" => self.ipv6 = on,
+            _ => {
+                let kind = kind_of(key).ok_or(Invalid)?;
+                self.refuse = if on {
+                    self.refuse.with(kind)
+                } else {
+                    self.refuse.without(kind)
+                };
+            }
+        }
         Ok(())
     }
 
     /// The value of `key`. `None` if there is no such key.
+    #[inline(never)]
     pub fn value(&self, key: &str) -> Option<u32> {
         Some(match key {
-            "refuse_shaped" => self.refuse_shaped.into(),
             "ipv4" => self.ipv4.into(),
             "ipv6" => self.ipv6.into(),
             "reserve" => self.reserve,
-            _ => return None,
+            _ => self.refuse.has(kind_of(key)?).into(),
         })
+    }
+
+    /// The kinds of obstacles that are looked for. To pass by the map of a VLAN device has no use.
+    pub const fn obstacles(&self) -> Kinds {
+        self.refuse.with(Kind::EgressQosMap)
     }
 
     /// Most flows there may be with so many entries.
@@ -96,7 +123,8 @@ impl Policy {
 
 impl fmt::Display for Policy {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        for key in KEYS {
+        let keys = REFUSE.into_iter().map(|(key, _)| key);
+        for key in keys.chain(["ipv4", "ipv6", "reserve"]) {
             writeln!(f, "{key} {}", self.value(key).unwrap_or(0))?;
         }
         Ok(())

@@ -7,6 +7,7 @@ use super::{
         DsaPort,
         DsaTag,
         Endpoint,
+        Flow,
         PsePort, //
     },
     list::{
@@ -20,8 +21,12 @@ use super::{
         Name,
         NetId, //
     },
-    platform::Storage, //
+    platform::Storage,
+    reject::Reject, //
 };
+
+/// What PPPoE and PPP take of a frame, in bytes.
+const PPPOE_LEN: u32 = 8;
 
 /// Ports of switches (DSA user ports) that are known at once, at most.
 pub const MAX_SWITCH_PORTS: usize = 64;
@@ -129,6 +134,8 @@ pub struct Ports<S: Storage> {
     ports: S::Vec<Port>,
     /// Every user port that there is.
     switch_ports: List<S::Vec<SwitchPort>>,
+    /// The smallest MTU.
+    mtu: u32,
     /// [`Changes::full`] was given once.
     told_full: bool,
 }
@@ -139,6 +146,7 @@ impl<S: Storage> Ports<S> {
         Some(Self {
             ports,
             switch_ports: List::new(S::filled(SwitchPort::EMPTY, MAX_SWITCH_PORTS)?),
+            mtu: DEFAULT_MTU,
             told_full: false,
         })
     }
@@ -204,6 +212,16 @@ impl<S: Storage> Ports<S> {
         Some(port.dev?.name)
     }
 
+    /// The interface index of the device of a port.
+    pub fn ifindex_of(&self, at: Endpoint) -> Option<i32> {
+        if at.dsa.is_some() {
+            let (_, dev) = self.of_switches().find(|(endpoint, _)| *endpoint == at)?;
+            return Some(dev.ifindex);
+        }
+        let port = self.ports.iter().find(|port| port.pse == at.port)?;
+        Some(port.dev?.ifindex)
+    }
+
     /// Whether frames can pass there: at a port of a switch, through both it and the conduit.
     #[inline]
     pub fn is_up(&self, at: Endpoint) -> bool {
@@ -215,9 +233,31 @@ impl<S: Storage> Ports<S> {
                     .any(|(endpoint, dev)| dev.up && endpoint == at))
     }
 
-    /// The largest packet that every port takes, in bytes from the IP header on. A conduit's MTU
-    /// has room for the tag.
+    /// The largest packet that every port takes, in bytes from the IP header on: the only limit
+    /// that an engine has.
+    #[inline]
     pub fn mtu(&self) -> u32 {
+        self.mtu
+    }
+
+    /// Whether no packet of `flow` can be larger than its route takes, which is `mtu`, or 0 if that
+    /// is not known. The engine would forward it where the kernel does not.
+    ///
+    /// A session of PPPoE takes 8 bytes less than its port. The engine counts 4 of them.
+    #[inline]
+    pub fn admit_mtu(&self, flow: &Flow, mtu: u32) -> Result<(), Reject> {
+        let session = match flow.out_encap.pppoe {
+            Some(_) => PPPOE_LEN,
+            None => 0,
+        };
+        if mtu != 0 && mtu.saturating_add(session) < self.mtu {
+            return Err(Reject::Mtu);
+        }
+        Ok(())
+    }
+
+    /// A conduit's MTU has room for the tag.
+    fn smallest_mtu(&self) -> u32 {
         let own = self.ports.iter().filter_map(|port| port.dev);
         let mtus = own.map(|dev| dev.mtu);
         let smallest = mtus.chain(self.of_switches().map(|(_, dev)| dev.mtu)).min();
@@ -266,6 +306,9 @@ impl<S: Storage> Ports<S> {
                     self.told_full = true;
                 }
             }
+        }
+        if changes.mtu {
+            self.mtu = self.smallest_mtu();
         }
         changes
     }

@@ -148,6 +148,20 @@ rejects! {
         "The rule sends frames to more than one device; entries have one port.",
     ShapedEgress "shaped-egress" Unsupported
         "The flow passes a device whose traffic is shaped (CAKE, HTB and the like), which the engine would bypass; the kernel's log names the device, and Documentation/guide/sqm.md says how to choose.",
+    TcFilter "tc-filter" Unsupported
+        "The flow passes a device with filters of tc, such as mirrors or policers, which the engine would bypass; the kernel's log names the device: remove the filters, or write `refuse_tc_filters 0` to the file `policy` to have them bypassed.",
+    NetdevChain "netdev-chain" Unsupported
+        "The flow passes a device with rules of nft at its ingress or egress, which the engine would bypass; the kernel's log names the device: delete the chain, or write `refuse_netdev_chains 0` to the file `policy` to have it bypassed.",
+    Xdp "xdp" Unsupported
+        "The flow arrives by a device with an XDP program, which the engine would bypass; the kernel's log names the device: detach the program, or write `refuse_xdp 0` to the file `policy` to have it bypassed.",
+    EgressQosMap "egress-qos-map" Unsupported
+        "The flow leaves by a VLAN device that sets the priority of tags, which no entry can hold; set the device up without egress-qos-map.",
+    MultiVlan "multi-vlan" Unsupported
+        "The flow arrives at a port with several VLANs, and the engine does not look at the VLAN of arriving frames; write `refuse_multi_vlan 0` to the file `policy` if all hosts at the port may be trusted.",
+    Mtu "mtu" Unsupported
+        "The route of the flow, or a device on its path, takes smaller packets than the ports, and the engine has one limit for all ports; give a port on the path that MTU (`ip link set <port> mtu <bytes>`) to have the flow offloaded.",
+    OtherNeighbour "other-neighbour" Unsupported
+        "The destination is a neighbour on the link, but the flow would be sent to another Ethernet address, since the kernel looked for the route with the mark or device of the reverse direction (`ip rule`); keep such connections out of the flowtable, see Documentation/guide/passed-by.md.",
     KeyInUse "key-in-use" Unsupported
         "Another flow with the same protocol, addresses and ports has an entry, and the engine cannot tell the two apart.",
     BucketFull "bucket-full" NoSpace

@@ -46,9 +46,10 @@ pub enum FwdEvent {
         /// The lowest device below it.
         ifindex: i32,
     },
-    /// A device above this one no longer takes frames that were for its Ethernet address. A flow
-    /// does not say for which address its frames came.
-    Receiver {
+    /// A device above this one no longer takes frames that were for its Ethernet address, and a
+    /// flow does not say for which address its frames came. Or the MTU of a device changed, and
+    /// nf_flowtable keeps the one that it found when the flow came.
+    AllFlows {
         /// The lowest device below it.
         ifindex: i32,
     },
@@ -65,8 +66,6 @@ pub enum FwdEvent {
 /// IPv4 are mapped to IPv6.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct FlowPath {
-    /// Source address of packets that arrive.
-    pub src: Ipv6Addr,
     /// Destination address of packets that arrive.
     pub dst: Ipv6Addr,
     /// The source address they leave with.

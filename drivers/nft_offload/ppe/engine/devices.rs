@@ -5,13 +5,14 @@
 use super::{
     super::{
         hw::Lifecycle,
+        obstacle::{
+            Kinds,
+            Obstacles,
+            Place, //
+        },
         ports::{
             Changes,
             DeviceEvent, //
-        },
-        shaping::{
-            Place,
-            Shapers, //
         }, //
     },
     Engine,
@@ -43,24 +44,26 @@ impl<P: Platform> Engine<P> {
         let _ = self.table.hw.set_mtu(mtu);
     }
 
-    /// Forgets where traffic is shaped, which is to be found out now. Returns what was known;
-    /// `None` if it need not be found out.
-    pub fn begin_scan(&mut self) -> Option<Shapers> {
-        let before = self.shaping.begin_scan();
-        (self.policy.refuse_shaped && self.has_work()).then_some(before)
+    /// Forgets the obstacles, which are to be found anew; `before` becomes those that were known.
+    /// Returns the kinds that are looked for; `None` if there is no reason to look.
+    pub fn begin_scan(&mut self, before: &mut Obstacles) -> Option<Kinds> {
+        self.warned.begin_scan();
+        *before = self.obstacles;
+        self.obstacles = Obstacles::NONE;
+        self.has_work().then_some(self.policy.obstacles())
     }
 
-    /// Traffic is shaped in namespace `net` at `found`. Flows that pass there leave the hardware,
-    /// unless that was known `before`.
-    pub fn shaped(&mut self, net: &Net<P>, before: &Shapers, found: &Shapers) {
+    /// There are these obstacles in namespace `net`. Flows that meet one leave the hardware, unless
+    /// it was known `before`.
+    pub fn found(&mut self, net: &Net<P>, before: &Obstacles, found: &Obstacles) {
         if !found.are_among(before) {
-            self.flush(net, |record| found.pass(&record.flow));
+            self.flush(net, |record| found.admit(&record.flow).is_err());
         }
-        self.shaping.add(found);
+        self.obstacles.add_all(found);
     }
 
-    /// Whether the log has to be told that traffic is shaped there.
+    /// Whether the log has to be told of an obstacle there.
     pub fn warn_once(&mut self, place: Place) -> bool {
-        self.shaping.warn_once(place)
+        self.warned.warn_once(place)
     }
 }

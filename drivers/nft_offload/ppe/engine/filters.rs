@@ -107,7 +107,7 @@ impl<P: Platform> Engine<P> {
         let admission = Admission {
             ports: &self.ports,
             policy: &self.policy,
-            shaping: &self.shaping,
+            obstacles: &self.obstacles,
             paused: self.paused,
         };
         let check = |flow: &Flow| admission.admit(flow);

@@ -51,7 +51,7 @@ enum Key {
     /// They leave by a device.
     Device,
     /// They come or leave by a device. They end without asking, as do those of the next two.
-    Receiver,
+    AllFlows,
     /// They leave by a device, in a VLAN.
     Vlan,
     /// They leave by a device, without a tag.
@@ -188,8 +188,8 @@ impl<S: Storage> ChangeSet<S> {
             FwdEvent::Device { ifindex } => {
                 self.put(net, Key::Device, device_number(ifindex), 0);
             }
-            FwdEvent::Receiver { ifindex } => {
-                self.put(net, Key::Receiver, device_number(ifindex), 0);
+            FwdEvent::AllFlows { ifindex } => {
+                self.put(net, Key::AllFlows, device_number(ifindex), 0);
             }
             FwdEvent::Vlan { ifindex, vid } => {
                 self.put(net, Key::Vlan, device_number(ifindex), vid);
@@ -230,8 +230,8 @@ impl<S: Storage> ChangeSet<S> {
         let device = device_number(path.ifindex);
         let (tag, vid) = path.vlan.map_or((Key::Untagged, 0), |vid| (Key::Vlan, vid));
         let ingress = ingress.map_or(device, device_number);
-        if self.has(net, Key::Receiver, device, 0)
-            || self.has(net, Key::Receiver, ingress, 0)
+        if self.has(net, Key::AllFlows, device, 0)
+            || self.has(net, Key::AllFlows, ingress, 0)
             || self.has(net, tag, device, vid)
         {
             Verdict::End
@@ -257,7 +257,7 @@ impl<S: Storage> ChangeSet<S> {
                 return true;
             }
         }
-        let mut addrs = [path.new_dst, path.new_src, path.dst, path.src].into_iter();
+        let mut addrs = [path.new_dst, path.new_src, path.dst].into_iter();
         self.hosts && addrs.any(|addr| has(addr, HOST))
     }
 }

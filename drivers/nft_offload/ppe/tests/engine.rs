@@ -5,6 +5,7 @@
 mod devices;
 mod filters;
 mod hardware;
+mod path;
 mod teardown;
 mod wakes;
 
@@ -25,7 +26,7 @@ use super::super::engine::teardown::{
 };
 use super::super::health::Verdict;
 use super::super::netdev::Event;
-use super::super::shaping::Direction as Way;
+use super::super::obstacle::Direction as PathDirection;
 use super::super::show::Next;
 use super::*;
 use teardown::Table;
@@ -63,7 +64,7 @@ fn rule(n: u16) -> Flow {
 }
 
 const POLICY: Policy = Policy {
-    refuse_shaped: true,
+    refuse: Kinds::NONE.with(Kind::Shaper),
     ipv4: true,
     ipv6: true,
     reserve: 0,
@@ -87,6 +88,8 @@ struct Bench {
     conntrack: Connections,
     /// The connection of the rules that are offered.
     connection: ConnectionId,
+    /// Whether their routes depend on rules.
+    ruled: bool,
     lan: Binding,
     wan: Binding,
 }
@@ -128,6 +131,7 @@ impl Bench {
             engine,
             conntrack,
             connection: ConnectionId { id: 0, zone: ZONE },
+            ruled: false,
             lan,
             wan,
         }
@@ -135,13 +139,31 @@ impl Bench {
 
     /// The kernel's rule for `flow` comes by a binding.
     fn offer(&mut self, by: Binding, cookie: u64, flow: &Flow) -> Option<Result<Replaced, Reject>> {
-        self.engine.replace(
-            &by,
+        self.offer_routed(by, cookie, flow, 0)
+    }
+
+    /// The same, for a route with this MTU.
+    fn offer_routed(
+        &mut self,
+        by: Binding,
+        cookie: u64,
+        flow: &Flow,
+        mtu: u32,
+    ) -> Option<Result<Replaced, Reject>> {
+        let offer = self.of(cookie, mtu);
+        self.engine
+            .replace(&by, &offer, |parser| feed(parser, flow), &|_, _| None)
+    }
+
+    /// What the kernel says of a direction.
+    fn of(&self, cookie: u64, mtu: u32) -> Offer<'static, TestHost> {
+        Offer {
+            net: &TestNet,
             cookie,
-            self.connection,
-            |parser| feed(parser, flow),
-            &|_, _| None,
-        )
+            connection: self.connection,
+            mtu,
+            ruled: self.ruled,
+        }
     }
 
     fn replace(&mut self, cookie: u64, flow: &Flow) -> Result<Replaced, Reject> {
@@ -299,20 +321,28 @@ fn what_stands_in_the_way_of_a_flow() {
     assert_eq!(b.replace(2, &rule(2)), Err(Reject::TableFull));
     b.engine.set_policy("reserve 0").unwrap();
 
-    let before = b.engine.begin_scan().unwrap();
-    let mut found = Shapers::NONE;
-    found.add(Shaper {
+    let mut before = Obstacles::NONE;
+    let all = b.engine.begin_scan(&mut before).unwrap();
+    assert!(all.has(Kind::Shaper) && all.has(Kind::EgressQosMap) && !all.has(Kind::Xdp));
+    let mut found = Obstacles::NONE;
+    let path = Path {
         at: WAN.into(),
         encap: rule(0).out_encap,
-        direction: Way::Out,
-    });
-    b.engine.shaped(&TestNet, &before, &found);
+        direction: PathDirection::Out,
+    };
+    found.add(&path, Kind::Shaper);
+    b.engine.found(&TestNet, &before, &found);
     assert!(!b.frame(&flow));
     assert_eq!(b.replace(2, &rule(2)), Err(Reject::ShapedEgress));
-    assert_eq!(
-        b.engine.begin_scan().map(|known| found.are_among(&known)),
-        Some(true)
-    );
+    // What the scan before has found ends no flow again.
+    b.engine.begin_scan(&mut before).unwrap();
+    assert_eq!(b.replace(3, &rule(3)), Ok(Replaced::Bound));
+    b.engine.found(&TestNet, &before, &found);
+    assert!(b.frame(&rule(3)));
+    b.engine.begin_scan(&mut before).unwrap();
+    b.engine.begin_scan(&mut before).unwrap();
+    b.engine.found(&TestNet, &before, &found);
+    assert!(!b.frame(&rule(3)));
 
     b.engine
         .on_device_event(&TestNet, &event(Event::Down, WAN, false));
@@ -481,7 +511,8 @@ fn an_802_1ad_tag_ends_the_opposite_direction() {
         feed(parser, &back);
     };
     let name_of = |_, _| None;
-    let replaced = b.engine.replace(&b.lan, 2, b.connection, tagged, &name_of);
+    let offer = b.of(2, 0);
+    let replaced = b.engine.replace(&b.lan, &offer, tagged, &name_of);
     assert_eq!(replaced, Some(Err(Reject::Vlan8021ad)));
     assert!(!b.frame(&flow));
     assert_eq!(b.replace(1, &flow), Err(Reject::Vlan8021ad));

@@ -280,6 +280,8 @@ pub struct TestHost {
     pub rejected: RefCell<Vec<(Option<BlockId>, RejectedRule)>>,
     /// How often an engine stopped to answer.
     pub quarantined: Cell<u32>,
+    /// Where the destination of flows is another neighbour, and the Ethernet address they go to.
+    pub gateway: Option<(i32, [u8; 6])>,
 }
 
 impl Clock for TestHost {
@@ -306,6 +308,10 @@ impl Host for TestHost {
 
 impl Platform for TestHost {
     type Conntrack = Connections;
+
+    fn is_other_neighbour(&self, _net: &TestNet, ifindex: i32, flow: &Flow) -> bool {
+        self.gateway == Some((ifindex, flow.dmac))
+    }
 
     fn rejected(&self, owner: Option<BlockId>, rule: &RejectedRule) {
         self.rejected.borrow_mut().push((owner, *rule));
@@ -400,6 +406,7 @@ pub fn host_of(hw: &Fake) -> TestHost {
         events: Vec::new(),
         rejected: RefCell::default(),
         quarantined: Cell::default(),
+        gateway: None,
     }
 }
 

@@ -23,11 +23,11 @@ mod kernel;
 mod l2;
 mod model;
 mod netsys;
+mod obstacle;
 mod policy;
 mod ports;
 mod reject_log;
 mod revalidate;
-mod shaping;
 mod table;
 
 use core::cell::{
@@ -70,6 +70,10 @@ use super::{
     },
     hw::*,
     netdev::*,
+    obstacle::{
+        Kind,
+        *, //
+    },
     platform::*,
     policy::*,
     ports::*,
@@ -84,7 +88,6 @@ use super::{
         pending::*,
         *, //
     },
-    shaping::*,
     spec::*,
     table::{
         audit::*,

@@ -2,6 +2,7 @@
 
 //! NETSYS entries.
 
+use super::super::format::Kind;
 use super::*;
 
 /// The IPv4 flow of the first vectors.

@@ -5,7 +5,7 @@
 use super::*;
 
 const ALL: Policy = Policy {
-    refuse_shaped: true,
+    refuse: Kinds::NONE.with(Kind::Shaper),
     ipv4: true,
     ipv6: true,
     reserve: 0,
@@ -14,12 +14,25 @@ const ALL: Policy = Policy {
 #[test]
 fn text_changes_it_and_shows_it() {
     let mut policy = ALL;
-    for line in ["refuse_shaped 0", "ipv4 0", "reserve  100"] {
+    for line in [
+        "refuse_shaped 0",
+        "refuse_xdp 1",
+        "refuse_netdev_chains 1",
+        "refuse_netdev_chains 0",
+        "ipv4 0",
+        "reserve  100",
+    ] {
         assert_eq!(policy.set(line), Ok(()));
     }
     assert_eq!(
         policy.to_string(),
-        "refuse_shaped 0\nipv4 0\nipv6 1\nreserve 100\n"
+        "refuse_shaped 0\nrefuse_tc_filters 0\nrefuse_netdev_chains 0\nrefuse_xdp 1\n\
+         refuse_multi_vlan 0\nipv4 0\nipv6 1\nreserve 100\n"
+    );
+    let kinds = Kinds::NONE.with(Kind::Xdp);
+    assert_eq!(
+        (policy.refuse, policy.obstacles()),
+        (kinds, kinds.with(Kind::EgressQosMap))
     );
     assert_eq!(policy.value("reserve"), Some(100));
     assert_eq!(policy.value("other"), None);

@@ -29,7 +29,6 @@ fn v4_addr(addr: [u8; 4]) -> Ipv6Addr {
 /// From 192.168.1.1 to 198.51.100.2, masqueraded as 203.0.113.1.
 fn up() -> FlowPath {
     FlowPath {
-        src: ip("192.168.1.1"),
         dst: ip("198.51.100.2"),
         new_src: ip("203.0.113.1"),
         new_dst: ip("198.51.100.2"),
@@ -42,7 +41,6 @@ fn up() -> FlowPath {
 /// The reverse direction.
 fn down() -> FlowPath {
     FlowPath {
-        src: ip("198.51.100.2"),
         dst: ip("203.0.113.1"),
         new_src: ip("198.51.100.2"),
         new_dst: ip("192.168.1.1"),
@@ -54,7 +52,6 @@ fn down() -> FlowPath {
 
 fn six() -> FlowPath {
     FlowPath {
-        src: ip("2001:db8:1::1"),
         dst: ip("2001:db8:2::9"),
         new_src: ip("2001:db8:1::1"),
         new_dst: ip("2001:db8:2::9"),
@@ -222,15 +219,15 @@ fn a_device_asks_for_flows_that_leave_by_it() {
 #[test]
 fn a_receiver_that_goes_ends_flows_both_ways() {
     assert_eq!(
-        verdict(&[FwdEvent::Receiver { ifindex: WAN }], &up()),
+        verdict(&[FwdEvent::AllFlows { ifindex: WAN }], &up()),
         Verdict::End
     );
     assert_eq!(
-        verdict(&[FwdEvent::Receiver { ifindex: LAN }], &up()),
+        verdict(&[FwdEvent::AllFlows { ifindex: LAN }], &up()),
         Verdict::End
     );
     assert_eq!(
-        verdict(&[FwdEvent::Receiver { ifindex: 9 }], &up()),
+        verdict(&[FwdEvent::AllFlows { ifindex: 9 }], &up()),
         Verdict::Keep
     );
 }
@@ -253,7 +250,7 @@ fn other_namespaces_are_apart() {
     let all = [
         FwdEvent::NextHopObject,
         FwdEvent::FdbEntry { mac: MAC },
-        FwdEvent::Receiver { ifindex: WAN },
+        FwdEvent::AllFlows { ifindex: WAN },
         route("198.51.100.2", 32),
     ];
     let (changes, _) = heard(&all);
@@ -273,7 +270,7 @@ fn only_what_was_announced_needs_a_second_walk() {
         (route("198.51.100.0", 24), true),
         (FwdEvent::NextHopObject, true),
         (FwdEvent::Device { ifindex: WAN }, true),
-        (FwdEvent::Receiver { ifindex: WAN }, true),
+        (FwdEvent::AllFlows { ifindex: WAN }, true),
         (vlan, true),
     ] {
         assert_eq!(heard(&[event]).0.is_announced(), announced, "{event:?}");
@@ -322,7 +319,7 @@ fn sets_of_changes_add_up() {
     let (more, _) = heard(&[
         FwdEvent::FdbEntry { mac: OTHER },
         route("2001:db8:2::", 65),
-        FwdEvent::Receiver { ifindex: 9 },
+        FwdEvent::AllFlows { ifindex: 9 },
     ]);
     all.add_all(&more);
     assert_eq!(all.events(), 4);

@@ -70,16 +70,18 @@ fn ports_of_switches_and_sessions() {
 #[test]
 fn what_was_shaped_before_is_no_news() {
     let mut b = Bench::new();
-    let mut found = Shapers::NONE;
-    found.add(Shaper {
+    let mut found = Obstacles::NONE;
+    let path = Path {
         at: WAN.into(),
         encap: Encap::NONE,
-        direction: Way::Out,
-    });
+        direction: PathDirection::Out,
+    };
+    found.add(&path, Kind::Shaper);
     let flow = b.bound(1);
-    b.engine.shaped(&TestNet, &found, &found);
+    b.engine.found(&TestNet, &found, &found);
     assert!(b.frame(&flow));
     assert_eq!(b.replace(2, &rule(2)), Err(Reject::ShapedEgress));
     b.engine.set_policy("refuse_shaped 0").unwrap();
-    assert!(b.engine.begin_scan().is_none());
+    let wanted = b.engine.begin_scan(&mut found).unwrap();
+    assert!(!wanted.has(Kind::Shaper));
 }

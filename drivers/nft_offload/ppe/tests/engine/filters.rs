@@ -96,7 +96,8 @@ fn rules_of_tc_bring_subflows_that_are_counted() {
     let ingress = b.ingress();
     b.engine.unbind(&b.lan, &COUNTING);
     b.engine.unbind(&b.wan, &COUNTING);
-    assert!(!b.engine.has_work() && b.engine.begin_scan().is_none());
+    let mut before = Obstacles::NONE;
+    assert!(!b.engine.has_work() && b.engine.begin_scan(&mut before).is_none());
     let demands_counters = true;
     let counted = FilterRule {
         demands_counters,

@@ -54,7 +54,6 @@ fn v4_addr(addr: [u8; 4]) -> Ipv6Addr {
 
 fn path(cookie: u64) -> FlowPath {
     FlowPath {
-        src: v4_addr([192, 168, 1, 1]),
         dst: v4_addr([198, 51, 100, 2]),
         new_src: v4_addr([192, 168, 1, 1]),
         new_dst: v4_addr([198, 51, 100, 2]),
@@ -255,7 +254,7 @@ fn after(current: bool, events: &[FwdEvent]) -> (bool, Vec<u64>) {
 #[test]
 fn each_kind_of_event_ends_what_it_concerns() {
     let dmac = path(1).dmac;
-    let receiver = |port: PsePort| FwdEvent::Receiver {
+    let all_flows = |port: PsePort| FwdEvent::AllFlows {
         ifindex: port.0.into(),
     };
     let gateway = |mac| FwdEvent::Neighbour {
@@ -269,8 +268,8 @@ fn each_kind_of_event_ends_what_it_concerns() {
         (true, &[FwdEvent::NextHopObject], false),
         (false, &[FwdEvent::NextHopObject], true),
         // The kernel is not asked.
-        (true, &[receiver(WAN)], true),
-        (false, &[receiver(LAN)], false),
+        (true, &[all_flows(WAN)], true),
+        (false, &[all_flows(LAN)], false),
         // Another address is behind the same next hop, until that has another one.
         (false, &[gateway(dmac)], false),
         (false, &[gateway(dmac), gateway([9; 6])], true),
