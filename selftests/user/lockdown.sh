@@ -5,7 +5,7 @@
 # A kernel that is locked down: debugfs cannot be written any more, and sysfs controls the engine
 # as before. A kernel keeps its lockdown until it ends, so the test has a router of its own.
 . "$(dirname "$0")/../lib/lib.sh"
-begin 18
+begin 21
 
 LOCKDOWN=/sys/kernel/security/lockdown
 SYSFS=/sys/bus/pci/devices/$(basename "$ENGINE")/nft_offload
@@ -65,5 +65,10 @@ check "sysfs ends the pause" put pause 0
 check "sysfs changes the policy" put reserve 100
 check "it has changed" holds reserve 100
 check "a new flow is offloaded" flow_offloaded g 5202
+
+cli() { busybox ash /usr/bin/nft-offload "$@"; }
+check "nft-offload shows the policy" eval 'cli status | grep "reserve 100"'
+check "nft-offload changes it" eval 'cli policy reserve 0 && holds reserve 0'
+check "nft-offload ends the flows" eval 'cli flush all && bound_is 0'
 
 finish

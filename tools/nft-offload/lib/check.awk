@@ -32,6 +32,7 @@ END {
 	if (NO_RULESET) result("FAIL", "ruleset: it cannot be read: " ENVIRON["INSTALL"] " nftables, and run this as root")
 	else flowtables()
 	qdiscs()
+	links()
 	if (WITH_JSON) print "\n],\"ready\":" (bad ? "false" : "true") "}"
 	exit bad
 }
@@ -64,13 +65,14 @@ function flowtables(   t, i, n, w, lacks) {
 	vlans_of_ports()
 }
 # What shapes, at a port, above one, or in the devices that shape what comes in.
-function qdiscs(   cmd, line, w, dev, n, found) {
+function qdiscs(   cmd, line, w, dev, n, found, places) {
 	cmd = "tc qdisc show 2>/dev/null"
 	while ((cmd | getline line) > 0) {
 		n++
 		split(line, w, " ")
 		if (!match(line, / dev [^ ]+/)) continue
 		dev = substr(line, RSTART + 5, RLENGTH - 5)
+		if (w[2] ~ /^(clsact|ingress)$/ && inside(dev, devs)) PLACE[++places] = dev
 		if (w[2] !~ /^(cake|cake_mq|htb|hfsc|tbf|cbs|etf|taprio|netem)$/ || (dev !~ /^ifb/ && !inside(dev, devs))) continue
 		found++
 		if (dev in TOLD) continue
@@ -84,4 +86,5 @@ function qdiscs(   cmd, line, w, dev, n, found) {
 	close(cmd)
 	if (!n) result("warn", "shaping: cannot tell without tc: " ENVIRON["INSTALL"] (ENVIRON["INSTALL"] ~ /^(apk|opkg)/ ? " tc-full" : " iproute2"))
 	else if (!found) result("ok", "shaping: no port has a shaping qdisc")
+	for (n = 1; n <= places; n++) filters_of(PLACE[n])
 }

@@ -26,6 +26,32 @@ closed() {
 	esac
 }
 
+# Sets CONTROL to the folder of the files that control an engine. A locked-down kernel leaves
+# them open, and they need no debugfs.
+find_control() {
+	set +f
+	set -- "$ROOT"/sys/bus/*/devices/"$1"/nft_offload
+	set -f
+	CONTROL=$1
+}
+
+# A file of an engine, from where it can be read.
+show() {
+	find_control "$1"
+	case $2 in
+	pause | policy) [ ! -d "$CONTROL" ] || set -- "$@" control ;;
+	esac
+	case ${3-},$2 in
+	control,policy)
+		set +f
+		for key in "$CONTROL"/*; do
+			case ${key##*/} in engine | flush | pause) ;; *) printf '%s ' "${key##*/}"; cat "$key" || return ;; esac
+		done ;;
+	control,*) cat "$CONTROL/$2" ;;
+	*) cat "$FOLDER/$1/$2" ;;
+	esac
+}
+
 # files FILE…: these files of all engines, each after a line "@file ENGINE FILE", and
 # standard input for "-". A file that is not there is left out, unless it is $NEED.
 files() {
@@ -36,10 +62,11 @@ files() {
 			continue
 		fi
 		for engine in $ENGINES; do
-			path=$FOLDER/$engine/$file
-			[ -e "$path" ] || [ "$file" = "$NEED" ] || [ ! -d "$FOLDER/$engine" ] || continue
+			find_control "$engine"
+			[ -e "$FOLDER/$engine/$file" ] || [ -d "$CONTROL" ] || [ "$file" = "$NEED" ] ||
+				[ ! -d "$FOLDER/$engine" ] || continue
 			echo "@file $engine $file"
-			error=$(cat "$path" 2>&1 >&3) || unread "$engine" "$file" "$error"
+			error=$(show "$engine" "$file" 2>&1 >&3) || unread "$engine" "$file" "$error"
 		done
 	done
 } 3>&1
@@ -93,24 +120,40 @@ problem() {
 		[ -d "$ROOT/sys/module/nft_offload" ] ||
 			echo "the module nft_offload is not loaded: modprobe nft_offload, then $RELOAD" ;;
 	engine)
-		names=$(ls "$FOLDER" 2>/dev/null)
+		names=$(engines)
 		if [ -z "$names" ]; then
 			echo 'the module has found no engine: dmesg | grep nft_offload says more'
-		elif [ -n "${o_engine-}" ] && [ ! -d "$FOLDER/$o_engine" ]; then
+		elif [ -n "${o_engine-}" ] && ! echo "$names" | grep -qxF -- "$o_engine"; then
 			printf 'there is no engine %s; there is: %s\n' "$o_engine" "$(echo "$names" | tr '\n' ' ')"
 		fi ;;
 	esac
 }
 
+# The names of all engines, by what controls them or, with an older module, by their folders.
+engines() {
+	set +f
+	set -- "$ROOT"/sys/bus/*/devices/*/nft_offload
+	set -f
+	if [ ! -d "$1" ]; then
+		ls "$FOLDER" 2>/dev/null
+		return
+	fi
+	for control; do
+		control=${control%/*}
+		echo "${control##*/}"
+	done
+}
+
 find_engines() {
-	ENGINES=${o_engine:-$(ls "$FOLDER")}
+	ENGINES=${o_engine:-$(engines)}
 	# shellcheck disable=SC2086
 	set -- $ENGINES
 	MANY=$(($# > 1))
 }
 
+# need_engines: engines that can be read, or with `controls` that can be controlled
 need_engines() {
-	for part in debugfs module engine; do
+	for part in $([ $# -gt 0 ] && [ -n "$(engines)" ] || echo debugfs) module engine; do
 		text=$(problem "$part")
 		[ -z "$text" ] || cannot "$text"
 	done
@@ -120,11 +163,17 @@ need_engines() {
 # put FILE any|all TEXT WRONG: to all engines; with `any` one that takes it is enough.
 # dd, as no other tool of BusyBox and of dash says which error there was.
 put() {
-	need_engines
+	need_engines controls
 	taken=0 error=''
 	for engine in $ENGINES; do
-		file=$FOLDER/$engine/$1
-		[ -d "${file%/*}" ] && [ -e "$file" ] || cannot "$(unread "$engine" "$1" | sed 's/^@unread [^ ]* [^ ]*: //')"
+		find_control "$engine"
+		file=$CONTROL/$1
+		if [ ! -e "$file" ]; then
+			case $1,$(ls "$CONTROL" 2>/dev/null) in
+			flush,* | pause,* | *,) cannot "$(unread "$engine" "$1" | sed 's/^@unread [^ ]* [^ ]*: //')" ;;
+			esac
+			die "$4"
+		fi
 		if said=$(printf '%s\n' "$3" | dd of="$file" conv=notrunc 2>&1); then taken=1; else error=$said; fi
 	done
 	[ -n "$error" ] && { [ "$2" = all ] || [ $taken = 0 ]; } || return 0

@@ -38,20 +38,50 @@ function passed_by(   i, k, told, more) {
 	if (!NR_PASSED) result("ok", "rules: none needs to see all packets of a connection")
 }
 
-# Chains at devices, which see what the CPU receives or sends.
-function chains_at_devices(   i, j, n, w, text, key) {
-	key = policy("(chain|filter|hook|ingress|netdev|tap|inspect|bypass|mirror)")
+# Something at a device sees what the CPU receives or sends. KEY is what keeps its flows in software.
+function hooked(text, dev, key, then) {
+	if (is_on(key)) result("warn", text ": flows of " dev " stay in software while it is there (policy " key " 1)")
+	else result("warn", text ": flows in hardware pass it by; " \
+		(key == "" ? "" : "nft-offload policy " key " 1 keeps flows of " dev " in software, or ") then)
+}
+function chains_at_devices(   i, j, n, w) {
 	for (i = 1; i <= NH; i++) {
 		n = split(CHAIN_AT[i], w, " ")
-		for (j = 1; j <= n; j++) {
-			if (!inside(w[j], devs)) continue
-			text = "chain " CHAIN_NAME[i] " at " CHAIN_HOOK[i] " of " w[j]
-			if (is_on(key)) result("warn", text ": flows of " w[j] " stay in software while it has rules (policy " key " 1)")
-			else result("warn", text ": flows in hardware pass it by, and a ban there does not end them; " \
-				(key == "" ? "" : "nft-offload policy " key " 1 keeps flows of " w[j] " in software, or ") \
-				"ban in the rule with flow add as well (ip saddr != ADDRESS ip daddr != ADDRESS), then nft-offload flush all")
-		}
+		for (j = 1; j <= n; j++) if (inside(w[j], devs))
+			hooked("chain " CHAIN_NAME[i] " at " CHAIN_HOOK[i] " of " w[j], w[j], policy("^refuse_netdev_chains$"), \
+				"a ban there does not end them: ban in the rule with flow add as well (ip saddr != ADDRESS ip daddr != ADDRESS), then nft-offload flush all")
 	}
+}
+
+# Filters of tc at a device that has a place for them.
+function filters_of(dev,   cmd, line, side, n) {
+	for (side = 1; side <= 2; side++) {
+		cmd = "tc filter show dev " dev " " (side == 1 ? "ingress" : "egress") " 2>/dev/null"
+		n = 0
+		while ((cmd | getline line) > 0) {
+			if (line ~ / handle /) n++
+			# A filter in hardware is not one that hardware passes by.
+			if (line ~ /^ *in_hw( |$)/) n--
+		}
+		close(cmd)
+		if (n) hooked("tc filters at " (side == 1 ? "ingress" : "egress") " of " dev, dev, policy("^refuse_tc_filters$"), "remove them")
+	}
+}
+
+# XDP programs, and VLAN devices that set priorities.
+function links(   cmd, line, w, dev) {
+	cmd = "ip -d link show 2>/dev/null"
+	while ((cmd | getline line) > 0) {
+		if (line ~ /^[0-9]+: /) {
+			split(line, w, " ")
+			dev = w[2]
+			sub(/[@:].*/, "", dev)
+		}
+		if (!inside(dev, devs)) continue
+		if (line ~ /^[0-9]+: .* xdp(generic|offload|multi)?[ \/]/) hooked("XDP program at " dev, dev, policy("^refuse_xdp$"), "detach it")
+		if (line ~ / egress-qos-map \{/) result("warn", dev " has an egress-qos-map: flows that leave by it stay in software, since no entry can set a priority")
+	}
+	close(cmd)
 }
 
 # Names in a flowtable with the flag offload that no device has. The kernel offers a device of

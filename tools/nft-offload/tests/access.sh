@@ -4,7 +4,7 @@
 
 t_debugfs_missing() { : >"$R/proc/mounts"; fails 3 'mount -t debugfs' status && fails 3 'mount -t debugfs' why 192.0.2.2; }
 t_module_missing() { rmdir "$R/sys/module/nft_offload"; fails 3 'modprobe nft_offload' flush all; }
-t_engine_missing() { rm -r "$R/sys/kernel/debug/nft_offload/"*; fails 3 'found no engine' flows; }
+t_engine_missing() { rm -r "$R/sys/bus" "$R/sys/kernel/debug/nft_offload/"*; fails 3 'found no engine' flows; }
 t_engine_of_another_name() { fails 3 'there is no engine x; there is: 0000:00:05.0' --engine x status; }
 t_not_root() {
 	chmod 755 "$tmp"
@@ -12,7 +12,7 @@ t_not_root() {
 	setpriv --reuid 65534 --regid 65534 --clear-groups "${SHELL_WORDS[@]}" "$here/nft-offload" status 2>&1 | grep 'only root'
 }
 t_old_module() {
-	rm "$R/sys/kernel/debug/nft_offload/0000:00:05.0/"{flush,policy,pause}
+	rm -r "$R/sys/bus"
 	fails 3 'has no file flush' flush all && says 0 mt7986 -- status && fails 3 'has no file pause' pause on &&
 		fails 3 'has no file pause' pause && fails 3 'has no file policy' policy
 }
@@ -25,20 +25,31 @@ locked_down() {
 	file sys/kernel/security/lockdown <<<'none [integrity] confidentiality'
 	stub cat <<-EOT
 		#!/bin/sh
-		case \${1-} in */pause | */policy) echo "cat: \$1: Operation not permitted" >&2; exit 1 ;; esac
+		case \${1-} in */debug/*/pause | */debug/*/policy) echo "cat: \$1: Operation not permitted" >&2; exit 1 ;; esac
 		exec $(PATH=$TOOLS command -v cat) "\$@"
 	EOT
-	stub dd <<<$'#!/bin/sh\necho "dd: failed to open: Operation not permitted" >&2; exit 1'
 }
 t_locked_down() {
 	needs_stand_ins
 	locked_down
-	says 0 'engine 0000:00:05.0 does not let its file policy be read: the kernel is locked down.*: turn Secure Boot off' 'port 2 +wan, up' -- status &&
-		says 0 '^warn  engine .* file policy .* locked down' '^ok    engine' -- check && says 0 'in hardware, both' -- why 192.0.2.2 &&
-		fails 3 'file pause be read: the kernel is locked down' pause && fails 3 'file policy be read: the kernel is locked down' policy &&
-		fails 3 'file pause be written: the kernel is locked down' pause on && fails 3 'be written: .*Secure Boot off' flush all
+	says 0 'policy .*refuse_shaped 1' 'port 2 +wan, up' -- status && says 0 '^ok    engine' -- check && says 0 'in hardware, both' -- why 192.0.2.2 &&
+		says 0 'not paused' -- pause && says 0 -- pause on && wrote pause 1 && says 0 -- policy reserve 7 && wrote reserve 7 && says 0 -- flush all
 }
-t_locked_down_without_a_word() { needs_stand_ins; locked_down; rm "$R/sys/kernel/security/lockdown"; fails 3 'file pause be read: only root may' pause; }
+# A module without files in sysfs.
+t_locked_down_with_debugfs_alone() {
+	needs_stand_ins
+	locked_down
+	rm -r "$R/sys/bus"
+	file sys/kernel/debug/nft_offload/0000:00:05.0/pause <<<0
+	fails 3 'file pause be read: the kernel is locked down.*: turn Secure Boot off' pause || return 1
+	rm "$R/sys/kernel/security/lockdown"
+	fails 3 'file pause be read: only root may' pause
+}
+t_controlled_without_debugfs() {
+	: >"$R/proc/mounts"
+	rm -r "$R/sys/kernel/debug"
+	says 0 -- pause on && wrote pause 1 && says 0 '^reserve 0' -- policy && says 0 -- flush all && fails 3 'mount -t debugfs' status
+}
 # The module goes while a command runs: what it had found is no longer there.
 t_engine_gone_meanwhile() {
 	needs_stand_ins
@@ -46,7 +57,7 @@ t_engine_gone_meanwhile() {
 		#!/bin/sh
 		echo 0000:00:05.0
 	EOT
-	rm -r "$R/sys/kernel/debug/nft_offload/0000:00:05.0"
+	rm -r "$R/sys/bus" "$R/sys/kernel/debug/nft_offload/0000:00:05.0"
 	local command
 	for command in status 'status --json' stats flows 'flows --json' refused 'refused --json' audit top pause policy 'pause on' 'flush all' 'why 192.0.2.2'; do
 		# shellcheck disable=SC2086

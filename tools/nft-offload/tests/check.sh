@@ -52,8 +52,41 @@ t_check_shaping() {
 		echo 'qdisc tbf 8003: dev dummy0 root refcnt 2'
 	EOT
 	says 0 '^warn  shaping: wan.7 has cake.*stays in software' '^warn  shaping: ifb4wan has htb' -- check && hides dummy0 check &&
-		edit 's/refuse_shaped 1/refuse_shaped 0/' policy && says 0 'wan.7 has cake, which flows in hardware bypass' -- check &&
+		key refuse_shaped 0 && says 0 'wan.7 has cake, which flows in hardware bypass' -- check &&
 		stub tc <<<'#!/bin/false' && says 0 '^warn  shaping: cannot tell without tc' -- check
+}
+t_check_hooks_at_devices() {
+	stub tc <<-'EOT'
+		#!/bin/sh
+		case $* in
+		'qdisc show')
+			echo 'qdisc clsact ffff: dev wan parent ffff:fff1'
+			echo 'qdisc ingress ffff: dev wan.7 parent ffff:fff1 ----------------'
+			echo 'qdisc clsact ffff: dev dummy0 parent ffff:fff1' ;;
+		*'dev wan egress' | *'dev dummy0 ingress')
+			echo 'filter protocol all pref 49152 matchall chain 0'
+			echo 'filter protocol all pref 49152 matchall chain 0 handle 0x1 '
+			printf '\taction order 1: mirred (Egress Mirror to device tap) pipe\n' ;;
+		*'dev wan.7 ingress')
+			echo 'filter protocol ip pref 1 flower chain 0 handle 0x1 '
+			echo '  in_hw in_hw_count 1' ;;
+		esac
+	EOT
+	stub ip <<-'EOT'
+		#!/bin/sh
+		[ "$*" = '-d link show' ] || exit 1
+		echo '2: wan: <BROADCAST,MULTICAST,UP,LOWER_UP> mtu 1500 xdpgeneric/id:7 qdisc fq_codel state UP mode DEFAULT group default qlen 1000'
+		echo '    prog/xdp id 7 name drop tag 57cd311f2e27366b jited'
+		echo '3: wan.7@wan: <BROADCAST,MULTICAST,UP,LOWER_UP> mtu 1500 qdisc noqueue state UP mode DEFAULT group default qlen 1000'
+		echo '    vlan protocol 802.1Q id 7 <REORDER_HDR>'
+		echo '      egress-qos-map { 0:3 }'
+		echo '4: dummy0: <BROADCAST,NOARP> mtu 1500 xdp/id:9 qdisc noop state DOWN'
+	EOT
+	says 0 '^warn  tc filters at egress of wan: flows in hardware pass it by; remove' '^warn  XDP program at wan: .*detach' \
+		'^warn  wan.7 has an egress-qos-map' -- check && hides 'dummy0|ingress of' check || return 1
+	key refuse_tc_filters 1
+	key refuse_xdp 1
+	says 0 '^warn  tc filters at egress of wan: flows of wan stay in software.*refuse_tc_filters 1' '^warn  XDP .* stay in software' -- check
 }
 t_check_sysctls() { echo 0 >"$R/proc/sys/net/netfilter/nf_conntrack_acct"; says 0 '^warn  .*acct is not 1.*sysctl -w net.netfilter.nf_conntrack_acct=1' -- check; }
 t_check_clashes() {
@@ -139,11 +172,11 @@ ban() {
 }
 t_check_ban_at_a_device() {
 	ban 'ingress device "wan"'
-	says 0 '^warn  chain netdev:ban:from_wan at ingress of wan: flows in hardware pass it by, and a ban there does not end them; ban in the rule with flow add as well .* nft-offload flush all$' -- check || return 1
+	says 0 '^warn  chain netdev:ban:from_wan at ingress of wan: flows in hardware pass it by; a ban there does not end them: ban in the rule with flow add as well .* nft-offload flush all$' -- check || return 1
 	# The module names the switch.
-	edit '$ a refuse_chains 0' policy
-	says 0 '^warn  chain .* does not end them; nft-offload policy refuse_chains 1 keeps flows of wan in software, or ban in' -- check &&
-		edit 's/chains 0/chains 1/' policy && says 0 '^warn  chain .*: flows of wan stay in software while it has rules \(policy refuse_chains 1\)$' -- check
+	key refuse_netdev_chains 0
+	says 0 '^warn  chain .* pass it by; nft-offload policy refuse_netdev_chains 1 keeps flows of wan in software, or a ban there' -- check &&
+		key refuse_netdev_chains 1 && says 0 '^warn  chain .*: flows of wan stay in software while it is there \(policy refuse_netdev_chains 1\)$' -- check
 }
 t_check_chains_at_other_devices() {
 	ban 'egress devices = { lan, "wan.7", other }'
@@ -166,9 +199,9 @@ t_check_vlans_of_a_port() {
 	says 0 '^warn  port 2 of 0000:00:05.0: 1 networks' -- check && return 1
 	device wan.7 vlan
 	says 0 '^warn  port 2 of 0000:00:05.0: 2 networks share wan \(VLANs: wan.7, wan.8\), and .*; if you do not trust.* iifname and oifname' -- check || return 1
-	edit '$ a refuse_vlans 0' policy
-	says 0 'connection gets them forwarded: nft-offload policy refuse_vlans 1 keeps' -- check && edit 's/vlans 0/vlans 1/' policy &&
-		says 0 '^ok    port 2 .* share wan .*stay in software \(policy refuse_vlans 1\)$' -- check && hides 'share lan' check
+	key refuse_multi_vlan 0
+	says 0 'connection gets them forwarded: nft-offload policy refuse_multi_vlan 1 keeps' -- check && key refuse_multi_vlan 1 &&
+		says 0 '^ok    port 2 .* share wan .*stay in software \(policy refuse_multi_vlan 1\)$' -- check && hides 'share lan' check
 }
 t_check_vlans_of_a_bridge() {
 	needs_stand_ins

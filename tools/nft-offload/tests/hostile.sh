@@ -21,7 +21,7 @@ t_words_are_not_run() {
 	done
 	# What is said of them is one line, and as they were written.
 	fails 3 'there is no engine \\n%s\\c; there is' --engine '\n%s\c' status && fails 2 'lan wan. is no device' flows --dev 'lan wan' &&
-		nft_offload policy ipv4 'a\nb' && wrote policy 'ipv4 a\nb'
+		nft_offload policy ipv4 'a\nb' && wrote ipv4 'a\nb'
 }
 t_names_are_not_run() {
 	local dev command

@@ -79,9 +79,20 @@ engine() {
 		last_run -
 		last_faults -
 	EOT
-	file "$d/policy" <<<$'refuse_shaped 1\nipv4 1\nipv6 1\nreserve 0'
-	file "$d/pause" <<<0
-	file "$d/flush" </dev/null
+	controls "$1" <<<$'refuse_shaped 1\nipv4 1\nipv6 1\nreserve 0\nengine running\npause 0\nflush'
+}
+
+# controls ENGINE: files that control it, with what they say, from standard input
+controls() {
+	local name value
+	while read -r name value; do
+		file "sys/bus/pci/devices/$1/nft_offload/$name" <<<"$value"
+	done
+}
+
+# key NAME VALUE: of the engine's policy
+key() {
+	controls 0000:00:05.0 <<<"$1 $2"
 }
 
 # edit SED-SCRIPT FILE: of the engine
