@@ -5,7 +5,7 @@
 # trace-cmd, perf and bpftrace read the tracepoints, with the commands of
 # Documentation/ABI/testing/tracepoints-nft_offload.
 . "$(dirname "$0")/../lib/lib.sh"
-begin 10
+begin 11
 
 mount -t tracefs tracefs /sys/kernel/tracing 2>/dev/null
 cd /tmp || exit
@@ -56,11 +56,12 @@ ruleset hardware
 nft add chain inet fw4 six '{ type nat hook postrouting priority srcnat; }'
 nft add rule inet fw4 six meta nfproto ipv6 udp dport 5206 masquerade
 
-check "trace-cmd records with a filter" trace-cmd record -q -e nft_offload:nft_offload_bind \
-	-f "orig ~ \"*$LAN_HOST4:*->*\"" bash traffic flow
+check "trace-cmd records, one event with a filter" trace-cmd record -q -e nft_offload:nft_offload_bind \
+	-f "orig ~ \"*$LAN_HOST4:*->*\"" -e nft_offload:nft_offload_unbind bash traffic flow
 trace-cmd report >out 2>&1
 check "the trace has one direction" has 1 " nft_offload_bind: +device=.* proto=udp $ORIG .* why=new" out
 check "the trace has no other direction" has 1 ' nft_offload_bind: ' out
+check "the trace has both unbinds" has 2 ' nft_offload_unbind: +device=.* why=ended' out
 
 check "perf records" perf record -q -a -e 'nft_offload:*' bash traffic flow
 perf script -i perf.data >out 2>&1

@@ -232,6 +232,8 @@ slots=$(sed -n 's/^entries: //p' "$ENGINE/status") ppes=$(sed -n 's/^ppes: //p' 
 RATE=$((4 * slots / ppes / 60 / SLOW))
 note "4 flows a minute for each of the $((slots / ppes)) slots of a PPE: $RATE a second"
 apart || note "engine and hosts share the processors with everything else: $(tail -n 1 "$OUT")"
+# By policy this chain keeps no flow in software.
+echo refuse_netdev_chains 0 >"$ENGINE/policy"
 nft -f - <<-NFT
 	table netdev watch {
 		counter live { }

@@ -1,16 +1,17 @@
 #!/bin/bash
 # SPDX-License-Identifier: GPL-2.0-only
 # lab: own --vcpus 2
-# check-all: STORM=100000 timeout=3600
+# check-all: STORM=100000 FLOWS=8192 timeout=3600
 # oracle: none
 # Storms of events of routes and FDB entries. In a namespace without a flowtable they cost nothing;
 # in the one of the flows they cost walks, and not one for each event. No flow leaves the hardware,
 # a new flow is bound at once, and no walk holds the engine's lock from its begin to its end.
 STORM=${STORM-4000}			# events of each kind
+FLOWS=${FLOWS-0}			# connections besides, of two directions each
 # shellcheck disable=SC2034 # used by peer
 PEER_SECONDS=$((60 + STORM / 100))
 . "$(dirname "$0")/../lib/lib.sh"
-begin 21
+begin 22
 
 # The host tests bound a step in register accesses. To remove all flows takes several times as long.
 HOLD_US=$((100000 * SLOW))
@@ -111,6 +112,7 @@ try()
 	note "$what: $((3 * STORM)) changes in $LASTED ms: $(($(stat_of moves) - MOVES)) events heard, $(($(stat_of walks) - WALKS)) walks, $(($(stat_of moved) - MOVED)) flows ended; longest hold of the lock $(stat_of walk_hold_us) us"
 	check "$what: all changes were made" equal status "$status" 0 || cat /tmp/storm
 	check "$what: no flow left the hardware" equal moved "$(stat_of moved)" "$MOVED"
+	note "$what: $(stat_of bound_now) flows are bound"
 	check "$what: the steady flows are bound" bound_is 4 ":540[12][- ]"
 	note "$what: $(($(router_rx) - seen)) frames reached the CPU"
 }
@@ -122,9 +124,23 @@ steady()
 		peer stream one both 50 100 && peer stream two both 50 100
 }
 
+# crowd: FLOWS connections, all of them in hardware as long as the test runs
+crowd()
+{
+	[ "$FLOWS" = 0 ] && return
+	many_flows "$FLOWS" 5460 0.0003 && wait_for 120 crowded
+}
+crowded()
+{
+	[ "$(stat_of bound_now)" -ge $((2 * FLOWS * 98 / 100)) ]
+}
+
 modprobe -a bridge dummy
 batches
+flowtable_timeout 3600
+sysctl -qw net.netfilter.nf_conntrack_max=65536
 check "the ruleset loads" ruleset hardware
+check "$FLOWS connections are in hardware" crowd
 check "two flows are in hardware" steady
 check "new flows come into hardware" five
 QUIET=$MIDDLE
@@ -150,7 +166,7 @@ check "this namespace: it walked no more often than it may" [ $(($(stat_of walks
 # What does change ends flows, and many of them in steps.
 many()
 {
-	nft list ruleset >/dev/null && many_flows 200 5450 0.001 && [ "$(bound ':5450')" -ge 100 ]
+	echo all >"$ENGINE/flush" && many_flows 200 5450 0.001 && [ "$(bound ':5450')" -ge 100 ]
 }
 flowtable_timeout 60
 check "there are many flows" many

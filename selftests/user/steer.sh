@@ -138,7 +138,7 @@ check "the flow comes back" offloaded f 5201
 
 # --- policy --------------------------------------------------------------------------
 check "policy: the defaults" \
-	equal policy "$(tr '\n' ' ' <"$ENGINE/policy")" "refuse_shaped 1 ipv4 1 ipv6 1 reserve 0 "
+	equal policy "$(tr '\n' ' ' <"$ENGINE/policy")" "refuse_shaped 1 refuse_tc_filters 1 refuse_netdev_chains 1 refuse_xdp 1 refuse_multi_vlan 0 ipv4 1 ipv6 1 reserve 0 "
 check "policy: an unknown key is refused" no_put "Invalid argument" policy "ipv5 1"
 check "IPv4 is switched off" put policy "ipv4 0"
 check "its flows left the hardware" engine_bound_is 0
